@@ -1,0 +1,107 @@
+"""Everything that can go wrong, as one tree. Only ``dispatch.py`` knows that these become JSON-RPC errors.
+
+Source of codes and names: JSON-RPC 2.0, section 5.1, and the error table of the specification.
+"""
+
+from typing import Any, ClassVar
+
+
+class TMError(Exception):
+    """A failure that the caller is told about.
+
+    :param message: one sentence for people; never exception text of a library.
+    :param data: further members of the error object's ``data`` (JSON values).
+    """
+
+    code: ClassVar[int] = -32603
+    type: ClassVar[str] = "InternalError"
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class ParseError(TMError):
+    """The body is not JSON, or not UTF-8."""
+
+    code, type = -32700, "ParseError"
+
+
+class InvalidRequest(TMError):
+    """JSON, but not a JSON-RPC request: wrong shape, empty or too large batch, a limit exceeded."""
+
+    code, type = -32600, "InvalidRequest"
+
+
+class MethodNotFound(TMError):
+    """No method of that name; ``data.did_you_mean`` where a close name exists."""
+
+    code, type = -32601, "MethodNotFound"
+
+
+class InvalidParams(TMError):
+    """The parameters do not fit the schema; ``data.errors`` is marshmallow's message dict, by parameter name."""
+
+    code, type = -32602, "InvalidParams"
+
+
+class InternalError(TMError):
+    """A bug. The traceback is in the log under the request id, never in the answer."""
+
+
+class Unauthenticated(TMError):
+    """The method needs an identity and there is none; ``data.reason`` says why."""
+
+    code, type = -32001, "Unauthenticated"
+
+
+class BadCredentials(Unauthenticated):
+    """Credentials were shown and are wrong: the whole request is refused with HTTP 401."""
+
+
+class Forbidden(TMError):
+    """The identity is known but lacks a right; ``data.needs`` says which."""
+
+    code, type = -32003, "Forbidden"
+
+
+class NotFound(TMError):
+    """A transformation, task, file, parameter or meta query that does not exist."""
+
+    code, type = -32004, "NotFound"
+
+
+class Conflict(TMError):
+    """A name is taken, something is there already, or ``expected`` does not hold any more."""
+
+    code, type = -32009, "Conflict"
+
+
+class InvalidState(TMError):
+    """What was asked does not fit the present status."""
+
+    code, type = -32010, "InvalidState"
+
+
+class StorageUnavailable(TMError):
+    """The database is gone or busy after all retries.
+
+    :param message: one sentence for people.
+    :param data: ``outcome="unknown"`` when it was lost during a commit and nobody can tell what happened.
+    """
+
+    code, type = -32050, "StorageUnavailable"
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message, retryable=True, **data)
+
+
+class CatalogError(TMError):
+    """The file catalog failed or refused."""
+
+    code, type = -32060, "CatalogError"
+
+
+class ConfigurationError(Exception):
+    """The configuration, a plugin or the command line is wrong: the server does not start (exit code 2)."""

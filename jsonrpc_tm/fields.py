@@ -1,0 +1,313 @@
+"""Marshmallow fields of the methods' parameters. They are strict: no conversion but those of section 4 of the specification.
+
+Each field can describe itself (``json_schema``), so that ``rpc.discover`` is made from what validates the calls.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from marshmallow import ValidationError
+from marshmallow import fields as ma
+
+from .model import MAX_INTEGER
+
+JSONSchema = dict[str, Any]
+NUMERIC = re.compile(r"-?[0-9]+\Z", re.ASCII)
+
+
+class Field(ma.Field[Any]):
+    """Base of all our fields: any JSON value, null only where ``allow_none`` says so."""
+
+    schema: JSONSchema = {}
+
+    def json_schema(self) -> JSONSchema:
+        """Return the JSON Schema of the values this field accepts, null and default included."""
+        schema = dict(self.own_schema())
+        if self.allow_none and schema:
+            if isinstance(schema.get("type"), str):
+                schema["type"] = [schema["type"], "null"]
+            else:
+                schema = {"anyOf": [schema, {"type": "null"}]}
+        if "description" in self.metadata:
+            schema["description"] = self.metadata["description"]
+        return schema
+
+    def own_schema(self) -> JSONSchema:
+        """Return the JSON Schema without null and description."""
+        return self.schema
+
+
+class Any_(Field):
+    """Any JSON value, null included."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_none": True, **kwargs})
+
+
+class Text(Field):
+    """Text without U+0000.
+
+    :param length: the longest accepted, in characters; None for no limit of its own.
+    :param empty: whether ``""`` is accepted.
+    """
+
+    def __init__(self, length: int | None = 255, *, empty: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.length = length
+        self.empty = empty
+
+    def own_schema(self) -> JSONSchema:
+        schema: JSONSchema = {"type": "string"}
+        if self.length is not None:
+            schema["maxLength"] = self.length
+        if not self.empty:
+            schema["minLength"] = 1
+        return schema
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        return text(value, self.length, empty=self.empty)
+
+
+def text(value: Any, length: int | None = 255, *, empty: bool = True) -> str:
+    """Return *value* if it is a text that a column of *length* characters takes.
+
+    :raises ValidationError: it is not.
+    """
+    if type(value) is not str:
+        raise ValidationError("Not a string.")
+    if length is not None and len(value) > length:
+        raise ValidationError(f"Longer than {length} characters.")
+    if not empty and not value:
+        raise ValidationError("Must not be empty.")
+    if "\0" in value:
+        raise ValidationError("Must not contain U+0000.")
+    return value
+
+
+class Choice(Field):
+    """One of a few words."""
+
+    def __init__(self, *choices: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.choices = choices
+
+    def own_schema(self) -> JSONSchema:
+        return {"type": "string", "enum": list(self.choices)}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if type(value) is not str or value not in self.choices:
+            raise ValidationError(f"Must be one of: {', '.join(self.choices)}.")
+        return value
+
+
+class Boolean(Field):
+    """``true`` or ``false``, nothing else."""
+
+    schema = {"type": "boolean"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if type(value) is not bool:
+            raise ValidationError("Not a boolean.")
+        return value
+
+
+class Integer(Field):
+    """A 64-bit integer.
+
+    :param minimum: the smallest accepted.
+    """
+
+    def __init__(self, minimum: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.minimum = minimum
+
+    def own_schema(self) -> JSONSchema:
+        return {"type": "integer"} | ({} if self.minimum is None else {"minimum": self.minimum})
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if type(value) is not int or abs(value) > MAX_INTEGER:
+            raise ValidationError("Not an integer.")
+        if self.minimum is not None and value < self.minimum:
+            raise ValidationError(f"Must be at least {self.minimum}.")
+        return value
+
+
+class Count(Integer):
+    """A number of things: 0 or more."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(0, **kwargs)
+
+
+class PositiveInteger(Integer):
+    """1 or more."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(1, **kwargs)
+
+
+class Size(Field):
+    """A finite number, 0 or more (GroupSize)."""
+
+    schema = {"type": "number", "minimum": 0}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
+        if type(value) not in (int, float):
+            raise ValidationError("Not a number.")
+        if value < 0:
+            raise ValidationError("Must be at least 0.")
+        return cast(int | float, value)
+
+
+class Id(Field):
+    """An identifier: an integer or its decimal text (``"12"``). Loads an int."""
+
+    schema = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^-?[0-9]+$"}]}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        return identifier(value)
+
+
+def identifier(value: Any) -> int:
+    """Return the integer that *value* (an integer or its decimal text) means.
+
+    :raises ValidationError: it means none of 64 bits.
+    """
+    if type(value) is int:
+        number = value
+    elif type(value) is str and NUMERIC.match(value):
+        # int() of thousands of digits is slow and refused: 20 characters hold any 64-bit number without zeros
+        number = int(value) if len(value.lstrip("-0")) < 20 and len(value) < 300 else MAX_INTEGER + 1
+    else:
+        raise ValidationError("Not an identifier.")
+    if abs(number) > MAX_INTEGER:
+        raise ValidationError("Not a 64-bit identifier.")
+    return number
+
+
+class Ids(Field):
+    """One identifier or a list of them. Loads a list of ints."""
+
+    def own_schema(self) -> JSONSchema:
+        return {"anyOf": [*Id.schema["anyOf"], {"type": "array", "items": Id.schema}]}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[int]:
+        return [identifier(item) for item in value] if type(value) is list else [identifier(value)]
+
+
+class Transformation(Field):
+    """A transformation: an id (integer or numeric text; loads an int) or a name (loads a str)."""
+
+    schema = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | str:
+        if type(value) is str and not NUMERIC.match(value):
+            if "\0" in value:
+                raise ValidationError("Must not contain U+0000.")
+            return value
+        return identifier(value)
+
+
+class Texts(Field):
+    """A list of texts. One loop instead of a field per item: 60 times faster for long lists.
+
+    :param length: the longest text accepted.
+    :param minimum: the fewest items accepted.
+    :param single: also accept one text alone (loads a list of one).
+    :param keys: also accept an object, whose keys count.
+    """
+
+    def __init__(
+        self,
+        length: int = 255,
+        *,
+        minimum: int = 0,
+        single: bool = False,
+        keys: bool = False,
+        empty: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.length, self.minimum, self.single, self.keys, self.empty = length, minimum, single, keys, empty
+
+    def own_schema(self) -> JSONSchema:
+        item = Text(self.length, empty=self.empty).own_schema()
+        array: JSONSchema = {"type": "array", "items": item}
+        if self.minimum:
+            array["minItems"] = self.minimum
+        others = ([item] if self.single else []) + ([{"type": "object"}] if self.keys else [])
+        return {"anyOf": [array, *others]} if others else array
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        if self.single and type(value) is str:
+            value = [value]
+        elif self.keys and type(value) is dict:
+            value = list(value)
+        if type(value) is not list:
+            raise ValidationError("Not a list.")
+        if len(value) < self.minimum:
+            raise ValidationError(f"Needs at least {self.minimum} item(s).")
+        for index, item in enumerate(value):
+            if type(item) is not str or len(item) > self.length or not (item or self.empty) or "\0" in item:
+                try:
+                    text(item, self.length, empty=self.empty)
+                except ValidationError as error:
+                    raise ValidationError({index: error.messages}) from None
+        return value
+
+
+class Object(Field):
+    """A JSON object, whatever its members."""
+
+    schema = {"type": "object"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise ValidationError("Not an object.")
+        return value
+
+
+class DateTime(Field):
+    """A moment: ISO 8601, ``YYYY-MM-DD HH:MM:SS`` or a plain date. Offsets are converted, fractions cut.
+
+    Loads the stored form, ``YYYY-MM-DD HH:MM:SS`` in UTC; ``""`` and null load None.
+    """
+
+    schema = {"type": "string"}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_none": True, "load_default": None, **kwargs})
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        return moment(value) if value != "" else None
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\Z", re.ASCII)
+
+
+def moment(value: Any) -> str:
+    """Return the date-time *value* in the stored form, ``YYYY-MM-DD HH:MM:SS`` in UTC.
+
+    :raises ValidationError: it is not one.
+    """
+    if type(value) is not str or not _MOMENT.match(value):
+        raise ValidationError("Not a date-time.")
+    try:
+        parsed = datetime.fromisoformat(re.sub(r"\.\d+", "", value))
+        if parsed.tzinfo is not None:
+            parsed = parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValidationError("Not a date-time.") from None
+    return f"{parsed.year:04d}-{parsed:%m-%d %H:%M:%S}"
+
+
+def check(schema: Mapping[str, ma.Field[Any]]) -> None:
+    """Refuse a parameter table whose fields cannot describe themselves.
+
+    :raises TypeError: a field is not one of this module's kind.
+    """
+    for name, field in schema.items():
+        if not isinstance(field, Field):
+            raise TypeError(f"parameter {name!r}: use a field of jsonrpc_tm.fields, not {type(field).__name__}")
