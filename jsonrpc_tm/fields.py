@@ -1,4 +1,4 @@
-"""Marshmallow fields of the methods' parameters. They are strict: no conversion but those of section 4 of the specification.
+"""Marshmallow fields of the methods' parameters, strict: no conversion but those of section 4 of the specification.
 
 Each field can describe itself (``json_schema``), so that ``rpc.discover`` is made from what validates the calls.
 """
@@ -24,7 +24,7 @@ class Field(ma.Field[Any]):
 
     def json_schema(self) -> JSONSchema:
         """Return the JSON Schema of the values this field accepts, null and default included."""
-        schema = dict(self.own_schema())
+        schema = dict(self._own_schema())
         if self.allow_none and schema:
             if isinstance(schema.get("type"), str):
                 schema["type"] = [schema["type"], "null"]
@@ -34,7 +34,7 @@ class Field(ma.Field[Any]):
             schema["description"] = self.metadata["description"]
         return schema
 
-    def own_schema(self) -> JSONSchema:
+    def _own_schema(self) -> JSONSchema:
         """Return the JSON Schema without null and description."""
         return self.schema
 
@@ -58,7 +58,7 @@ class Text(Field):
         self.length = length
         self.empty = empty
 
-    def own_schema(self) -> JSONSchema:
+    def _own_schema(self) -> JSONSchema:
         schema: JSONSchema = {"type": "string"}
         if self.length is not None:
             schema["maxLength"] = self.length
@@ -93,7 +93,7 @@ class Choice(Field):
         super().__init__(**kwargs)
         self.choices = choices
 
-    def own_schema(self) -> JSONSchema:
+    def _own_schema(self) -> JSONSchema:
         return {"type": "string", "enum": list(self.choices)}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -123,7 +123,7 @@ class Integer(Field):
         super().__init__(**kwargs)
         self.minimum = minimum
 
-    def own_schema(self) -> JSONSchema:
+    def _own_schema(self) -> JSONSchema:
         return {"type": "integer"} | ({} if self.minimum is None else {"minimum": self.minimum})
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
@@ -190,7 +190,7 @@ def identifier(value: Any) -> int:
 class Ids(Field):
     """One identifier or a list of them. Loads a list of ints."""
 
-    def own_schema(self) -> JSONSchema:
+    def _own_schema(self) -> JSONSchema:
         return {"anyOf": [*Id.schema["anyOf"], {"type": "array", "items": Id.schema}]}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[int]:
@@ -232,8 +232,8 @@ class Texts(Field):
         super().__init__(**kwargs)
         self.length, self.minimum, self.single, self.keys, self.empty = length, minimum, single, keys, empty
 
-    def own_schema(self) -> JSONSchema:
-        item = Text(self.length, empty=self.empty).own_schema()
+    def _own_schema(self) -> JSONSchema:
+        item = Text(self.length, empty=self.empty)._own_schema()
         array: JSONSchema = {"type": "array", "items": item}
         if self.minimum:
             array["minItems"] = self.minimum

@@ -11,7 +11,7 @@ _NEEDS = (MANAGEMENT, SHARING, USER)
 
 
 class DefaultPolicy:
-    """Managers change everything, sharers what their group owns, users what is their own. Everybody reads everything."""
+    """Managers change everything, sharers what their group owns, users their own; everybody reads everything."""
 
     name = "default"
 

@@ -1,0 +1,1 @@
+"""Who is calling: authenticators and the registry of users."""

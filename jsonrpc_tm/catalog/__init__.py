@@ -1,0 +1,1 @@
+"""The file catalog: its interface and the built-in one."""
