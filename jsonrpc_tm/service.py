@@ -39,16 +39,16 @@ class Service:
     registry: Registry
     rules: Mapping[str, Rule]
     storage: Storage
-    catalog: Catalog
     policy: Policy
-    clock: Clock = utc_now
     users: Any = None
+    clock: Clock = utc_now
     authenticators: tuple[Authenticator, ...] = ()
     status_rules: tuple[StatusRule, ...] = ()
     listeners: tuple[Callable[[Event], None], ...] = ()
     observers: tuple[Callable[[CallRecord], None], ...] = ()
     lifetimes: tuple[Callable[["Service"], Any], ...] = ()
     plugins: Any = None
+    catalog: Catalog = field(init=False)
     started: datetime = field(init=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
 
@@ -115,11 +115,15 @@ class Service:
                 method is not None and method.changes,
                 now,
             )
-            _tell(self.observers, record)
+            self.report(record)
         if method.changes and self.listeners:
             event = Event(name, record.target, arguments, result, identity, request_id, now)
             _tell(self.listeners, event)
         return result
+
+    def report(self, record: CallRecord) -> None:
+        """Tell the observers of a call, or of a request that was refused before any call (method ``""``)."""
+        _tell(self.observers, record)
 
 
 def _identify(method: Method, rule: Rule, identity: Identity) -> None:
