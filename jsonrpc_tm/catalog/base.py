@@ -28,7 +28,7 @@ class Catalog(Protocol):
     async def directory(self, path: str) -> Metadata | None:
         """Return the metadata of a directory, inherited ones included; None when *path* is not a directory."""
 
-    async def list(self, path: str, *, recursive: bool = False) -> list[str]:
+    async def list_files(self, path: str, *, recursive: bool = False) -> list[str]:
         """Return the LFNs of the files directly in a directory, or at any depth below it, sorted."""
 
     async def find(
