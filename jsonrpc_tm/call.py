@@ -154,7 +154,7 @@ async def find(
     from .conditions import Where  # conditions know tables, not calls
 
     column = "TransformationID" if isinstance(trans, int) else "TransformationName"
-    where = Where()
+    where = Where(tx.dialect)
     where.equal(column, trans)
     if readable is not None:
         where.conditions("Transformations", readable)

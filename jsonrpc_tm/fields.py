@@ -269,6 +269,40 @@ class Object(Field):
         return value
 
 
+class OrderBy(Field):
+    """``"Col"``, ``"Col:ASC"``, ``"Col:DESC"`` or a list of those, loaded as a list; null for the order of the key."""
+
+    schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_none": True, "load_default": None, **kwargs})
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        return Texts(single=True, empty=True)._deserialize(value)
+
+
+class After(Field):
+    """The last key seen: an identifier, or a transformation's and an identifier in it. Loads a list of one or two ints.
+
+    :param pair: whether a pair is accepted.
+    """
+
+    def __init__(self, *, pair: bool = False, **kwargs: Any) -> None:
+        super().__init__(**{"allow_none": True, "load_default": None, **kwargs})
+        self.pair = pair
+
+    def _own_schema(self) -> JSONSchema:
+        pair: JSONSchema = {"type": "array", "items": Id.schema, "minItems": 2, "maxItems": 2}
+        return {"anyOf": [*Id.schema["anyOf"], pair]} if self.pair else Id.schema
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[int]:
+        if type(value) is not list:
+            return [identifier(value)]
+        if not self.pair or len(value) != 2:
+            raise ValidationError("Not an identifier" + (" or a pair of them." if self.pair else "."))
+        return [identifier(item) for item in value]
+
+
 class DateTime(Field):
     """A moment: ISO 8601, ``YYYY-MM-DD HH:MM:SS`` or a plain date. Offsets are converted, fractions cut.
 

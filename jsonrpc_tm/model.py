@@ -64,6 +64,7 @@ TRANSFORMATIONS = _table(
     _date("CreationDate"),
     _date("LastUpdate"),
     Column("Author"),
+    Column("AuthorDN"),
     Column("AuthorGroup"),
     Column("Type", length=32),
     Column("Plugin", length=32),
@@ -78,7 +79,8 @@ TRANSFORMATIONS = _table(
     _integer("EventsPerTask"),
     Column("TransformationFamily", length=64),
 )
-CORE_PARAMETERS = tuple(TRANSFORMATIONS.columns)
+# AuthorDN may be in conditions, never in answers
+CORE_PARAMETERS = tuple(name for name in TRANSFORMATIONS.columns if name != "AuthorDN")
 MUTABLE_PARAMETERS = (
     "TransformationName",
     "Description",

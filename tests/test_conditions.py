@@ -1,0 +1,236 @@
+"""Conditions against a plain Python model of section 5, run by a real engine."""
+
+import json
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jsonrpc_tm.conditions import Where, order_by, page
+from jsonrpc_tm.errors import InvalidParams
+from jsonrpc_tm.model import DATA_FILES, TRANSFORMATION_FILES
+
+ROWS = [
+    (1, 1, "Unused", None, "2024-10-15 12:00:00"),
+    (1, 2, "unused", 1, "2024-10-15 12:00:01"),
+    (1, 3, "Unused ", 2, "2024-10-16 00:00:00"),
+    (2, 1, "5", None, None),
+    (2, 2, "ü", 10, "2024-10-15 12:00:01"),
+    (2, 4, "1.5", 2, "2024-10-17 00:00:00"),
+]
+NAMES = ("TransformationID", "FileID", "Status", "TaskID", "LastUpdate")
+MODEL = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
+NUMBERS = st.sampled_from([1, 2, 3, 10, 99, -1])
+MOMENTS = {
+    "2024-10-15 12:00:01": "2024-10-15 12:00:01",
+    "2024-10-15T12:00:01Z": "2024-10-15 12:00:01",
+    "2024-10-15T14:00:01+02:00": "2024-10-15 12:00:01",
+    "2024-10-15T12:00:01.9": "2024-10-15 12:00:01",
+    "2024-10-16": "2024-10-16 00:00:00",
+}
+VALUES = {
+    "TransformationID": NUMBERS,
+    "FileID": NUMBERS,
+    "TaskID": NUMBERS,
+    "Status": st.sampled_from(["Unused", "unused", "Unused ", "5", 5, "1.5", 1.5, "ü", "' OR 1=1 --", ":where0"]),
+    "LastUpdate": st.sampled_from(list(MOMENTS)),
+}
+
+
+@pytest.fixture(scope="module")
+def database():
+    connection = sqlite3.connect(":memory:")
+    connection.execute(
+        "CREATE TABLE TransformationFiles "
+        "(TransformationID INTEGER, FileID INTEGER, Status TEXT, TaskID INTEGER, LastUpdate TEXT)"
+    )
+    connection.executemany("INSERT INTO TransformationFiles VALUES (?,?,?,?,?)", ROWS)
+    yield connection
+    connection.close()
+
+
+def select(database, where, tail=""):
+    sql = f"SELECT * FROM TransformationFiles WHERE {where.text}{tail}"
+    return database.execute(sql, where.parameters).fetchall()
+
+
+def condition_dicts():
+    def values(name):
+        item = VALUES[name] | st.none()
+        forms = item | st.lists(item, max_size=4)
+        return forms | NUMBERS.map(str) if name.endswith("ID") else forms
+
+    return st.fixed_dictionaries({}, optional={name: values(name) for name in NAMES})
+
+
+def plain(name, value):
+    if value is None:
+        return None
+    if name.endswith("ID"):
+        return int(value)
+    return MOMENTS[value] if name == "LastUpdate" else str(value)
+
+
+def matches(row, condition):
+    return all(
+        row[name] in [plain(name, value) for value in (wanted if isinstance(wanted, list) else [wanted])]
+        for name, wanted in condition.items()
+    )
+
+
+@given(condition_dicts())
+def test_conditions_select_what_a_plain_reading_selects(database, condition):
+    where = Where()
+    where.conditions("TransformationFiles", condition)
+    expected = [row for row, values in zip(ROWS, MODEL, strict=True) if matches(values, condition)]
+    assert sorted(select(database, where), key=lambda row: row[:2]) == expected
+
+
+def arranged(rows, index, direction):
+    """Sort by one column, ties kept, null first and with DESC last."""
+    values = sorted({row[index] for row in rows if row[index] is not None})
+    rank = {None: -1, **{value: place for place, value in enumerate(values)}}
+    sign = -1 if direction.upper() == ":DESC" else 1
+    return sorted(rows, key=lambda row: sign * rank[row[index]])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["", ":ASC", ":DESC", ":desc", ":Asc"])), max_size=4),
+    st.integers(0, 7),
+    st.integers(0, 7),
+)
+def test_order_and_page_are_those_of_a_stable_sort(database, order, limit, offset):
+    expected = ROWS
+    for name, direction in reversed(order):
+        expected = arranged(expected, NAMES.index(name), direction)
+    tail = order_by("TransformationFiles", [name + direction for name, direction in order])
+    assert select(database, Where(), tail + page(limit, offset)) == expected[offset:][: limit or None]
+
+
+@pytest.mark.parametrize(
+    ("table", "condition"),
+    [
+        ("TransformationFiles", {"NoSuch": 1}),
+        ("TransformationFiles", {"status": "Unused"}),
+        ("TransformationFiles", {"": 1}),
+        ("TransformationFiles", {"LFN": "/a"}),
+        ("TransformationFiles", {"FileID": "x"}),
+        ("TransformationFiles", {"FileID": 1.0}),
+        ("TransformationFiles", {"FileID": True}),
+        ("TransformationFiles", {"FileID": [[1]]}),
+        ("TransformationFiles", {"FileID": {"a": 1}}),
+        ("TransformationFiles", {"FileID": 2**63}),
+        ("TransformationFiles", {"FileID": "9" * 30}),
+        ("TransformationFiles", {"FileID": "\N{ARABIC-INDIC DIGIT ONE}"}),
+        ("TransformationFiles", {"FileID": " 1"}),
+        ("TransformationFiles", {"FileID": "1\n"}),
+        ("TransformationFiles", {"Status": False}),
+        ("TransformationFiles", {"Status": "a\0b"}),
+        ("TransformationFiles", {"Status": ["a", {}]}),
+        ("TransformationFiles", {"LastUpdate": "yesterday"}),
+        ("TransformationFiles", {"LastUpdate": ""}),
+        ("TransformationFiles", {"LastUpdate": 2024}),
+        ("TransformationFiles", {"LastUpdate": "2024-02-30"}),
+        ("Transformations", {"GroupSize": "many"}),
+        ("Transformations", {"GroupSize": "1e999"}),
+        ("Transformations", {"GroupSize": "nan"}),
+        ("Transformations", {"GroupSize": True}),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_the_valid_is_listed(table, condition):
+    with pytest.raises(InvalidParams) as caught:
+        Where().conditions(table, condition)
+    (name,) = condition
+    text = str(caught.value.data["errors"]["condDict"][name])
+    assert "Valid: " in text or "type is" in text
+
+
+def test_a_float_column_takes_numbers_and_their_texts():
+    where = Where()
+    where.conditions("Transformations", {"GroupSize": ["1e3", "-2.5", 3]})
+    assert list(where.parameters.values()) == [1000.0, -2.5, 3]
+
+
+def test_further_columns_stand_without_the_prefix():
+    where = Where()
+    columns = {"LFN": DATA_FILES.columns["LFN"], **TRANSFORMATION_FILES.columns}
+    where.conditions("TransformationFiles", {"LFN": "/a", "Status": None}, columns, "f.")
+    assert where.text == "LFN = :where0 AND f.Status IS NULL"
+    assert order_by("TransformationFiles", ["LFN:DESC"], columns, "f.") == (
+        " ORDER BY LFN DESC, f.TransformationID ASC, f.FileID ASC"
+    )
+
+
+def test_a_transformation_is_also_found_by_its_authors_dn():
+    where = Where()
+    where.conditions("Transformations", {"AuthorDN": "/CN=a"})
+    assert where.text == "AuthorDN = :where0"
+
+
+@pytest.mark.parametrize("order", ["", "Status:", "Status:UP", "Status:ASC:x", "Status ASC", "NoSuch", ["Status", ""]])
+def test_bad_orders_are_refused(order):
+    with pytest.raises(InvalidParams) as caught:
+        order_by("TransformationFiles", order)
+    assert "Valid: " in caught.value.data["errors"]["orderAttribute"][0]
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "expected"),
+    [
+        (None, None, [0, 1, 2, 3, 4, 5]),
+        ("2024-10-16 00:00:00", None, [0, 1, 4]),
+        (None, "2024-10-16 00:00:00", [2, 5]),
+        ("2024-10-17 00:00:00", "2024-10-15 12:00:01", [1, 2, 4]),
+    ],
+)
+def test_bounds_take_the_lower_end_and_leave_the_upper(database, older, newer, expected):
+    where = Where()
+    where.bounds("TransformationFiles", older, newer, "LastUpdate")
+    assert select(database, where) == [ROWS[index] for index in expected]
+
+
+@pytest.mark.parametrize("time_stamp", [None, "", "Status", "NoSuch", "CreationDate"])
+def test_a_bound_needs_a_date_column(time_stamp):
+    Where().bounds("TransformationFiles", None, None, time_stamp)
+    with pytest.raises(InvalidParams) as caught:
+        Where().bounds("TransformationFiles", "2024-10-16 00:00:00", None, time_stamp)
+    assert "LastUpdate, InsertedTime" in caught.value.data["errors"]["timeStamp"][0]
+
+
+def test_after_a_pair_goes_on_behind_it(database):
+    for place, row in enumerate(ROWS):
+        where = Where()
+        where.after("TransformationFiles", row[:2])
+        assert select(database, where) == ROWS[place + 1 :]
+
+
+class JsonArrays:
+    """What Where needs of a dialect, for SQLite."""
+
+    def pack(self, values):
+        return json.dumps(values)
+
+    def array(self, parameter, kind="text"):
+        return f"(SELECT key AS position, value FROM json_each(:{parameter}))"
+
+
+def test_a_long_list_is_one_parameter(database):
+    where = Where(JsonArrays())
+    where.conditions("TransformationFiles", {"TaskID": [None, *range(2, 2000)], "Status": ["ü", "Unused", "Unused "]})
+    assert len(where.parameters) == 4
+    assert select(database, where) == [ROWS[0], ROWS[2], ROWS[4]]
+
+
+def test_readable_is_a_condition_on_transformations():
+    class Call:
+        readable = {"AuthorGroup": ["g"]}
+
+    where = Where()
+    where.equal("f.Status", "New")
+    where.readable(Call, "f.TransformationID")
+    assert where.text == (
+        "f.Status = :where0 AND f.TransformationID IN "
+        "(SELECT TransformationID FROM Transformations WHERE (AuthorGroup IN (:where_readable0)))"
+    )
+    assert where.parameters == {"where0": "New", "where_readable0": "g"}
