@@ -1,0 +1,231 @@
+"""Every difference between the engines' SQL, as named pieces of SQL text. No other module asks which engine runs.
+
+Facts measured on SQLite 3.40 and MariaDB 10.11. Parameters are named (``:name``) on both.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import orjson
+
+from .. import model
+
+Kind = Literal["int", "float", "text", "long"]
+"""Kind of a packed value: ``text`` up to 255 characters, ``long`` any length."""
+
+
+class Dialect:
+    """What both engines spell the same; the two below fill in the rest."""
+
+    name: ClassVar[str]
+    for_update: ClassVar[str]
+    skip_locked: ClassVar[str]
+    straight_join: ClassVar[str]
+    tables: ClassVar[str]
+
+    def pack(self, values: Iterable[Any]) -> str:
+        """Return *values* as the JSON text that ``array`` and ``records`` take."""
+        return orjson.dumps(values if isinstance(values, list | tuple) else list(values)).decode()
+
+    def array(self, parameter: str, kind: Kind = "text") -> str:
+        """Return a derived table with the columns ``position`` (from 0) and ``value`` of a packed list.
+
+        Write ``FROM {array} AS wanted {straight_join} T ON …`` so that the engine looks each value up in T.
+        """
+        raise NotImplementedError
+
+    def records(self, parameter: str, **columns: Kind) -> str:
+        """Return a derived table of a packed list of lists: ``position`` (from 0) and the named columns, in order."""
+        raise NotImplementedError
+
+    def insert_new(self, table: str, columns: Sequence[str], select: str, key: Sequence[str]) -> str:
+        """Return an INSERT of *select*'s rows that leaves alone the rows whose *key* is there already.
+
+        Not for tables whose engine gives out identifiers: rows left alone may use some up. See ``insert_new_rows``.
+        """
+        raise NotImplementedError
+
+    def insert_new_rows(self, table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+        """Return an INSERT for ``executemany``, parameters named like the columns; present keys are left alone.
+
+        Identifiers come in the order of the rows. A row left alone may use one up, so ask first which are new.
+        """
+        raise NotImplementedError
+
+    def upsert(self, table: str, columns: Sequence[str], key: Sequence[str], update: Sequence[str]) -> str:
+        """Return an INSERT with parameters named like the columns; where *key* is there, *update* is set instead."""
+        raise NotImplementedError
+
+    def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
+        """Return an UPDATE of the rows ``target`` of *table* that match a row ``source`` of *source*.
+
+        :param source: a table or a derived table; each target row must match at most one of its rows.
+        :param on: condition over ``target`` and ``source``.
+        :param assignments: expression by column. It may use ``source``; of ``target`` only columns not assigned
+            before it, because MySQL assigns from left to right.
+        """
+        raise NotImplementedError
+
+    def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
+        """Return a DELETE of the rows ``target`` of *table* that match a row ``source`` of *source*.
+
+        :param key: the table's primary key; may be left out for the tables of ``model.TABLES``.
+        """
+        raise NotImplementedError
+
+    def day(self, column: str) -> str:
+        """Return the day of a date column as text, ``YYYY-MM-DD``."""
+        raise NotImplementedError
+
+    def concat(self, *parts: str) -> str:
+        """Return the concatenation of text expressions."""
+        raise NotImplementedError
+
+    def characters(self, expression: str) -> str:
+        """Return the length of a text in characters."""
+        raise NotImplementedError
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({_names(columns)}) VALUES ({_names(f':{c}' for c in columns)})"
+
+
+class SQLite(Dialect):
+    """SQLite 3.37 and later. The whole file is locked by a writer: row locks say nothing."""
+
+    name = "sqlite"
+    for_update = ""
+    skip_locked = ""
+    straight_join = "CROSS JOIN"
+    tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
+
+    def array(self, parameter: str, kind: Kind = "text") -> str:
+        """Return ``json_each``; its key is the position."""
+        return f"(SELECT key AS position, value FROM json_each(:{parameter}))"
+
+    def records(self, parameter: str, **columns: Kind) -> str:
+        """Return ``json_each`` with one ``json_extract`` a column."""
+        extracted = _names(f"json_extract(value, '$[{i}]') AS {column}" for i, column in enumerate(columns))
+        return f"(SELECT key AS position, {extracted} FROM json_each(:{parameter}))"
+
+    def insert_new(self, table: str, columns: Sequence[str], select: str, key: Sequence[str]) -> str:
+        """Return ``ON CONFLICT DO NOTHING``; the WHERE keeps the parser from reading ON as a join's."""
+        names = _names(columns)
+        return (
+            f"INSERT INTO {table} ({names}) SELECT * FROM ({select}) AS source WHERE true"
+            f" ON CONFLICT ({_names(key)}) DO NOTHING"
+        )
+
+    def insert_new_rows(self, table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+        """Return ``ON CONFLICT DO NOTHING``."""
+        return f"{_insert(table, columns)} ON CONFLICT ({_names(key)}) DO NOTHING"
+
+    def upsert(self, table: str, columns: Sequence[str], key: Sequence[str], update: Sequence[str]) -> str:
+        """Return ``ON CONFLICT DO UPDATE``."""
+        assigned = _names(f"{c} = excluded.{c}" for c in update)
+        return f"{_insert(table, columns)} ON CONFLICT ({_names(key)}) DO UPDATE SET {assigned}"
+
+    def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
+        """Return ``UPDATE … FROM``."""
+        assigned = _names(f"{column} = {expression}" for column, expression in assignments.items())
+        return f"UPDATE {table} AS target SET {assigned} FROM {source} AS source WHERE {on}"
+
+    def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
+        """Return a DELETE by key: a correlated EXISTS would read the source once for every row of the table."""
+        names = key or model.TABLES[table].key
+        selected = _names(f"target.{name}" for name in names)
+        return (
+            f"DELETE FROM {table} WHERE ({_names(names)}) IN"
+            f" (SELECT {selected} FROM {source} AS source CROSS JOIN {table} AS target ON {on})"
+        )
+
+    def day(self, column: str) -> str:
+        """Dates are text here."""
+        return f"substr({column}, 1, 10)"
+
+    def concat(self, *parts: str) -> str:
+        """Return the parts with ``||``."""
+        return "(" + " || ".join(parts) + ")"
+
+    def characters(self, expression: str) -> str:
+        """Return ``length``, which counts characters of text."""
+        return f"length({expression})"
+
+
+class MySQL(Dialect):
+    """MariaDB 10.6 and later, MySQL 8.0 and later (the latter by reading only)."""
+
+    name = "mysql"
+    for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+    straight_join = "STRAIGHT_JOIN"
+    tables = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+    # NO PAD and binary: texts that differ in case, accents or trailing spaces differ
+    types: ClassVar[Mapping[str, str]] = {
+        "int": "BIGINT",
+        "float": "DOUBLE",
+        "text": "VARCHAR(255)",
+        "long": "LONGTEXT",
+    }
+
+    def array(self, parameter: str, kind: Kind = "text") -> str:
+        """Return ``JSON_TABLE``; its ordinality begins at 1."""
+        return (
+            f"(SELECT position - 1 AS position, value FROM JSON_TABLE(:{parameter}, '$[*]' COLUMNS"
+            f" (position FOR ORDINALITY, value {self.types[kind]} PATH '$' ERROR ON ERROR)) AS packed)"
+        )
+
+    def records(self, parameter: str, **columns: Kind) -> str:
+        """Return ``JSON_TABLE``; a text too long for its kind is an error, never a cut."""
+        typed = _names(
+            f"{column} {self.types[kind]} PATH '$[{i}]' ERROR ON ERROR"
+            for i, (column, kind) in enumerate(columns.items())
+        )
+        return (
+            f"(SELECT position - 1 AS position, {_names(columns)} FROM JSON_TABLE(:{parameter}, '$[*]' COLUMNS"
+            f" (position FOR ORDINALITY, {typed})) AS packed)"
+        )
+
+    def insert_new(self, table: str, columns: Sequence[str], select: str, key: Sequence[str]) -> str:
+        """Return an update to the same value: INSERT IGNORE would also hide other errors."""
+        names = _names(columns)
+        same = f"{table}.{key[0]} = {table}.{key[0]}"
+        return f"INSERT INTO {table} ({names}) SELECT * FROM ({select}) AS source ON DUPLICATE KEY UPDATE {same}"
+
+    def insert_new_rows(self, table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+        """Return an update to the same value; INSERT … VALUES takes no more identifiers than it has rows."""
+        return f"{_insert(table, columns)} ON DUPLICATE KEY UPDATE {key[0]} = {table}.{key[0]}"
+
+    def upsert(self, table: str, columns: Sequence[str], key: Sequence[str], update: Sequence[str]) -> str:
+        """Return ``ON DUPLICATE KEY UPDATE``, which looks at every unique key of the table."""
+        assigned = _names(f"{c} = VALUES({c})" for c in update)
+        return f"{_insert(table, columns)} ON DUPLICATE KEY UPDATE {assigned}"
+
+    def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
+        """Return ``UPDATE … JOIN``, the source read first."""
+        assigned = _names(f"target.{column} = {expression}" for column, expression in assignments.items())
+        return f"UPDATE {source} AS source STRAIGHT_JOIN {table} AS target ON {on} SET {assigned}"
+
+    def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
+        """Return ``DELETE … JOIN``, the source read first."""
+        return f"DELETE target FROM {source} AS source STRAIGHT_JOIN {table} AS target ON {on}"
+
+    def day(self, column: str) -> str:
+        """Return the first ten characters of the date's text."""
+        return f"LEFT(CAST({column} AS CHAR), 10)"
+
+    def concat(self, *parts: str) -> str:
+        """Return ``CONCAT``."""
+        return f"CONCAT({_names(parts)})"
+
+    def characters(self, expression: str) -> str:
+        """Return ``CHAR_LENGTH``; ``LENGTH`` counts bytes."""
+        return f"CHAR_LENGTH({expression})"
+
+
+SQLITE = SQLite()
+MYSQL = MySQL()
