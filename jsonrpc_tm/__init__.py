@@ -4,6 +4,7 @@ from . import fields
 from .errors import TMError
 from .hookspecs import CallRecord, Event, Migration, Route, StatusRule, hookimpl
 from .registry import Method
+from .settings import Setting
 
 __all__ = [
     "CallRecord",
@@ -11,6 +12,7 @@ __all__ = [
     "Method",
     "Migration",
     "Route",
+    "Setting",
     "StatusRule",
     "TMError",
     "fields",

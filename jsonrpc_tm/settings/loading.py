@@ -1,0 +1,214 @@
+"""From sources and the table to validated settings."""
+
+import copy
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marshmallow import ValidationError
+
+from ..errors import ConfigurationError
+from ..fields import Field
+from .sources import Keys, Sources
+from .table import CORE_SETTINGS, Setting
+from .types import suggestion
+
+CONFIG_VARIABLE = "JSONRPC_TM_CONFIG"
+CONFIG_FILE = "config.yaml"
+
+
+class Settings(Mapping[str, Any]):
+    """Validated settings by dotted name; not to be changed.
+
+    :param values: every setting's value.
+    :param folder: what relative paths in settings are relative to: the configuration file's folder, else the
+        current one.
+    :param table: the settings that there are.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any], folder: Path, table: Mapping[str, Setting], sources: Sources | None = None
+    ) -> None:
+        self._values = dict(values)
+        self.folder = folder
+        self.table = table
+        self._sources = sources
+
+    @classmethod
+    def defaults(cls, **overrides: Any) -> "Settings":
+        """Return the defaults with *overrides* (``server__port=0``): no file, no environment."""
+        return load(None, {}, {name.replace("__", "."): value for name, value in overrides.items()})
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise KeyError(f"no setting {name!r}{suggestion(name, self._values)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __repr__(self) -> str:
+        return f"<Settings of {self.folder}>"  # values may be secret
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return the settings below *name* by what follows it: ``section("server")["tls.mode"]``."""
+        return {key[len(name) + 1 :]: value for key, value in self.items() if key.startswith(f"{name}.")}
+
+    def path(self, name: str) -> Path | None:
+        """Return the value of a path setting, relative to ``folder``; None where it is null."""
+        value = self[name]
+        return None if value is None else self.folder / value
+
+    def origin(self, name: str, *keys: str | int) -> str:
+        """Return where a setting's value (or a part of it) came from; empty for a default."""
+        return self._sources.where(name, keys) if self._sources else ""
+
+    def wrong(self, name: str, *keys: str | int, message: str) -> ConfigurationError:
+        """Return the error to raise when the value of a setting, or the part under *keys*, turns out to be wrong.
+
+        The message has the path, and where the value came from: file and line, variable or option.
+        """
+        where = self.origin(name, *keys)
+        return ConfigurationError(f"{where}: {_dotted(name, keys)}: {message}" if where else f"{name}: {message}")
+
+    def check(self, name: str, *keys: str | int, field: Field, value: Any) -> Any:
+        """Validate a part of a setting that only a plugin understands, such as an authenticator's options.
+
+        :param keys: where below the setting *value* is.
+        :raises ConfigurationError: *field* refuses it.
+        """
+        try:
+            return field.deserialize(value)
+        except ValidationError as error:
+            lines = [str(self.wrong(name, *keys, *below, message=text)) for below, text in flat(error.messages)]
+            raise ConfigurationError("\n".join(lines)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginOptions:
+    """What must be known before plugins can bring settings of their own.
+
+    :param paths: files and folders of plugins.
+    :param disable: names of plugins left out.
+    """
+
+    paths: tuple[Path, ...]
+    disable: tuple[str, ...]
+
+
+def find_config(given: str | Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the configuration file: the given one, else ``JSONRPC_TM_CONFIG``, else ./config.yaml if it is there."""
+    chosen = given or environ.get(CONFIG_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    return Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
+
+
+def load(
+    config: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    extra: Iterable[Setting] = (),
+) -> Settings:
+    """Return the settings of a file, overridden by the environment, overridden by *overrides*.
+
+    :param config: YAML file; None for none.
+    :param environ: environment variables; those that begin with ``JSONRPC_TM__`` count.
+    :param overrides: values by dotted name; texts are read as YAML.
+    :param extra: settings of plugins.
+    :raises ConfigurationError: anything is wrong; the message has a line for each, with path and place.
+    """
+    table = _table(extra)
+    sources = _read(config, environ, overrides, table.values(), strict=True)
+    values = _validate(sources, table)
+    if sources.problems:
+        raise ConfigurationError("\n".join(sources.problems))
+    return Settings(values, _folder(config), table, sources)
+
+
+def plugin_options(config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> PluginOptions:
+    """Return the settings of the section ``plugins``; nothing else is looked at.
+
+    :raises ConfigurationError: they are wrong, or the file cannot be read.
+    """
+    table = {setting.name: setting for setting in CORE_SETTINGS if setting.name.startswith("plugins.")}
+    sources = _read(config, environ, overrides, table.values(), strict=False)
+    values = _validate(sources, table)
+    if sources.problems:
+        raise ConfigurationError("\n".join(sources.problems))
+    folder = _folder(config)
+    return PluginOptions(tuple(folder / path for path in values["plugins.paths"]), tuple(values["plugins.disable"]))
+
+
+def _folder(config: Path | None) -> Path:
+    return config.resolve().parent if config is not None else Path.cwd()
+
+
+def _read(
+    config: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    table: Iterable[Setting],
+    *,
+    strict: bool,
+) -> Sources:
+    sources = Sources({setting.name: setting.kind for setting in table}, strict=strict)
+    if config is not None:
+        sources.read_file(config)
+    sources.read_environment(environ)
+    sources.read_overrides(overrides)
+    return sources
+
+
+def _table(extra: Iterable[Setting]) -> dict[str, Setting]:
+    """Return all settings by name.
+
+    :raises ConfigurationError: two have one name, or one is inside another.
+    """
+    table: dict[str, Setting] = {}
+    for setting in (*CORE_SETTINGS, *extra):
+        if setting.name in table:
+            raise ConfigurationError(f"the setting {setting.name} is there twice")
+        table[setting.name] = setting
+    for name in table:
+        parts = name.split(".")
+        for end in range(1, len(parts)):
+            if (outer := ".".join(parts[:end])) in table:
+                raise ConfigurationError(f"the setting {name} is inside the setting {outer}")
+    return table
+
+
+def _validate(sources: Sources, table: Mapping[str, Setting]) -> dict[str, Any]:
+    values = {}
+    for name, setting in table.items():
+        if name not in sources.values:
+            values[name] = copy.deepcopy(setting.default)
+            continue
+        try:
+            values[name] = setting.kind.deserialize(sources.values[name])
+        except ValidationError as error:
+            for keys, message in flat(error.messages):
+                sources.problem(sources.where(name, keys), _dotted(name, keys), message)
+    return values
+
+
+def flat(messages: Any, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
+    """Yield marshmallow's messages one by one, each with the keys that lead to what is wrong."""
+    if isinstance(messages, Mapping):
+        for key, below in messages.items():
+            yield from flat(below, (*keys, key))
+    else:
+        yield keys, " ".join(messages)
+
+
+def _dotted(name: str, keys: Keys) -> str:
+    return name + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)

@@ -1,0 +1,146 @@
+"""The table of settings: each has a name, a type, a default and a help text. Everything else is made from it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..fields import Boolean, Choice, Field, Text, Texts
+from .types import MethodRule, Named, Number, Plugged, PluggedList, Record, field_of
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    :param name: dotted; a plugin's settings begin with the plugin's own section.
+    :param type: ``boolean``, ``integer``, ``number``, ``seconds``, ``size`` (bytes), ``text``, ``path``, ``texts`` (a
+        list), ``object``, or a field of ``jsonrpc_tm.fields`` or ``jsonrpc_tm.settings.types``.
+    :param default: as validated values are; None makes null acceptable.
+    :param help: one sentence or two; units where there are any.
+    :param secret: the value is never shown.
+    :param kind: the field that validates values; made from *type*.
+    """
+
+    name: str
+    type: Field | str
+    default: Any
+    help: str
+    secret: bool = False
+    kind: Field = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        kind = field_of(self.type)
+        kind.allow_none = kind.allow_none or self.default is None
+        object.__setattr__(self, "kind", kind)
+
+
+def _names() -> Texts:
+    return Texts(load_default=list)
+
+
+CORE_SETTINGS: tuple[Setting, ...] = (
+    Setting("server.host", Text(empty=False), "127.0.0.1", "Address to listen on."),
+    Setting("server.port", Number(0, 65535), 8443, "TCP port; 0 takes any free one (see the line `listening on`)."),
+    Setting("server.path", Text(empty=False), "/rpc", "Path of the JSON-RPC endpoint."),
+    Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
+    Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
+    Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
+    Setting("server.shutdown_grace", "seconds", 30, "How long running calls may take to finish at shutdown."),
+    Setting(
+        "server.tls.mode",
+        Choice("dev", "files", "off"),
+        "dev",
+        "`dev` makes a certificate authority and certificates for this machine on first start, `files` uses yours, "
+        "`off` speaks plain HTTP on loopback.",
+    ),
+    Setting("server.tls.folder", "path", "dev-certs", "Folder of the certificates that mode `dev` makes."),
+    Setting("server.tls.certificate", "path", None, "Server certificate with its chain, PEM (mode `files`)."),
+    Setting("server.tls.key", "path", None, "Private key of the server certificate, PEM (mode `files`)."),
+    Setting("server.tls.client_ca", "path", None, "Authorities of client certificates: PEM file or hashed folder."),
+    Setting("server.tls.crl", "path", None, "Revocation lists: PEM file or folder; read again when changed."),
+    Setting("server.tls.force_off", "boolean", False, "Allow mode `off` on an address that is not loopback."),
+    Setting("limits.depth", Number(1, 1000), 64, "Deepest nesting of arrays and objects in a request."),
+    Setting("limits.string_length", Number(1), 64 * 2**20, "Longest string in a request, characters."),
+    Setting(
+        "storage.url",
+        Text(None, empty=False),
+        "sqlite:///tm.db",
+        "Database: `sqlite:///relative.db` (to the configuration's folder), `sqlite:////absolute.db`, "
+        "`sqlite://:memory:` or `mysql://user:password@host[:port][,host[:port]…]/database`.",
+        secret=True,
+    ),
+    Setting(
+        "storage.migrate",
+        "boolean",
+        None,
+        "Bring the database's schema up to date at start; null means true for SQLite and false for MySQL.",
+    ),
+    Setting("storage.pool_size", Number(1), 10, "Most connections to the database, per process."),
+    Setting("storage.timeout", "seconds", 10, "How long to wait for a connection or a lock before giving up."),
+    Setting("storage.slow_statement", "seconds", 1, "Statements that take longer are logged; 0 logs none."),
+    Setting(
+        "authentication",
+        PluggedList(),
+        [{"x509": {}}],
+        "Authenticators with their options, in the order in which they are tried.",
+    ),
+    Setting("authorization.default", MethodRule(), "authenticated", "Rule of methods that have none of their own."),
+    Setting("authorization.methods", Named(MethodRule()), {}, "Rules by method name, in place of the methods' own."),
+    Setting(
+        "registry.users",
+        Named(
+            Record(
+                {
+                    "dns": _names(),
+                    "subjects": _names(),
+                    "groups": _names(),
+                    "suspended": Boolean(load_default=False),
+                }
+            )
+        ),
+        {},
+        "Users by name: certificate subjects (slash form), token subjects, groups (the first is the default).",
+    ),
+    Setting("registry.groups", Named(Record({"properties": _names()})), {}, "Groups by name with their properties."),
+    Setting(
+        "registry.hosts",
+        Named(Record({"dns": _names(), "properties": _names()})),
+        {},
+        "Hosts by name: certificate subjects and properties; their group is `hosts`.",
+    ),
+    Setting("plugins.paths", Texts(4096), [], "Python files, or folders of Python files and packages, to load."),
+    Setting("plugins.disable", Texts(), [], "Names of plugins to leave out, the project's own included."),
+    Setting("catalog", Plugged(), {"name": "builtin"}, "File catalog: a name, or an object with `name` and options."),
+    Setting(
+        "transformations.extendable_types",
+        Texts(32),
+        ["Simulation", "MCSimulation"],
+        "Types of transformations that can be extended; case does not count.",
+    ),
+    Setting("monitoring.task_states", Texts(16), [], "Task states that web summaries show beside the usual ones."),
+    Setting("monitoring.file_states", Texts(32), [], "File states that web summaries show beside the usual ones."),
+    Setting(
+        "monitoring.given_up_statuses",
+        Texts(32),
+        ["MissingInFC"],
+        "File statuses that do not count in PercentProcessed.",
+    ),
+    Setting("client.url", Text(None, empty=False), "https://127.0.0.1:8443/rpc", "Server that `call` talks to."),
+    Setting("client.cert", "path", None, "Client certificate, or proxy with its chain and key, PEM."),
+    Setting("client.key", "path", None, "Private key of the client certificate, PEM."),
+    Setting("client.ca", "path", None, "Authorities of the server's certificate: PEM file or hashed folder."),
+    Setting("client.token", Text(None), None, "Bearer token.", secret=True),
+    Setting("client.group", Text(), None, "Group to act in; null for the user's default one."),
+    Setting("client.timeout", "seconds", 300, "How long a call may take."),
+    Setting(
+        "logging.level",
+        Choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        "INFO",
+        "Least important lines that are logged.",
+    ),
+    Setting(
+        "logging.format",
+        Choice("auto", "text", "json"),
+        "auto",
+        "`auto` is text on a terminal and JSON lines otherwise.",
+    ),
+)
