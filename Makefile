@@ -1,0 +1,45 @@
+# make [help]: what there is to make. VENV and PYTHON may be given.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+# once, and again only when the dependencies may have changed
+$(READY): pyproject.toml
+	@echo "preparing $(VENV)"
+	@.ci/environment $(VENV)
+
+.PHONY: demo run test lint unit bench fix clean
+demo: $(READY) ## run a production through a server with TLS and a database, on this machine
+	@$(BIN)/jsonrpc-tm demo $(ARGS)
+
+run: $(READY) ## start a server with config.yaml
+	@$(BIN)/jsonrpc-tm --config config.yaml serve $(ARGS)
+
+test: lint unit ## everything that must hold: style, types and tests, on both databases
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: $(READY) ## tests with a report of what they covered
+	@.ci/mariadb
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
+
+bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
+	$(BIN)/python -m benchmarks $(ARGS)
+
+fix: $(READY) ## format, and mend what a tool can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what was made
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* coverage.xml build dist
