@@ -81,7 +81,7 @@ class Call:
         self, body: Callable[Concatenate[Transaction, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run *body* in a transaction; it may run more than once."""
-        return await self.storage.run(self.method.name, body, *args, **kwargs)
+        return await self.storage.run(self.method.name, body, *args, read=False, **kwargs)
 
     async def change(
         self,

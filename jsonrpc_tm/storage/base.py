@@ -1,12 +1,13 @@
 """What methods and plugins see of a database: transactions with five verbs, run and retried by name."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from .dialect import Dialect
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 Row = dict[str, Any]
 Parameters = Mapping[str, Any]
 
@@ -38,7 +39,32 @@ class Transaction(Protocol):
         """Run an INSERT of one row; return the identifier the engine gave it."""
 
 
-Body = Callable[Concatenate[Transaction, P], Awaitable[T]]
+CHUNK = 5000
+"""The longest list that one statement gets."""
+
+
+def chunks(values: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:
+    """Yield *values* in pieces that one statement may take."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The state of a database's schema.
+
+    :param present: version by owner (the core is ``jsonrpc_tm``, the others are plugins); empty when blank.
+    :param wanted: version by owner that this program wants.
+    :param pending: steps that ``upgrade`` would do.
+    :param differences: sentences on tables and columns that are missing though the version says otherwise.
+    :param dump: the database's own CREATE statements.
+    """
+
+    present: Mapping[str, int]
+    wanted: Mapping[str, int]
+    pending: Sequence[str]
+    differences: Sequence[str]
+    dump: Sequence[str]
 
 
 class Storage(Protocol):
@@ -56,7 +82,9 @@ class Storage(Protocol):
     async def __aexit__(self, *exc: object) -> None:
         """Finish what runs and close every connection."""
 
-    async def run(self, name: str, body: Body[P, T], *args: P.args, read: bool = False, **kwargs: P.kwargs) -> T:
+    async def run(
+        self, name: str, body: Callable[..., Awaitable[T]], *args: Any, read: bool = False, **kwargs: Any
+    ) -> T:
         """Run *body* as one transaction, retried as a whole when the engine asks for it.
 
         The body is called with the transaction and *args*; it must be safe to run twice and await nothing but
@@ -65,6 +93,18 @@ class Storage(Protocol):
         :param name: name of the transaction in logs and statistics.
         :param read: the body only reads: it gets a consistent snapshot and may run beside the writer.
         :raises StorageUnavailable: gone or busy after all retries.
+        """
+
+    async def schema(self) -> "Schema":
+        """Return what the database has and what this program wants of it. The storage need not be open.
+
+        :raises ConfigurationError: it cannot be opened, or is newer than this program.
+        """
+
+    async def upgrade(self) -> list[str]:
+        """Migrate the database, making it where there is none; return the steps done. The storage must not be open.
+
+        :raises ConfigurationError: see ``schema``.
         """
 
     async def ready(self) -> None:
@@ -84,5 +124,6 @@ class StorageProvider(Protocol):
 
         :param migrate: bring the schema up to date when opening; None for the engine's own default.
         :param migrations: migrations of plugins, after the core's.
-        :param options: the settings below ``storage`` by their short names.
+        :param options: the settings below ``storage`` by their short names, and ``folder``, the Path that relative
+            files are relative to.
         """

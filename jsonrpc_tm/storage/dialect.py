@@ -22,6 +22,13 @@ class Dialect:
     skip_locked: ClassVar[str]
     straight_join: ClassVar[str]
     tables: ClassVar[str]
+    """Query: the tables of the database, as ``name``."""
+    columns: ClassVar[str]
+    """Query: its columns, as ``table_name`` and ``column_name``."""
+
+    def ddl(self, statement: str) -> str:
+        """Return a statement of the schema as this engine wants it."""
+        return statement
 
     def pack(self, values: Iterable[Any]) -> str:
         """Return *values* as the JSON text that ``array`` and ``records`` take."""
@@ -102,6 +109,10 @@ class SQLite(Dialect):
     skip_locked = ""
     straight_join = "CROSS JOIN"
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
+    columns = (
+        "SELECT t.name AS table_name, c.name AS column_name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c"
+        " WHERE t.type = 'table'"
+    )
 
     def array(self, parameter: str, kind: Kind = "text") -> str:
         """Return ``json_each``; its key is the position."""
@@ -164,6 +175,10 @@ class MySQL(Dialect):
     skip_locked = " FOR UPDATE SKIP LOCKED"
     straight_join = "STRAIGHT_JOIN"
     tables = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+    columns = (
+        "SELECT TABLE_NAME AS table_name, COLUMN_NAME AS column_name FROM information_schema.COLUMNS"
+        " WHERE TABLE_SCHEMA = DATABASE()"
+    )
     # NO PAD and binary: texts that differ in case, accents or trailing spaces differ
     types: ClassVar[Mapping[str, str]] = {
         "int": "BIGINT",

@@ -1,0 +1,162 @@
+-- The reference service's tables (names, columns and keys), and the server's own after them.
+
+CREATE TABLE Transformations (
+    TransformationID BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    TransformationName VARCHAR(255) NOT NULL,
+    Description VARCHAR(255),
+    LongDescription MEDIUMTEXT,
+    CreationDate DATETIME,
+    LastUpdate DATETIME,
+    Author VARCHAR(255) NOT NULL,
+    AuthorDN VARCHAR(255),
+    AuthorGroup VARCHAR(255) NOT NULL,
+    Type VARCHAR(32) NOT NULL DEFAULT 'Simulation',
+    Plugin VARCHAR(32) NOT NULL DEFAULT 'None',
+    AgentType VARCHAR(32) NOT NULL DEFAULT 'Manual',
+    Status VARCHAR(32) NOT NULL DEFAULT 'New',
+    FileMask VARCHAR(255),
+    TransformationGroup VARCHAR(255) NOT NULL DEFAULT 'General',
+    TransformationFamily VARCHAR(64) DEFAULT '0',
+    GroupSize DOUBLE NOT NULL DEFAULT 1,
+    InheritedFrom BIGINT NOT NULL DEFAULT 0,
+    Body LONGTEXT,
+    MaxNumberOfTasks BIGINT NOT NULL DEFAULT 0,
+    EventsPerTask BIGINT NOT NULL DEFAULT 0,
+    UNIQUE KEY Transformations_Name (TransformationName),
+    KEY Transformations_Status (Status),
+    KEY Transformations_Type (Type),
+    KEY Transformations_Family (TransformationFamily)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE AdditionalParameters (
+    TransformationID BIGINT NOT NULL,
+    ParameterName VARCHAR(32) NOT NULL,
+    ParameterValue LONGTEXT NOT NULL,
+    ParameterType VARCHAR(32) NOT NULL DEFAULT 'JSON',
+    PRIMARY KEY (TransformationID, ParameterName),
+    CONSTRAINT AdditionalParameters_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE DataFiles (
+    FileID BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    LFN VARCHAR(255) NOT NULL,
+    Status VARCHAR(32) NOT NULL DEFAULT 'New',
+    UNIQUE KEY DataFiles_LFN (LFN)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE TransformationFiles (
+    TransformationID BIGINT NOT NULL,
+    FileID BIGINT NOT NULL,
+    Status VARCHAR(32) NOT NULL DEFAULT 'Unused',
+    ErrorCount BIGINT NOT NULL DEFAULT 0,
+    TaskID BIGINT,
+    TargetSE VARCHAR(255) NOT NULL DEFAULT 'Unknown',
+    UsedSE VARCHAR(255) NOT NULL DEFAULT 'Unknown',
+    LastUpdate DATETIME,
+    InsertedTime DATETIME,
+    PRIMARY KEY (TransformationID, FileID),
+    KEY TransformationFiles_File (FileID),
+    KEY TransformationFiles_Status (TransformationID, Status),
+    KEY TransformationFiles_Task (TransformationID, TaskID),
+    CONSTRAINT TransformationFiles_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID),
+    CONSTRAINT TransformationFiles_DataFile FOREIGN KEY (FileID) REFERENCES DataFiles (FileID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE TransformationTasks (
+    TransformationID BIGINT NOT NULL,
+    TaskID BIGINT NOT NULL,
+    ExternalStatus VARCHAR(16) NOT NULL DEFAULT 'Created',
+    ExternalID VARCHAR(16) NOT NULL DEFAULT '0',
+    TargetSE VARCHAR(255) NOT NULL DEFAULT 'Unknown',
+    CreationTime DATETIME NOT NULL,
+    LastUpdateTime DATETIME NOT NULL,
+    PRIMARY KEY (TransformationID, TaskID),
+    KEY TransformationTasks_Status (TransformationID, ExternalStatus),
+    CONSTRAINT TransformationTasks_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE TransformationFileTasks (
+    TransformationID BIGINT NOT NULL,
+    FileID BIGINT NOT NULL,
+    TaskID BIGINT NOT NULL,
+    PRIMARY KEY (TransformationID, FileID, TaskID),
+    KEY TransformationFileTasks_Task (TransformationID, TaskID),
+    CONSTRAINT TransformationFileTasks_File FOREIGN KEY (TransformationID, FileID)
+        REFERENCES TransformationFiles (TransformationID, FileID),
+    CONSTRAINT TransformationFileTasks_Task FOREIGN KEY (TransformationID, TaskID)
+        REFERENCES TransformationTasks (TransformationID, TaskID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE TaskInputs (
+    TransformationID BIGINT NOT NULL,
+    TaskID BIGINT NOT NULL,
+    InputVector LONGTEXT,
+    PRIMARY KEY (TransformationID, TaskID),
+    CONSTRAINT TaskInputs_Task FOREIGN KEY (TransformationID, TaskID)
+        REFERENCES TransformationTasks (TransformationID, TaskID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE TransformationMetaQueries (
+    TransformationID BIGINT NOT NULL,
+    MetaDataName VARCHAR(255) NOT NULL,
+    MetaDataValue MEDIUMTEXT NOT NULL,
+    MetaDataType VARCHAR(8) NOT NULL,
+    QueryType VARCHAR(8) NOT NULL DEFAULT 'Input',
+    PRIMARY KEY (TransformationID, MetaDataName, QueryType),
+    KEY TransformationMetaQueries_Type (QueryType, TransformationID),
+    CONSTRAINT TransformationMetaQueries_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE TransformationLog (
+    recid BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    TransformationID BIGINT NOT NULL,
+    Message VARCHAR(255) NOT NULL,
+    Author VARCHAR(255) NOT NULL DEFAULT 'Unknown',
+    MessageDate DATETIME NOT NULL,
+    KEY TransformationLog_Transformation (TransformationID),
+    CONSTRAINT TransformationLog_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+-- The last task number given; it outlives the tasks, so that none is given twice.
+CREATE TABLE TaskCounters (
+    TransformationID BIGINT NOT NULL PRIMARY KEY,
+    LastTaskID BIGINT NOT NULL DEFAULT 0,
+    CONSTRAINT TaskCounters_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE CatalogFields (
+    FieldName VARCHAR(255) NOT NULL PRIMARY KEY,
+    FieldType VARCHAR(8) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE CatalogDirectories (
+    Path VARCHAR(255) NOT NULL PRIMARY KEY,
+    Metadata LONGTEXT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE CatalogFiles (
+    LFN VARCHAR(255) NOT NULL PRIMARY KEY,
+    Directory VARCHAR(255) NOT NULL,
+    Metadata LONGTEXT NOT NULL,
+    KEY CatalogFiles_Directory (Directory, LFN)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+-- One row a committed transaction whose outcome its caller may have to look up.
+CREATE TABLE CommitMarkers (
+    Marker CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    CreatedAt DATETIME NOT NULL,
+    KEY CommitMarkers_CreatedAt (CreatedAt)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE SchemaVersions (
+    Owner VARCHAR(255) NOT NULL,
+    Version BIGINT NOT NULL,
+    AppliedAt DATETIME NOT NULL,
+    PRIMARY KEY (Owner, Version)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;

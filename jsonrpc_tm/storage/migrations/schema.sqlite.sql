@@ -1,0 +1,137 @@
+-- The reference service's tables (names, columns and keys), and the server's own after them.
+
+CREATE TABLE Transformations (
+    TransformationID INTEGER PRIMARY KEY AUTOINCREMENT,
+    TransformationName TEXT NOT NULL UNIQUE,
+    Description TEXT,
+    LongDescription TEXT,
+    CreationDate TEXT,
+    LastUpdate TEXT,
+    Author TEXT NOT NULL,
+    AuthorDN TEXT,
+    AuthorGroup TEXT NOT NULL,
+    Type TEXT NOT NULL DEFAULT 'Simulation',
+    Plugin TEXT NOT NULL DEFAULT 'None',
+    AgentType TEXT NOT NULL DEFAULT 'Manual',
+    Status TEXT NOT NULL DEFAULT 'New',
+    FileMask TEXT,
+    TransformationGroup TEXT NOT NULL DEFAULT 'General',
+    TransformationFamily TEXT DEFAULT '0',
+    GroupSize REAL NOT NULL DEFAULT 1,
+    InheritedFrom INTEGER NOT NULL DEFAULT 0,
+    Body TEXT,
+    MaxNumberOfTasks INTEGER NOT NULL DEFAULT 0,
+    EventsPerTask INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX Transformations_Status ON Transformations (Status);
+CREATE INDEX Transformations_Type ON Transformations (Type);
+CREATE INDEX Transformations_Family ON Transformations (TransformationFamily);
+
+CREATE TABLE AdditionalParameters (
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    ParameterName TEXT NOT NULL,
+    ParameterValue TEXT NOT NULL,
+    ParameterType TEXT NOT NULL DEFAULT 'JSON',
+    PRIMARY KEY (TransformationID, ParameterName)
+) STRICT;
+
+CREATE TABLE DataFiles (
+    FileID INTEGER PRIMARY KEY AUTOINCREMENT,
+    LFN TEXT NOT NULL UNIQUE,
+    Status TEXT NOT NULL DEFAULT 'New'
+) STRICT;
+
+CREATE TABLE TransformationFiles (
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    FileID INTEGER NOT NULL REFERENCES DataFiles,
+    Status TEXT NOT NULL DEFAULT 'Unused',
+    ErrorCount INTEGER NOT NULL DEFAULT 0,
+    TaskID INTEGER,
+    TargetSE TEXT NOT NULL DEFAULT 'Unknown',
+    UsedSE TEXT NOT NULL DEFAULT 'Unknown',
+    LastUpdate TEXT,
+    InsertedTime TEXT,
+    PRIMARY KEY (TransformationID, FileID)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX TransformationFiles_File ON TransformationFiles (FileID);
+CREATE INDEX TransformationFiles_Status ON TransformationFiles (TransformationID, Status);
+CREATE INDEX TransformationFiles_Task ON TransformationFiles (TransformationID, TaskID);
+
+CREATE TABLE TransformationTasks (
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    TaskID INTEGER NOT NULL,
+    ExternalStatus TEXT NOT NULL DEFAULT 'Created',
+    ExternalID TEXT NOT NULL DEFAULT '0',
+    TargetSE TEXT NOT NULL DEFAULT 'Unknown',
+    CreationTime TEXT NOT NULL,
+    LastUpdateTime TEXT NOT NULL,
+    PRIMARY KEY (TransformationID, TaskID)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX TransformationTasks_Status ON TransformationTasks (TransformationID, ExternalStatus);
+
+CREATE TABLE TransformationFileTasks (
+    TransformationID INTEGER NOT NULL,
+    FileID INTEGER NOT NULL,
+    TaskID INTEGER NOT NULL,
+    PRIMARY KEY (TransformationID, FileID, TaskID),
+    FOREIGN KEY (TransformationID, FileID) REFERENCES TransformationFiles,
+    FOREIGN KEY (TransformationID, TaskID) REFERENCES TransformationTasks
+) STRICT, WITHOUT ROWID;
+CREATE INDEX TransformationFileTasks_Task ON TransformationFileTasks (TransformationID, TaskID);
+
+CREATE TABLE TaskInputs (
+    TransformationID INTEGER NOT NULL,
+    TaskID INTEGER NOT NULL,
+    InputVector TEXT,
+    PRIMARY KEY (TransformationID, TaskID),
+    FOREIGN KEY (TransformationID, TaskID) REFERENCES TransformationTasks
+) STRICT;
+
+CREATE TABLE TransformationMetaQueries (
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    MetaDataName TEXT NOT NULL,
+    MetaDataValue TEXT NOT NULL,
+    MetaDataType TEXT NOT NULL,
+    QueryType TEXT NOT NULL DEFAULT 'Input',
+    PRIMARY KEY (TransformationID, MetaDataName, QueryType)
+) STRICT;
+CREATE INDEX TransformationMetaQueries_Type ON TransformationMetaQueries (QueryType, TransformationID);
+
+CREATE TABLE TransformationLog (
+    recid INTEGER PRIMARY KEY AUTOINCREMENT,
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    Message TEXT NOT NULL,
+    Author TEXT NOT NULL DEFAULT 'Unknown',
+    MessageDate TEXT NOT NULL
+) STRICT;
+CREATE INDEX TransformationLog_Transformation ON TransformationLog (TransformationID);
+
+-- The last task number given; it outlives the tasks, so that none is given twice.
+CREATE TABLE TaskCounters (
+    TransformationID INTEGER PRIMARY KEY REFERENCES Transformations,
+    LastTaskID INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE CatalogFields (
+    FieldName TEXT PRIMARY KEY,
+    FieldType TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE CatalogDirectories (
+    Path TEXT PRIMARY KEY,
+    Metadata TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+
+CREATE TABLE CatalogFiles (
+    LFN TEXT PRIMARY KEY,
+    Directory TEXT NOT NULL,
+    Metadata TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX CatalogFiles_Directory ON CatalogFiles (Directory, LFN);
+
+CREATE TABLE SchemaVersions (
+    Owner TEXT NOT NULL,
+    Version INTEGER NOT NULL,
+    AppliedAt TEXT NOT NULL,
+    PRIMARY KEY (Owner, Version)
+) STRICT;

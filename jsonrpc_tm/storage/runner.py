@@ -1,0 +1,106 @@
+"""Runs transactions by name for every engine: retries, timing, statistics, and what failures mean."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from ..errors import StorageUnavailable, TMError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+RACES = 3
+"""How often a transaction that lost a race for a unique key is run again before it counts as a bug."""
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an engine's exception means.
+
+    :param kind: ``busy``: run the whole transaction again; ``race``: likewise, but it may also be a bug;
+        ``gone``: the database cannot be used.
+    :param message: one sentence for the caller.
+    """
+
+    kind: Literal["busy", "race", "gone"]
+    message: str
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Of all transactions of one name. Times are seconds, waiting included."""
+
+    runs: int = 0
+    failures: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
+
+
+@dataclass
+class Runner:
+    """Runs attempts until one succeeds or time is up.
+
+    :param classify: what an exception means; None for one that is not the engine's business.
+    :param timeout: seconds for all attempts together.
+    :param slow: seconds above which a transaction or statement is logged.
+    """
+
+    classify: Callable[[Exception], Failure | None]
+    timeout: float = 30.0
+    slow: float = 1.0
+    statistics: dict[str, Statistics] = field(default_factory=dict)
+
+    async def run(self, name: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what *attempt* returns, trying again as long as the engine asks for it and time allows.
+
+        :raises StorageUnavailable: the database is gone, or still busy when time is up.
+        """
+        begin = time.perf_counter()
+        statistics = self.statistics.setdefault(name, Statistics())
+        tries = 0
+        try:
+            while True:
+                tries += 1
+                try:
+                    return await attempt()
+                except TMError:
+                    raise
+                except Exception as error:
+                    await self._pause(name, error, tries, begin)
+        except BaseException:
+            statistics.failures += 1
+            raise
+        finally:
+            seconds = time.perf_counter() - begin
+            statistics.runs += 1
+            statistics.retries += tries - 1
+            statistics.seconds += seconds
+            statistics.longest = max(statistics.longest, seconds)
+            if seconds > self.slow:
+                logger.warning("transaction %s took %.3f s in %d attempt(s)", name, seconds, tries)
+
+    async def _pause(self, name: str, error: Exception, tries: int, begin: float) -> None:
+        """Wait before the next attempt, or raise what the caller gets instead of it."""
+        failure = self.classify(error)
+        if failure is None or (failure.kind == "race" and tries > RACES):
+            raise error
+        # full jitter: callers that collided must not collide again
+        pause = random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries))
+        spent = time.perf_counter() - begin
+        if failure.kind == "gone" or spent + pause > self.timeout:
+            logger.error("transaction %s failed after %d attempt(s), %.1f s: %s", name, tries, spent, error)
+            raise StorageUnavailable(failure.message) from error
+        logger.debug("transaction %s runs again (%s)", name, error)
+        await asyncio.sleep(pause)
+
+    def statement(self, name: str, sql: str, seconds: float) -> None:
+        """Log a statement of transaction *name* that took long."""
+        if seconds > self.slow:
+            logger.warning("a statement of %s took %.3f s: %s", name, seconds, " ".join(sql.split())[:1000])
