@@ -1,0 +1,1 @@
+"""``jsonrpc-tm demo``: a whole production through a real server, with every number checked."""
