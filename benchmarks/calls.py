@@ -2,7 +2,7 @@
 
     python benchmarks/calls.py [--calls N] [--names N] [--rounds N]
 
-Prints the median of the rounds in microseconds a call, and the ratio to the floor. Quote the ratios: machines are noisy.
+Prints the median of the rounds in microseconds a call, and the ratio to the floor. Quote the ratios.
 """
 
 import argparse
