@@ -1,7 +1,7 @@
 """Who is calling, and the interfaces of the plugins that find it out and decide what they may do."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -17,7 +17,7 @@ class Identity:
 
     :param username: registry name of the user or host; None for the anonymous caller.
     :param group: the one group the caller acts in; ``hosts`` for hosts.
-    :param properties: rights, only from a group whose membership was verified.
+    :param properties: rights, only from a group whose membership was verified; in the registry's order.
     :param dn: subject in slash form, where a certificate was shown.
     :param subject: the token's subject, where a token was shown.
     :param authentication: how the identity was proven.
@@ -28,7 +28,7 @@ class Identity:
 
     username: str | None = None
     group: str | None = None
-    properties: frozenset[str] = frozenset()
+    properties: tuple[str, ...] = ()
     dn: str | None = None
     subject: str | None = None
     authentication: Literal["x509", "proxy", "jwt"] | None = None
@@ -40,6 +40,10 @@ class Identity:
     def authenticated(self) -> bool:
         """Whether methods with the rule ``authenticated`` are open to this caller."""
         return self.username is not None and self.group is not None and self.reason is None
+
+    def has_any(self, properties: Iterable[str]) -> bool:
+        """Whether the caller has one of *properties*."""
+        return not set(self.properties).isdisjoint(properties)
 
 
 ANONYMOUS = Identity(reason="no credentials were shown")

@@ -17,7 +17,7 @@ class DefaultPolicy:
 
     def may_create(self, identity: Identity) -> Decision:
         """Any of the three production properties is enough."""
-        if identity.properties.isdisjoint(_NEEDS):
+        if not identity.has_any(_NEEDS):
             return Decision(False, _NEEDS, "creating a transformation needs a production property")
         return _ALLOWED
 

@@ -135,7 +135,7 @@ def _identify(method: Method, rule: Rule, identity: Identity) -> None:
 
 
 def _permit(method: Method, rule: Rule, identity: Identity) -> None:
-    if isinstance(rule, tuple) and identity.properties.isdisjoint(rule):
+    if isinstance(rule, tuple) and not identity.has_any(rule):
         raise Forbidden(f"{method.name} needs one of: {', '.join(rule)}", needs=list(rule))
 
 
