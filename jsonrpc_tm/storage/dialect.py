@@ -92,6 +92,10 @@ class Dialect:
         """Return the length of a text in characters."""
         raise NotImplementedError
 
+    def empty(self, tables: Iterable[str]) -> list[str]:
+        """Return statements that empty *tables*, whatever refers to what, and begin identifiers at 1 again."""
+        raise NotImplementedError
+
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(names)
@@ -165,6 +169,11 @@ class SQLite(Dialect):
     def characters(self, expression: str) -> str:
         """Return ``length``, which counts characters of text."""
         return f"length({expression})"
+
+    def empty(self, tables: Iterable[str]) -> list[str]:
+        """Return DELETEs; foreign keys are looked at when the transaction ends."""
+        deletes = [f"DELETE FROM {table}" for table in tables]
+        return ["PRAGMA defer_foreign_keys = ON", *deletes, "DELETE FROM sqlite_sequence"]
 
 
 class MySQL(Dialect):
@@ -240,6 +249,11 @@ class MySQL(Dialect):
     def characters(self, expression: str) -> str:
         """Return ``CHAR_LENGTH``; ``LENGTH`` counts bytes."""
         return f"CHAR_LENGTH({expression})"
+
+    def empty(self, tables: Iterable[str]) -> list[str]:
+        """Return TRUNCATEs, which end the transaction."""
+        truncates = [f"TRUNCATE TABLE {table}" for table in tables]
+        return ["SET foreign_key_checks = 0", *truncates, "SET foreign_key_checks = 1"]
 
 
 SQLITE = SQLite()

@@ -1,0 +1,97 @@
+"""The servers that scenarios run against: in this process, behind a real socket of this process, or anywhere."""
+
+import itertools
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from ..dispatch import Dispatcher
+from ..errors import ConfigurationError
+from ..harness import Harness
+from .compare import differences
+from .scenario import Step, World
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A POST request that says what a step says.
+
+    :param path: absolute path; None for the server's own JSON-RPC path.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    path: str | None = None
+
+
+class Wire(Protocol):
+    """A way to say a step over HTTP. Plugins can bring another than JSON-RPC."""
+
+    name: str
+
+    def request(self, step: Step) -> Request | None:
+        """Return the request of a step, None when this wire cannot express it."""
+
+    def answer(self, status: int, body: bytes) -> Mapping[str, Any]:
+        """Return an answer as a response object: ``{"result": …}`` or ``{"error": {…}}``."""
+
+    def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
+        """Return in which points the answer is wrong."""
+
+
+class JsonRpc:
+    """The server's own wire."""
+
+    name = "jsonrpc"
+
+    def request(self, step: Step) -> Request:
+        """Return a JSON-RPC request. Everything can be expressed."""
+        call = {"jsonrpc": "2.0", "id": step.number, "method": step.method}
+        if step.params is not None:
+            call["params"] = step.params
+        # json, not orjson: a scenario may send what no 64-bit parser accepts
+        return Request(json.dumps(call).encode(), {"Content-Type": "application/json"})
+
+    def answer(self, status: int, body: bytes) -> Mapping[str, Any]:
+        """Return the response object."""
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            return {"error": {"message": f"HTTP {status}: {body[:200].decode(errors='replace')!r}"}}
+        return answer
+
+    def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
+        """Compare as the conformance corpus says."""
+        return differences(step, answer)
+
+
+class InProcess:
+    """A service in this process, called with injected identities; no socket."""
+
+    def __init__(self, harness: Harness, world: World) -> None:
+        self._harness = harness
+        self._dispatcher = Dispatcher(harness.service)
+        self._world = world
+        self._wire = JsonRpc()
+
+    async def reset(self, now: str) -> None:
+        """Empty the storage and put the catalog back."""
+        await self._harness.reset(now, self._world.catalog)
+
+    async def call(self, step: Step) -> Mapping[str, Any]:
+        """Hand the request's bytes to the dispatcher."""
+        self._harness.clock.set(step.now)
+        body = self._wire.request(step).body
+        answer = await self._dispatcher.handle(body, self._world.identity(step.caller), f"step-{step.number}")
+        return self._wire.answer(200, answer or b"")
+
+    def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
+        """Compare as the conformance corpus says."""
+        return self._wire.judge(step, answer)
