@@ -1,20 +1,20 @@
 """The servers that scenarios run against: in this process, behind a real socket of this process, or anywhere."""
 
-import itertools
 import json
-import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import aiohttp
 
 from ..dispatch import Dispatcher
 from ..errors import ConfigurationError
 from ..harness import Harness
+from ..plugins import Plugins
+from ..settings import Settings, load
 from .compare import differences
 from .scenario import Step, World
+
+MEMORY = "sqlite://:memory:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +95,37 @@ class InProcess:
     def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
         """Compare as the conformance corpus says."""
         return self._wire.judge(step, answer)
+
+
+def registry(world: World) -> dict[str, Any]:
+    """Return the settings of a user registry in which each caller is in exactly its group.
+
+    :raises ConfigurationError: two callers give the same user or group different facts.
+    """
+    users: dict[str, Any] = {}
+    groups: dict[str, Any] = {}
+    for key, facts in world.identities.items():
+        if facts is None:
+            continue
+        dns = [facts["DN"]] if "DN" in facts else []
+        user, group = {"dns": dns, "groups": [facts["group"]]}, {"properties": list(facts["properties"])}
+        if users.setdefault(facts["username"], user) != user or groups.setdefault(facts["group"], group) != group:
+            raise ConfigurationError(f"identities: {key} says otherwise of its user or group than another entry")
+    return {"registry.users": users, "registry.groups": groups}
+
+
+def configure(world: World, url: str, **more: Any) -> tuple[Settings, Plugins]:
+    """Return default settings with the world's users and a storage, and the plugins: those that ship, no others."""
+    plugins = Plugins(entry_points=False)
+    extra = [setting for setting, _ in plugins.collect("register_settings")]
+    overrides = {**registry(world), "storage.url": url, "storage.migrate": True, **more}
+    return load(None, {}, overrides, extra), plugins
+
+
+@asynccontextmanager
+async def in_process(world: World, url: str = MEMORY) -> AsyncIterator[InProcess]:
+    """Open a service on an empty database and close it in the end."""
+    settings, plugins = configure(world, url)
+    harness = Harness(settings, plugins=plugins, authenticators=())
+    async with harness.service:
+        yield InProcess(harness, world)

@@ -1,0 +1,64 @@
+"""The commands ``replay`` and ``record``."""
+
+import asyncio
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import click
+
+from ..errors import ConfigurationError, StorageUnavailable
+from . import junit, report, targets
+from .run import Open, ScenarioOutcome, run
+from .scenario import load
+
+RIGHT, WRONG, CANNOT = 0, 1, 2
+"""Exit codes: every step right, some wrong, nothing could be run."""
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=_FILE, metavar="PATH…")
+@click.option("--storage", metavar="URL", help="Use a scratch database beside this one; it is dropped in the end.")
+@click.option("--http", is_flag=True, help="Go through a real loopback socket with TLS and client certificates.")
+@click.option("--url", metavar="URL", help="Replay against a server started with `serve --harness`.")
+@click.option("--identities", type=_FILE, metavar="FILE", help="Callers, and with --url their credentials.")
+@click.option("--catalog", type=_FILE, metavar="FILE", help="The file catalog, where none is beside the scenarios.")
+@click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write the outcome as JUnit XML.")
+@click.option("-v", "--verbose", is_flag=True, help="Name every scenario.")
+def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **options: Any) -> None:
+    """Run scenario files, and folders of them, against a server and compare every answer.
+
+    Exit codes: 0 every step is right, 1 some are wrong, 2 nothing could be run.
+    """
+    try:
+        scenarios = load(paths, options["catalog"], options["identities"])
+        open_target = _target(options["storage"], options["http"], options["url"], options["identities"])
+        outcomes = asyncio.run(_run(scenarios, open_target, verbose))
+        if junit_file is not None:
+            junit.write(junit_file, outcomes)
+    except (ConfigurationError, StorageUnavailable, aiohttp.ClientError, OSError) as error:
+        click.echo(f"cannot replay: {error}", err=True)
+        sys.exit(CANNOT)
+    click.echo(report.summary(outcomes))
+    sys.exit(WRONG if any(outcome.failed for outcome in outcomes) else RIGHT)
+
+
+async def _run(scenarios: Any, open_target: Open, verbose: bool) -> list[ScenarioOutcome]:
+    outcomes = []
+    async for outcome in run(scenarios, open_target):
+        outcomes.append(outcome)
+        if verbose:
+            click.echo(f"{outcome.scenario.name}: {len(outcome.steps)} steps, {len(outcome.failed)} failed")
+        for line in (*report.failures(outcome), *report.left_out(outcome)):
+            click.echo(line)
+    return outcomes
+
+
+def _target(storage: str | None, http: bool, url: str | None, identities: Path | None) -> Open:
+    if url is not None and (storage is not None or http):
+        raise click.UsageError("--url names a server that is there: --storage and --http make one")
+    return functools.partial(targets.in_process, url=storage or targets.MEMORY)
