@@ -1,1 +1,31 @@
 """Who is calling: authenticators and the registry of users."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from ..identity import ANONYMOUS, Credentials, Identity
+from .headers import GROUP, single
+
+if TYPE_CHECKING:
+    from ..service import Service
+
+
+async def identify(service: "Service", credentials: Credentials) -> Identity:
+    """Return who sent a request: the first authenticator that finds credentials decides.
+
+    :raises BadCredentials: credentials are there and wrong; the whole request is refused with HTTP 401.
+    """
+    for authenticator in service.authenticators:
+        identity = await authenticator.authenticate(credentials)
+        if identity is not None:
+            return _hold_to_group(identity, single(credentials.headers, GROUP))
+    return ANONYMOUS
+
+
+def _hold_to_group(identity: Identity, claimed: str | None) -> Identity:
+    """Refuse a claimed group that the authenticator did not give; plugins need not remember to."""
+    if claimed and identity.authenticated and identity.group != claimed and identity.refused is None:
+        return dataclasses.replace(
+            identity, group=None, properties=frozenset(), refused=f"You do not act in the group {claimed!r}"
+        )
+    return identity

@@ -1,0 +1,261 @@
+"""Authentication by bearer tokens: signed JSON Web Tokens (RFC 7519) of configured issuers."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from jwt import PyJWS
+from jwt.exceptions import PyJWTError
+from jwt.utils import base64url_decode
+from marshmallow import ValidationError
+
+from .. import fields
+from ..errors import BadCredentials, ConfigurationError
+from ..hookspecs import AuthenticatorFactory, hookimpl
+from ..identity import Credentials, Identity
+from ..settings.types import Record, Seconds
+from .headers import AUTHORIZATION, GROUP, single
+from .jwks import ALGORITHMS, KeySet
+from .options import checked
+from .users import Users, admit
+
+if TYPE_CHECKING:
+    from ..service import Service
+
+LEEWAY = 30
+"""Seconds that clocks may differ."""
+CACHE = 10_000
+"""Most verified tokens kept."""
+
+PRESETS: Mapping[str, Mapping[str, str]] = {
+    "registry": {"subject": "sub"},
+    # the access tokens of diracx (diracx-core, models/auth: AccessTokenPayload)
+    "diracx": {
+        "subject": "sub",
+        "username": "preferred_username",
+        "group": "dirac_group",
+        "properties": "dirac_properties",
+    },
+}
+_ISSUER = {
+    "issuer": fields.Text(None, empty=False, required=True),
+    "audience": fields.Texts(1000, single=True, load_default=list),
+    "jwks": fields.Text(4096, empty=False, required=True),
+    "algorithms": fields.Texts(load_default=lambda: list(ALGORITHMS)),
+    "preset": fields.Choice(*PRESETS, load_default="registry"),
+    "claims": Record({name: fields.Text(empty=False) for name in PRESETS["diracx"]}, load_default=dict),
+    "refresh": Seconds(load_default=3600),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Whose tokens are accepted.
+
+    :param name: the claim ``iss``, exactly.
+    :param audiences: what the claim ``aud`` must have one of; empty: the token must have no ``aud``.
+    :param algorithms: signature algorithms, from ``jwks.ALGORITHMS``.
+    :param claims: claim by fact: ``subject``, and where the issuer is trusted with them ``username``, ``group``,
+        ``properties``.
+    """
+
+    name: str
+    audiences: frozenset[str]
+    algorithms: frozenset[str]
+    claims: Mapping[str, str]
+    keys: KeySet
+
+
+class Tokens:
+    """Identifies callers by ``Authorization: Bearer``.
+
+    :param users: the registry.
+    :param issuers: by name.
+    """
+
+    name = "jwt"
+
+    def __init__(self, users: Users, issuers: Mapping[str, Issuer]) -> None:
+        self._users = users
+        self._issuers = issuers
+        # by digest: who reads the memory should find no tokens
+        self._verified: dict[bytes, tuple[Issuer, Mapping[str, Any]]] = {}
+
+    async def authenticate(self, credentials: Credentials) -> Identity | None:
+        """Return the caller that the token names, None without a token.
+
+        :raises BadCredentials: the token is not good.
+        """
+        header = single(credentials.headers, AUTHORIZATION)
+        if header is None or header.split(None, 1)[0].lower() != "bearer":
+            return None
+        token = header[len("bearer") :].strip()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        now = credentials.now.timestamp()
+        known = self._verified.get(digest)
+        if known is None:
+            known = await self._verify(token)
+        issuer, claims = known
+        if now >= claims["exp"] + LEEWAY:
+            self._verified.pop(digest, None)
+            raise BadCredentials("The token has expired")
+        if now < claims.get("nbf", 0) - LEEWAY:
+            raise BadCredentials("The token is not valid yet")
+        if digest not in self._verified:
+            while len(self._verified) >= CACHE:
+                del self._verified[next(iter(self._verified))]
+            self._verified[digest] = known
+        return self._identity(issuer, claims, single(credentials.headers, GROUP))
+
+    async def _verify(self, token: str) -> tuple[Issuer, Mapping[str, Any]]:
+        """Return a token's issuer and claims when signature, issuer, audience and the claims' types are right."""
+        header, payload = _peek(token)
+        issuer = self._issuers.get(payload["iss"]) if isinstance(payload.get("iss"), str) else None
+        if issuer is None:
+            raise BadCredentials("The token is of an issuer that is not accepted")
+        algorithm, kid = header.get("alg"), header.get("kid")
+        # the token names the algorithm, but may only pick from the configuration's list
+        if not isinstance(algorithm, str) or algorithm not in issuer.algorithms:
+            raise BadCredentials("The token's algorithm is not accepted")
+        if "crit" in header or (kid is not None and not isinstance(kid, str)):
+            raise BadCredentials("The token's header is not understood")
+        for key in await issuer.keys.find(kid, algorithm):
+            try:
+                PyJWS().decode_complete(token, key=key, algorithms=[algorithm])
+            except (PyJWTError, ValueError, TypeError):
+                continue
+            return issuer, _sound(payload, issuer)
+        raise BadCredentials("The token's signature is not one of its issuer's")
+
+    def _identity(self, issuer: Issuer, claims: Mapping[str, Any], claimed: str | None) -> Identity:
+        subject = _text(claims, issuer.claims["subject"])
+        username = _text(claims, issuer.claims.get("username"))
+        group = _text(claims, issuer.claims.get("group"))
+        properties = _properties(claims, issuer)
+        facts: dict[str, Any] = {
+            "subject": subject,
+            "authentication": "jwt",
+            "expires": datetime.fromtimestamp(claims["exp"], UTC),
+        }
+        if username is not None:
+            user = self._users.by_name(username)
+        else:
+            user = None if subject is None else self._users.by_subject(issuer.name, subject)
+        if username is None or group is None or (user is not None and properties is None):
+            return admit(
+                self._users, user, who=f"The token's subject {subject!r}", claimed=claimed, proven=group, **facts
+            )
+        # the issuer vouches for the membership; suspending still works here
+        facts["username"] = username
+        if claimed is not None and claimed != group:
+            return Identity(refused=f"The credentials are for the group {group!r}, not for {claimed!r}", **facts)
+        if user is not None and user.suspended:
+            return Identity(reason=f"{username} is suspended", **facts)
+        rights = self._users.properties(group) if properties is None else frozenset(properties)
+        return Identity(group=group, properties=rights, **facts)
+
+
+def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return header and claims of a token that nobody has verified yet."""
+    try:
+        header, payload, _ = token.encode("ascii").split(b".")
+        parts = [orjson.loads(base64url_decode(part)) for part in (header, payload)]
+    except ValueError:
+        raise BadCredentials("The token is malformed") from None
+    if not all(isinstance(part, dict) for part in parts):
+        raise BadCredentials("The token is malformed")
+    return parts[0], parts[1]
+
+
+def _sound(claims: Mapping[str, Any], issuer: Issuer) -> Mapping[str, Any]:
+    """Return the claims if their types are right and they are meant for this server."""
+    for name in ("exp", "nbf"):
+        value: Any = claims.get(name)
+        if value is None and name == "nbf" and name not in claims:
+            continue
+        # the bound keeps datetime.fromtimestamp from overflowing: the year 9999
+        if type(value) not in (int, float) or not 0 <= value < 253402300000:
+            raise BadCredentials(f"The token's claim {name} is missing or not a time")
+    audience = claims.get("aud", [])
+    audiences = [audience] if isinstance(audience, str) else audience
+    if not isinstance(audiences, list) or not all(isinstance(item, str) for item in audiences):
+        raise BadCredentials("The token's audience is malformed")
+    if issuer.audiences.isdisjoint(audiences) and (issuer.audiences or audiences):
+        raise BadCredentials("The token is for another audience")
+    properties = _properties(claims, issuer)
+    if not isinstance(properties, list | type(None)) or not all(isinstance(item, str) for item in properties or ()):
+        raise BadCredentials("The token's properties are not a list of texts")
+    return claims
+
+
+def _properties(claims: Mapping[str, Any], issuer: Issuer) -> Any:
+    return claims.get(issuer.claims["properties"]) if "properties" in issuer.claims else None
+
+
+def _text(claims: Mapping[str, Any], name: str | None) -> str | None:
+    value = claims.get(name) if name is not None else None
+    if value is not None and (not isinstance(value, str) or not value or "\0" in value):
+        raise BadCredentials(f"The token's claim {name} is not a text")
+    return value
+
+
+class Factory:
+    """Makes the authenticator from its entry in ``authentication``."""
+
+    name = Tokens.name
+
+    def __call__(self, options: Mapping[str, Any], service: "Service") -> Tokens:
+        """Return the authenticator.
+
+        :raises ConfigurationError: the options are wrong.
+        """
+        settings: Any = service.settings
+        members = {"issuers": _Issuers(required=True)}
+        issuers: dict[str, Issuer] = {}
+        for entry in checked(settings, self.name, options, members)["issuers"]:
+            if entry["issuer"] in issuers:
+                raise ConfigurationError(f"authentication.jwt: the issuer {entry['issuer']} is there twice")
+            issuers[entry["issuer"]] = _issuer(entry, settings.folder)
+        return Tokens(service.users, issuers)
+
+
+class _Issuers(fields.Field):
+    """A list of issuers, at least one."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        if type(value) is not list or not value:
+            raise ValidationError("Must be a list of issuers.")
+        record = Record(_ISSUER)
+        return [record.deserialize(item) or {} for item in value]
+
+
+def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
+    where = f"authentication.jwt: issuer {entry['issuer']}"
+    if unknown := sorted(set(entry["algorithms"]) - set(ALGORITHMS)):
+        raise ConfigurationError(f"{where}: algorithms are some of {', '.join(ALGORITHMS)}, not {', '.join(unknown)}")
+    if not entry["algorithms"]:
+        raise ConfigurationError(f"{where}: algorithms must not be empty")
+    # diracx makes tokens without an audience; everybody else's would be good for any service of the issuer's
+    if not entry["audience"] and entry["preset"] != "diracx":
+        raise ConfigurationError(f"{where}: audience is missing")
+    claims = {**PRESETS[entry["preset"]], **entry["claims"]}
+    if "properties" in claims and not {"group", "username"} <= claims.keys():
+        raise ConfigurationError(f"{where}: claims.properties needs claims.group and claims.username")
+    source = entry["jwks"] if "://" in entry["jwks"] else folder / entry["jwks"]
+    return Issuer(
+        entry["issuer"],
+        frozenset(entry["audience"]),
+        frozenset(entry["algorithms"]),
+        claims,
+        KeySet(source, refresh=entry["refresh"]),
+    )
+
+
+@hookimpl
+def register_authenticator() -> Iterable[AuthenticatorFactory]:
+    """Provide ``jwt``."""
+    yield Factory()

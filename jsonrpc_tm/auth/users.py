@@ -1,0 +1,164 @@
+"""The registry of users, groups and hosts, and the one place where a caller gets a group and its properties."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from .. import devcerts
+from ..errors import ConfigurationError
+from ..hookspecs import hookimpl
+from ..identity import Identity
+from . import dn as names
+
+HOSTS = "hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user or host that the registry knows.
+
+    :param name: unique name.
+    :param groups: groups it is a member of, the default one first; ``("hosts",)`` for a host.
+    :param suspended: known, but not to be let in.
+    :param properties: a host's own properties; None for users, whose properties come from the group they act in.
+    """
+
+    name: str
+    groups: tuple[str, ...] = ()
+    suspended: bool = False
+    properties: frozenset[str] | None = None
+
+
+class Users(Protocol):
+    """The interface of a user registry (hook ``register_users``). Its functions must not wait."""
+
+    def by_dn(self, dn: str) -> User | None:
+        """Return the user or host with the certificate subject *dn* (slash form)."""
+
+    def by_subject(self, issuer: str, subject: str) -> User | None:
+        """Return the user that *issuer*'s tokens call *subject*."""
+
+    def by_name(self, name: str) -> User | None:
+        """Return the user called *name*; no hosts."""
+
+    def properties(self, group: str) -> frozenset[str]:
+        """Return the properties of a group; none for an unknown one."""
+
+
+class ConfiguredUsers:
+    """The registry section of the configuration.
+
+    :param users: ``registry.users``.
+    :param groups: ``registry.groups``.
+    :param hosts: ``registry.hosts``.
+    :raises ConfigurationError: a group does not exist, or two users share a DN or token subject.
+    """
+
+    def __init__(self, users: Mapping[str, Any], groups: Mapping[str, Any], hosts: Mapping[str, Any]) -> None:
+        if HOSTS in groups:
+            raise ConfigurationError(f"registry.groups: {HOSTS!r} is the group of the hosts and cannot be defined")
+        self._groups = {name: frozenset(entry.get("properties", ())) for name, entry in groups.items()}
+        self._names: dict[str, User] = {}
+        self._dns: dict[str, User] = {}
+        self._subjects: dict[str, User] = {}
+        for name, entry in users.items():
+            where = f"registry.users.{name}"
+            for group in entry.get("groups", ()):
+                if group not in self._groups:
+                    known = ", ".join(sorted(self._groups)) or "none"
+                    raise ConfigurationError(f"{where}.groups: there is no group {group!r} (groups: {known})")
+            user = User(name, tuple(entry.get("groups", ())), bool(entry.get("suspended", False)))
+            self._names[name] = user
+            self._enter(user, entry.get("dns", ()), where)
+            for subject in entry.get("subjects", ()):
+                _put(self._subjects, subject, user, f"{where}.subjects")
+        for name, entry in hosts.items():
+            if name in users:
+                raise ConfigurationError(f"registry.hosts.{name}: there is a user of this name")
+            host = User(name, (HOSTS,), properties=frozenset(entry.get("properties", ())))
+            self._enter(host, entry.get("dns", ()), f"registry.hosts.{name}")
+
+    def _enter(self, user: User, dns: Iterable[str], where: str) -> None:
+        for dn in dns:
+            try:
+                text = names.canonical(dn)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{where}.dns: {error}") from None
+            _put(self._dns, text, user, f"{where}.dns")
+
+    def by_dn(self, dn: str) -> User | None:
+        """Return the user or host with the certificate subject *dn*."""
+        return self._dns.get(dn)
+
+    def by_subject(self, issuer: str, subject: str) -> User | None:
+        """Return the user of a token: an entry ``<issuer> <subject>`` counts before one without issuer."""
+        return self._subjects.get(f"{issuer} {subject}") or self._subjects.get(subject)
+
+    def by_name(self, name: str) -> User | None:
+        """Return the user called *name*."""
+        return self._names.get(name)
+
+    def properties(self, group: str) -> frozenset[str]:
+        """Return the properties of a group."""
+        return self._groups.get(group, frozenset())
+
+
+def _put(index: dict[str, User], key: str, user: User, where: str) -> None:
+    if key in index:
+        raise ConfigurationError(f"{where}: {key!r} is there already, for {index[key].name}")
+    index[key] = user
+
+
+def admit(
+    users: Users,
+    user: User | None,
+    *,
+    who: str,
+    claimed: str | None,
+    proven: str | None,
+    authentication: Literal["x509", "proxy", "jwt"],
+    expires: datetime,
+    dn: str | None = None,
+    subject: str | None = None,
+) -> Identity:
+    """Return the identity of a caller whose credentials are good.
+
+    :param user: the registry's entry; None when it has none.
+    :param who: how the credentials name the caller, for the reason.
+    :param claimed: the group of the header ``X-TM-Group``.
+    :param proven: the group that the proxy or token carries.
+    """
+    facts: dict[str, Any] = {"dn": dn, "subject": subject, "authentication": authentication, "expires": expires}
+    if user is None:
+        return Identity(reason=f"{who} is not in the registry", **facts)
+    facts["username"] = user.name
+    group = proven or claimed or next(iter(user.groups), None)
+    if proven is not None and proven not in user.groups:
+        return Identity(refused=f"{user.name} is not a member of the group {proven!r}", **facts)
+    if claimed is not None and claimed not in user.groups:
+        return Identity(refused=f"{user.name} is not a member of the group {claimed!r}", **facts)
+    if claimed is not None and claimed != group:
+        return Identity(refused=f"The credentials are for the group {group!r}, not for {claimed!r}", **facts)
+    if user.suspended:
+        return Identity(reason=f"{user.name} is suspended", **facts)
+    if group is None:
+        return Identity(reason=f"{user.name} is in no group", **facts)
+    properties = users.properties(group) if user.properties is None else user.properties
+    return Identity(group=group, properties=properties, **facts)
+
+
+def entries(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the effective ``users``, ``groups`` and ``hosts`` of the configuration.
+
+    Development mode (``server.tls.mode: dev``) without users of one's own has those of ``devcerts.REGISTRY``.
+    """
+    if settings["server.tls.mode"] == "dev" and not (settings["registry.users"] or settings["registry.hosts"]):
+        return devcerts.REGISTRY
+    return {kind: settings[f"registry.{kind}"] for kind in ("users", "groups", "hosts")}
+
+
+@hookimpl
+def register_users(settings: Mapping[str, Any]) -> Iterable[Users]:
+    """Provide the registry of the configuration."""
+    yield ConfiguredUsers(**entries(settings))

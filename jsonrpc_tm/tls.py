@@ -1,0 +1,166 @@
+"""The server's TLS context: client certificates asked for but not insisted on, files read again when they change."""
+
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from . import devcerts
+from .auth import users
+from .errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+RELOAD = 5.0
+"""Seconds between two looks at the files."""
+
+
+def server_context(settings: Any) -> ssl.SSLContext | None:
+    """Return the context that the settings below ``server.tls`` describe; None for mode ``off``.
+
+    Mode ``dev`` makes what lacks in its folder: an authority, the server's certificate, and a certificate for each
+    user of the registry that has a DN.
+
+    :raises ConfigurationError: a file is missing or unusable.
+    """
+    mode = settings["server.tls.mode"]
+    if mode == "off":
+        return None
+    files = _files(settings)
+    if mode == "dev":
+        folder = development(settings)
+        files |= {"certificate": folder.certificate("server"), "key": folder.key("server"), "client_ca": folder.ca}
+    elif files["certificate"] is None:
+        raise ConfigurationError("server.tls.mode is files, but server.tls.certificate is not set")
+    proxies = any(entry.get("x509", {}).get("proxies") for entry in settings["authentication"])
+    return ReloadingContext.of(lambda: _context(files, proxies=proxies), [p for p in files.values() if p is not None])
+
+
+def development(settings: Any) -> devcerts.Folder:
+    """Return the folder of mode ``dev``, complete (see ``server_context``)."""
+    registry = users.entries(settings)
+    wanted = {
+        name: entry["dns"][0] for name, entry in {**registry["users"], **registry["hosts"]}.items() if entry["dns"]
+    }
+    host = settings["server.host"]
+    hosts = devcerts.LOOPBACK if host in (*devcerts.LOOPBACK, "0.0.0.0", "::") else (*devcerts.LOOPBACK, host)
+    return devcerts.ensure(settings.folder / settings["server.tls.folder"], wanted, hosts)
+
+
+def _files(settings: Any) -> dict[str, Path | None]:
+    named = ((name, settings[f"server.tls.{name}"]) for name in ("certificate", "key", "client_ca", "crl"))
+    return {name: None if value is None else settings.folder / value for name, value in named}
+
+
+def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLContext:
+    # not ssl.create_default_context: its flags differ between Python versions (X509_STRICT refuses most proxies)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # a resumed session has no verified chain: let there be as few as possible
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.sslobject_class = LoggedConnection
+    context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
+    _load("certificate", files["certificate"], lambda path: context.load_cert_chain(path, files["key"]))
+    if files["client_ca"] is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        _load("client_ca", files["client_ca"], lambda path: _trust(context, path))
+        if proxies:
+            context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
+    if files["crl"] is not None:
+        # CHAIN, not LEAF: the leaf may be the proxy of a revoked user
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        _load("crl", files["crl"], lambda path: _trust(context, path))
+    return context
+
+
+def _trust(context: ssl.SSLContext, path: Path) -> None:
+    if path.is_dir():
+        context.load_verify_locations(capath=path)
+    else:
+        context.load_verify_locations(cafile=path)
+
+
+def _load(name: str, path: Path | None, load: Callable[[Path], None]) -> None:
+    assert path is not None
+    try:
+        load(path)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigurationError(f"server.tls.{name}: {path} cannot be used: {reason}") from None
+
+
+class ReloadingContext(ssl.SSLContext):
+    """A context whose connections use a newer one when files have changed: OpenSSL never reads a CRL twice.
+
+    Connections that are open stay as they are; ``auth.x509`` looks at revocation again at every request.
+    """
+
+    _make: Callable[[], ssl.SSLContext]
+    _paths: list[Path]
+    _current: ssl.SSLContext
+    _seen: object
+    _looked: float
+
+    @classmethod
+    def of(cls, make: Callable[[], ssl.SSLContext], paths: list[Path]) -> "ReloadingContext":
+        """Return a context that uses what *make* returns, called again when one of *paths* has changed."""
+        self = cls(ssl.PROTOCOL_TLS_SERVER)
+        self._make, self._paths = make, paths
+        self._seen, self._looked = stamp(paths), time.monotonic()
+        self._current = make()
+        return self
+
+    def refresh(self) -> None:
+        """Look at the files, and use them if they changed; a broken one is logged and what was read before stays."""
+        self._looked = time.monotonic()
+        seen = stamp(self._paths)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._current = self._make()
+        except ConfigurationError as error:
+            logger.error("TLS files changed, but the old ones stay in use: %s", error)
+        else:
+            logger.info("TLS files changed and were read again")
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        """Start a connection with the present files."""
+        if time.monotonic() - self._looked >= RELOAD:
+            self.refresh()
+        return self._current.wrap_bio(*args, **kwargs)
+
+
+def stamp(paths: list[Path]) -> object:
+    """Return something that differs when one of the files, or a file in one of the folders, has changed."""
+    found = []
+    for path in paths:
+        try:
+            items = sorted(path.iterdir()) if path.is_dir() else [path]
+            stats = [(item.name, item.stat()) for item in items]
+            found += [(path, name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats]
+        except OSError:
+            found.append((path, "", 0, 0, 0))
+    return found
+
+
+class LoggedConnection(ssl.SSLObject):
+    """A connection that logs why its handshake failed: the client often gets no more than a closed connection."""
+
+    def do_handshake(self) -> None:
+        """Do the handshake, or a part of it.
+
+        :raises ssl.SSLError: as the base class.
+        """
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLCertVerificationError as error:
+            logger.warning("TLS handshake refused: %s (%d)", error.verify_message, error.verify_code)
+            raise
+        except ssl.SSLError as error:
+            logger.info("TLS handshake failed: %s", cast(str, error.reason or error.args[-1]))
+            raise

@@ -1,0 +1,56 @@
+import pytest
+
+from jsonrpc_tm.auth.rules import resolve
+from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.registry import Method, Registry
+from jsonrpc_tm.settings import Settings
+
+
+async def _nothing(call) -> None:
+    """Do nothing."""
+
+
+def _registry(**rules) -> Registry:
+    return Registry((Method(name, _nothing, rule=rule), "test") for name, rule in rules.items())
+
+
+def _settings(**values) -> Settings:
+    return Settings.defaults(**{f"authorization__{name}": value for name, value in values.items()})
+
+
+def test_configuration_over_method_over_default() -> None:
+    registry = _registry(ping="all", removeFile=("A", "B"), whoami=None, cleanTransformation=None)
+    settings = _settings(
+        default=["C"], methods={"cleanTransformation": ["ProductionManagement"], "ping": "authenticated"}
+    )
+    assert resolve(settings, registry) == {
+        "ping": "authenticated",
+        "removeFile": ("A", "B"),
+        "whoami": ("C",),
+        "cleanTransformation": ("ProductionManagement",),
+    }
+
+
+def test_rules_cannot_be_changed() -> None:
+    rules = resolve(_settings(), _registry(ping="all"))
+    with pytest.raises(TypeError):
+        rules["ping"] = "authenticated"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("rule", ["anyone", "", (), [], ("A", ""), 7])
+def test_unknown_rule_of_a_plugin_stops_the_start(rule) -> None:
+    with pytest.raises(ConfigurationError, match="method hello of test"):
+        resolve(_settings(), _registry(hello=rule))
+
+
+@pytest.mark.parametrize("rule", ["anyone", "", [], [""], None, 7])
+def test_unknown_rule_in_the_configuration_stops_the_start(rule) -> None:
+    with pytest.raises(ConfigurationError, match=r"authorization\.methods"):
+        resolve(_settings(methods={"ping": rule}), _registry(ping="all"))
+    with pytest.raises(ConfigurationError, match=r"authorization\.default"):
+        resolve(_settings(default=rule), _registry(ping="all"))
+
+
+def test_rule_for_a_method_that_does_not_exist_stops_the_start() -> None:
+    with pytest.raises(ConfigurationError, match=r"no method .pimg.*did you mean ping"):
+        resolve(_settings(methods={"pimg": "all"}), _registry(ping="all"))
