@@ -35,7 +35,7 @@ unit: $(READY) ## tests with a report of what they covered
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
 
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python benchmarks/calls.py $(ARGS)
 
 fix: $(READY) ## format, and mend what a tool can mend
 	$(BIN)/ruff check --fix .

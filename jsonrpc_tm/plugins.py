@@ -17,6 +17,7 @@ from .errors import ConfigurationError
 from .hookspecs import PROJECT, Hooks
 
 DEFAULT_PLUGINS = (
+    "jsonrpc_tm.logs",
     "jsonrpc_tm.permissions",
     "jsonrpc_tm.storage.sqlite",
     "jsonrpc_tm.storage.mysql",
