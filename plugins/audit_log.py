@@ -180,10 +180,10 @@ def _journals(settings: Any) -> list[Journal]:
 @hookimpl
 def register_settings() -> Iterable[Setting]:
     """Provide the section ``audit_log``."""
-    yield Setting(f"{SECTION}.enabled", "boolean", False, "write the audit log")
-    yield Setting(f"{SECTION}.path", "path", "audit.jsonl", "the file, relative to the configuration's folder")
-    yield Setting(f"{SECTION}.max_bytes", "integer", 64 * 1024 * 1024, "size in bytes at which the file is rotated")
-    yield Setting(f"{SECTION}.backups", "integer", 10, "rotated files kept")
+    yield Setting(f"{SECTION}.enabled", "boolean", False, "Write the audit log.")
+    yield Setting(f"{SECTION}.path", "path", "audit.jsonl", "The file.")
+    yield Setting(f"{SECTION}.max_bytes", "size", 64 * 2**20, "Size at which the file is rotated.")
+    yield Setting(f"{SECTION}.backups", "integer", 10, "How many rotated files are kept.")
 
 
 @hookimpl

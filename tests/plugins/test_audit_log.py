@@ -1,0 +1,123 @@
+"""The audit log: what is written, what is not, rotation, and reading it back."""
+
+import json
+import multiprocessing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jsonrpc_tm import CallRecord
+from jsonrpc_tm.app import create_service
+from jsonrpc_tm.errors import Forbidden, InvalidParams, NotFound, TMError
+from jsonrpc_tm.identity import ANONYMOUS, Identity
+from jsonrpc_tm.plugins import Plugins
+
+MANAGER = Identity("alice", "prod", frozenset({"ProductionManagement"}), dn="/CN=alice")
+VISITOR = Identity("eve", "visitors")
+ADD = ["t", "d", "l", "Processing", "Standard", "Manual", ""]
+
+
+def server(folder: Path, **more: object):
+    overrides = {
+        "storage.url": "sqlite://:memory:",
+        "audit_log.enabled": True,
+        "audit_log.path": str(folder / "logs" / "audit.jsonl"),
+    }
+    return create_service(None, {}, overrides | more)
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "logs" / "audit.jsonl").read_text().splitlines()]
+
+
+async def refused(service, error: type[TMError], *call) -> None:
+    with pytest.raises(error):
+        await service.call(*call)
+
+
+async def test_changes_and_refusals_are_written_and_reads_are_not(tmp_path):
+    async with server(tmp_path) as service:
+        await service.call("addTransformation", ADD, MANAGER, "request-1")
+        await service.call("getTransformation", ["t"], MANAGER)
+        await refused(service, Forbidden, "deleteTransformation", ["t"], VISITOR)
+        await refused(service, NotFound, "getTransformation", ["u"], VISITOR)
+        await refused(service, InvalidParams, "setTaskStatus", ["t", None, "Done"], MANAGER)
+        await refused(service, TMError, "noSuchMethod", [], ANONYMOUS)
+        service.report(
+            CallRecord("", None, ANONYMOUS, "r", "Unauthenticated", "bad token", 0.0, False, datetime.now(UTC))
+        )
+    written = lines(tmp_path)
+    assert [(line["user"], line["method"], line["target"], line["outcome"]) for line in written] == [
+        ("alice", "addTransformation", "t", "ok"),
+        ("eve", "deleteTransformation", "t", "Forbidden"),
+        ("eve", "getTransformation", "u", "NotFound"),
+        ("alice", "setTaskStatus", None, "InvalidParams"),
+        (None, "noSuchMethod", None, "MethodNotFound"),
+        (None, "", None, "Unauthenticated"),
+    ]
+    assert written[0]["request_id"] == "request-1"
+    assert written[0]["DN"] == "/CN=alice"
+    assert written[0]["time"].endswith("Z")
+    assert all(line["reason"] for line in written[1:])
+
+
+async def test_tail_reads_back_and_filters_for_managers_only(tmp_path):
+    async with server(tmp_path) as service:
+        for number in range(5):
+            await refused(service, NotFound, "getTransformation", [f"t{number}"], VISITOR)
+        await service.call("addTransformation", ADD, MANAGER)
+    async with server(tmp_path) as service:
+        tail = await service.call("audit.tail", {"limit": 2}, MANAGER)
+        assert [line["method"] for line in tail] == ["getTransformation", "addTransformation"]
+        eve = await service.call("audit.tail", {"username": "eve", "limit": 3}, MANAGER)
+        assert [line["target"] for line in eve] == ["t2", "t3", "t4"]
+        assert await service.call("audit.tail", {"outcome": "ok", "method": "getTransformation"}, MANAGER) == []
+        await refused(service, Forbidden, "audit.tail", [], VISITOR)
+
+
+async def test_the_file_is_rotated_by_size_and_nothing_is_lost(tmp_path):
+    small = {"audit_log.max_bytes": 1000, "audit_log.backups": 3}
+    async with server(tmp_path, **small) as service:
+        for number in range(12):
+            await refused(service, NotFound, "getTransformation", [f"t{number}"], VISITOR)
+    names = sorted(path.name for path in (tmp_path / "logs").iterdir() if path.suffix != ".lock")
+    assert names == ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2", "audit.jsonl.3"][: len(names)]
+    assert len(names) > 1
+    async with server(tmp_path, **small) as service:
+        targets = [line["target"] for line in await service.call("audit.tail", [], MANAGER)]
+    assert targets == [f"t{number}" for number in range(12)]
+
+
+async def test_a_torn_line_is_passed_over(tmp_path):
+    async with server(tmp_path) as service:
+        await service.call("addTransformation", ADD, MANAGER)
+    with (tmp_path / "logs" / "audit.jsonl").open("a") as file:
+        file.write('{"time": "20')
+    async with server(tmp_path) as service:
+        assert len(await service.call("audit.tail", [], MANAGER)) == 1
+
+
+def write_many(path: str, name: str) -> None:
+    journal = journal_class()(Path(path), 2000, 100)
+    for number in range(100):
+        journal._write(b'{"writer": "%s", "number": %d}\n' % (name.encode(), number))
+
+
+def journal_class():
+    return Plugins(entry_points=False).manager.get_plugin("audit_log").Journal
+
+
+def test_several_processes_may_write_and_rotate_one_file(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_many, args=(str(path), f"w{number}")) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode == 0
+    found = journal_class()(path, 2000, 100).read(1000, lambda line: True)
+    assert sorted((line["writer"], line["number"]) for line in found) == [
+        (f"w{writer}", number) for writer in range(3) for number in range(100)
+    ]
