@@ -44,6 +44,7 @@ class Journal:
     async def lifetime(self, _service: object) -> AsyncIterator[None]:
         """Write while the server runs; at the end everything queued is in the file."""
         self.files[0].parent.mkdir(parents=True, exist_ok=True)
+        self._end_torn_line()
         thread = threading.Thread(target=self._work, name=SECTION, daemon=True)
         thread.start()
         try:
@@ -51,6 +52,11 @@ class Journal:
         finally:
             self._lines.put(None)
             await asyncio.to_thread(thread.join)
+
+    def _end_torn_line(self) -> None:
+        with contextlib.suppress(FileNotFoundError), open(self.files[0], "rb+") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) is not None and file.read(1) != b"\n":
+                file.write(b"\n")  # a crash of the machine cut the last line: the next one must not be lost with it
 
     def observe(self, record: CallRecord) -> None:
         """Queue a line for a changing or refused call."""

@@ -111,7 +111,7 @@ async def _group(client: Client, trans: int, expected: Expected, title: str, pro
     while True:
         condition = {"TransformationID": trans, "Status": "Unused"}
         page = await client.call(
-            "getTransformationFiles", condition, limit=FILES_A_CALL, columns=["FileID", "LFN"], after=after
+            "getTransformationFiles", condDict=condition, limit=FILES_A_CALL, columns=["FileID", "LFN"], after=after
         )
         if not page:
             break

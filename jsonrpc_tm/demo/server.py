@@ -35,33 +35,55 @@ class Server:
 
     def client(self, user: str) -> dict[str, Any]:
         """Return the client's keyword arguments for one of ``USERS``."""
-        tls = self.folder / "tls"
-        return {
-            "url": self.url,
-            "cert": str(tls / f"{user}.pem"),
-            "key": str(tls / f"{user}.key"),
-            "ca": str(tls / "ca.pem"),
-        }
+        tls = devcerts.Folder(self.folder / "tls")
+        files = {"cert": tls.certificate(user), "key": tls.key(user), "ca": tls.ca}
+        return {"url": self.url} | {name: str(path) for name, path in files.items()}
 
 
-def configure(folder: Path, storage: str) -> Path:
-    """Write certificates and a configuration in which manager and agent share a group; return the configuration."""
-    tls = folder / "tls"
-    devcerts.ensure(tls)
-    distinguished = {user: f"/DC=org/DC=demo/CN={user}" for user in USERS}
-    for user, dn in distinguished.items():
-        devcerts.issue(tls, user, dn)
+def configure(folder: Path, storage: str, port: int = 0) -> Path:
+    """Write certificates and a configuration in which manager and agent share a group; return the configuration.
+
+    :param port: TCP port; 0 for any free one.
+    """
+    names = {user: f"/DC=org/DC=demo/CN={user}" for user in USERS}
+    devcerts.ensure(folder / "tls", names)
     config = folder / "config.yaml"
     settings = {
-        "server": {"port": 0},
+        "server": {"port": port, "tls": {"folder": "tls"}},
         "storage": {"url": storage, "migrate": True},
         "registry": {
-            "users": {user: {"dns": [dn], "groups": [GROUP]} for user, dn in distinguished.items()},
+            "users": {user: {"dns": [dn], "groups": [GROUP]} for user, dn in names.items()},
             "groups": {GROUP: {"properties": ["ProductionSharing"]}},
         },
     }
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return config
+
+
+async def start(config: Path) -> tuple[asyncio.subprocess.Process, Server]:
+    """Start a server process on a configuration that ``configure`` wrote.
+
+    :raises ServerFailed: it does not come up.
+    """
+    log = config.with_name("server.log")
+    with log.open("ab") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "jsonrpc_tm", "--config", str(config), "serve"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
+    try:
+        return process, Server(await _url(process, log), config.parent)
+    except BaseException:
+        await stop(process)
+        raise
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """Let the server finish what runs, and wait for its end."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    await process.wait()
 
 
 @contextlib.asynccontextmanager
@@ -70,20 +92,11 @@ async def running(folder: Path, storage: str) -> AsyncIterator[Server]:
 
     :raises ServerFailed: it does not come up.
     """
-    config = configure(folder, storage)
-    log = folder / "server.log"
-    with log.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jsonrpc_tm", "-c", str(config), "serve"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-        )
+    process, server = await start(configure(folder, storage))
     try:
-        yield Server(await _url(process, log), folder)
+        yield server
     finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+        await stop(process)
 
 
 async def _url(process: asyncio.subprocess.Process, log: Path) -> str:

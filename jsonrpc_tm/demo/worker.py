@@ -65,7 +65,7 @@ async def run(client: Client, order: Order, tasks: list[int]) -> Report:
         (report.failed if fails else report.done).append(task)
     files = await client.call(
         "getTransformationFiles",
-        {"TransformationID": order.trans, "TaskID": tasks},
+        condDict={"TransformationID": order.trans, "TaskID": tasks},
         columns=["FileID", "TaskID"],
     )
     failed = set(report.failed)
