@@ -13,7 +13,7 @@ from .plugins import Plugins, Provenance
 from .registry import Method, Registry
 from .service import Clock, Service, utc_now
 from .settings import Settings, load, plugin_options
-from .storage.base import Storage
+from .storage.base import Storage, StorageProvider
 from .storage.urls import scheme
 
 
@@ -94,13 +94,22 @@ def open_storage(settings: Settings, plugins: Plugins) -> Storage:
 
     :raises ConfigurationError: no plugin provides the URL's scheme.
     """
-    provider = _named("storage", scheme(settings["storage.url"]), plugins.collect("register_storage"), "scheme")
+    provider = storage_provider(settings["storage.url"], plugins)
     migrations = [item for item, _ in plugins.collect("register_migrations", settings=settings)]
     options = {**settings.section("storage"), "folder": settings.folder}
     storage: Storage = provider.open(
         settings["storage.url"], migrate=settings["storage.migrate"], migrations=migrations, options=options
     )
     return storage
+
+
+def storage_provider(url: str, plugins: Plugins) -> StorageProvider:
+    """Return what opens databases of *url*'s scheme.
+
+    :raises ConfigurationError: no plugin provides it.
+    """
+    provider: StorageProvider = _named("storage", scheme(url), plugins.collect("register_storage"), "scheme")
+    return provider
 
 
 def _open_catalog(service: Service, plugins: Plugins) -> Catalog:

@@ -56,7 +56,7 @@ class World:
         return Identity(
             username=facts["username"],
             group=facts["group"],
-            properties=frozenset(facts["properties"]),
+            properties=tuple(facts["properties"]),
             dn=facts.get("DN"),
             authentication="x509",
         )

@@ -1,11 +1,14 @@
 """The servers that scenarios run against: in this process, behind a real socket of this process, or anywhere."""
 
+import itertools
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..app import storage_provider
 from ..dispatch import Dispatcher
 from ..errors import ConfigurationError
 from ..harness import Harness
@@ -15,6 +18,7 @@ from .compare import differences
 from .scenario import Step, World
 
 MEMORY = "sqlite://:memory:"
+_serial = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +118,31 @@ def registry(world: World) -> dict[str, Any]:
     return {"registry.users": users, "registry.groups": groups}
 
 
-def configure(world: World, url: str, **more: Any) -> tuple[Settings, Plugins]:
-    """Return default settings with the world's users and a storage, and the plugins: those that ship, no others."""
+@asynccontextmanager
+async def on_scratch(world: World, url: str, **more: Any) -> AsyncIterator[tuple[Settings, Plugins]]:
+    """Give settings with the world's users and an empty database beside *url*, dropped in the end, and the plugins.
+
+    Everything else is as by default; only the plugins that ship with the server are there.
+
+    :param more: further settings by dotted name.
+    """
     plugins = Plugins(entry_points=False)
     extra = [setting for setting, _ in plugins.collect("register_settings")]
-    overrides = {**registry(world), "storage.url": url, "storage.migrate": True, **more}
-    return load(None, {}, overrides, extra), plugins
+
+    def configure(storage: str) -> Settings:
+        return load(None, {}, {**registry(world), "storage.url": storage, "storage.migrate": True, **more}, extra)
+
+    named = configure(url)
+    options = {**named.section("storage"), "folder": named.folder}
+    label = f"replay_{os.getpid()}_{next(_serial)}"
+    async with storage_provider(url, plugins).scratch(url, label, options) as scratch:
+        yield configure(scratch), plugins
 
 
 @asynccontextmanager
 async def in_process(world: World, url: str = MEMORY) -> AsyncIterator[InProcess]:
-    """Open a service on an empty database and close it in the end."""
-    settings, plugins = configure(world, url)
-    harness = Harness(settings, plugins=plugins, authenticators=())
-    async with harness.service:
-        yield InProcess(harness, world)
+    """Open a service on a scratch database and close it in the end."""
+    async with on_scratch(world, url) as (settings, plugins):
+        harness = Harness(settings, plugins=plugins, authenticators=())
+        async with harness.service:
+            yield InProcess(harness, world)

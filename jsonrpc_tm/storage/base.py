@@ -1,6 +1,7 @@
 """What methods and plugins see of a database: transactions with five verbs, run and retried by name."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -126,4 +127,14 @@ class StorageProvider(Protocol):
         :param migrations: migrations of plugins, after the core's.
         :param options: the settings below ``storage`` by their short names, and ``folder``, the Path that relative
             files are relative to.
+        """
+
+    def scratch(self, url: str, label: str, options: Mapping[str, Any]) -> AbstractAsyncContextManager[str]:
+        """Return a context manager that gives the URL of an empty database beside *url*, and drops it in the end.
+
+        The database *url* itself is left as it is.
+
+        :param label: goes into the name; it must be new.
+        :param options: as for ``open``.
+        :raises ConfigurationError: it cannot be made.
         """

@@ -5,7 +5,8 @@ import logging
 import os
 import queue
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -268,6 +269,20 @@ class SqliteProvider:
         known = {name: options[name] for name in ("timeout", "slow", "readers") if name in options}
         path = sqlite_path(url, options.get("folder", Path.cwd()))
         return SqliteStorage(path, migrate_on_open=migrate is not False, migrations=migrations, **known)
+
+    @asynccontextmanager
+    async def scratch(self, url: str, label: str, options: Mapping[str, Any]) -> AsyncIterator[str]:
+        """Give the URL of a file beside that of *url*; for a database in memory, *url* itself."""
+        path = sqlite_path(url, options.get("folder", Path.cwd()))
+        if path is None:
+            yield url
+            return
+        beside = path.with_name(f"{path.stem}_{label}{path.suffix}")
+        try:
+            yield f"sqlite:///{beside}"
+        finally:
+            for suffix in ("", "-wal", "-shm"):
+                beside.with_name(beside.name + suffix).unlink(missing_ok=True)
 
 
 @hookimpl

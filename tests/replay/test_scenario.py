@@ -49,7 +49,7 @@ def test_one_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_identities_become_callers(tmp_path: Path) -> None:
     [scenario] = load([write(tmp_path, one=[line()])])
     alice = scenario.world.identity("alice")
-    assert (alice.username, alice.group, alice.properties) == ("alice", "prod", {"ProductionUser"})
+    assert (alice.username, alice.group, alice.properties) == ("alice", "prod", ("ProductionUser",))
     assert alice.authenticated
     assert scenario.world.identity("nobody") is ANONYMOUS
 
