@@ -155,7 +155,7 @@ class Tokens:
             return Identity(refused=f"The credentials are for the group {group!r}, not for {claimed!r}", **facts)
         if user is not None and user.suspended:
             return Identity(reason=f"{username} is suspended", **facts)
-        rights = self._users.properties(group) if properties is None else frozenset(properties)
+        rights = self._users.properties(group) if properties is None else tuple(properties)
         return Identity(group=group, properties=rights, **facts)
 
 

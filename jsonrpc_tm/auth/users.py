@@ -27,7 +27,7 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     suspended: bool = False
-    properties: frozenset[str] | None = None
+    properties: tuple[str, ...] | None = None
 
 
 class Users(Protocol):
@@ -42,7 +42,7 @@ class Users(Protocol):
     def by_name(self, name: str) -> User | None:
         """Return the user called *name*; no hosts."""
 
-    def properties(self, group: str) -> frozenset[str]:
+    def properties(self, group: str) -> tuple[str, ...]:
         """Return the properties of a group; none for an unknown one."""
 
 
@@ -58,7 +58,7 @@ class ConfiguredUsers:
     def __init__(self, users: Mapping[str, Any], groups: Mapping[str, Any], hosts: Mapping[str, Any]) -> None:
         if HOSTS in groups:
             raise ConfigurationError(f"registry.groups: {HOSTS!r} is the group of the hosts and cannot be defined")
-        self._groups = {name: frozenset(entry.get("properties", ())) for name, entry in groups.items()}
+        self._groups = {name: tuple(entry.get("properties", ())) for name, entry in groups.items()}
         self._names: dict[str, User] = {}
         self._dns: dict[str, User] = {}
         self._subjects: dict[str, User] = {}
@@ -76,7 +76,7 @@ class ConfiguredUsers:
         for name, entry in hosts.items():
             if name in users:
                 raise ConfigurationError(f"registry.hosts.{name}: there is a user of this name")
-            host = User(name, (HOSTS,), properties=frozenset(entry.get("properties", ())))
+            host = User(name, (HOSTS,), properties=tuple(entry.get("properties", ())))
             self._enter(host, entry.get("dns", ()), f"registry.hosts.{name}")
 
     def _enter(self, user: User, dns: Iterable[str], where: str) -> None:
@@ -99,9 +99,9 @@ class ConfiguredUsers:
         """Return the user called *name*."""
         return self._names.get(name)
 
-    def properties(self, group: str) -> frozenset[str]:
+    def properties(self, group: str) -> tuple[str, ...]:
         """Return the properties of a group."""
-        return self._groups.get(group, frozenset())
+        return self._groups.get(group, ())
 
 
 def _put(index: dict[str, User], key: str, user: User, where: str) -> None:

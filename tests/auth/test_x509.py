@@ -13,7 +13,7 @@ async def test_plain_certificate(site: Site) -> None:
     assert who is not None
     assert who.authenticated
     assert (who.username, who.group, who.dn, who.authentication) == ("alice", "prod", ALICE, "x509")
-    assert who.properties == {"ProductionManagement"}
+    assert who.properties == ("ProductionManagement",)
 
 
 async def test_no_certificate_is_anonymous(site: Site) -> None:
@@ -29,7 +29,7 @@ async def test_proxy(site: Site) -> None:
         who = (await site.ask(server, pki.proxy(site.user(), group="analysis"))).identity
     assert who is not None
     assert (who.username, who.group, who.dn, who.authentication) == ("alice", "analysis", ALICE, "proxy")
-    assert who.properties == {"ProductionUser"}
+    assert who.properties == ("ProductionUser",)
 
 
 async def test_proxies_are_off_by_default(site: Site, caplog: pytest.LogCaptureFixture) -> None:
