@@ -77,7 +77,7 @@ class Method:
         try:
             loaded: dict[str, Any] = self._schema.load(named)  # type: ignore[attr-defined]
         except ValidationError as error:
-            raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.normalized_messages()) from None
+            raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.messages) from None
         return loaded
 
 
