@@ -50,7 +50,7 @@ async def add_files(tx: Transaction, files: Mapping[str, Metadata]) -> tuple[int
     own = await read_own(tx, files)
     new = [[lfn, directory_of(lfn), _text(files[lfn])] for lfn in files if lfn not in own]
     changed = [[lfn, _text(files[lfn])] for lfn in own if _text(files[lfn]) != _text(own[lfn])]
-    source = tx.dialect.records("rows", lfn="text", directory="text", metadata="long")
+    source = tx.dialect.records("rows", lfn="text", directory="text", metadata="text")
     sql = f"INSERT INTO CatalogFiles (LFN, Directory, Metadata) SELECT lfn, directory, metadata FROM {source} AS new"
     for chunk in chunks(new):
         await tx.execute(sql, {"rows": tx.dialect.pack(chunk)})
@@ -101,7 +101,7 @@ async def _make_directories(tx: Transaction, paths: Iterable[str]) -> None:
 
 
 async def _update(tx: Transaction, table: str, key: str, rows: Sequence[Sequence[str]]) -> None:
-    source = tx.dialect.records("rows", changed="text", metadata="long")
+    source = tx.dialect.records("rows", changed="text", metadata="text")
     sql = tx.dialect.update_join(table, source, f"target.{key} = source.changed", {"Metadata": "source.metadata"})
     for chunk in chunks(rows):
         await tx.execute(sql, {"rows": tx.dialect.pack(chunk)})

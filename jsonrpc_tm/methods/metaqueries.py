@@ -27,7 +27,7 @@ async def store(tx: Transaction, call: Call, trans_id: int, query: Mapping[str, 
     if await tx.fetch_one("SELECT 1" + _OF + " LIMIT 1", {"trans": trans_id, "kind": query_type}) is not None:
         raise Conflict(f"The transformation has an {query_type} meta query already")
     rows = [[name, orjson.dumps(asked).decode()] for name, asked in query.items()]
-    asked = tx.dialect.records("rows", name="text", asked="long")
+    asked = tx.dialect.records("rows", name="text", asked="text")
     await tx.execute(
         "INSERT INTO TransformationMetaQueries"
         " (TransformationID, MetaDataName, MetaDataValue, MetaDataType, QueryType)"

@@ -10,8 +10,8 @@ import orjson
 
 from .. import model
 
-Kind = Literal["int", "float", "text", "long"]
-"""Kind of a packed value: ``text`` up to 255 characters, ``long`` any length."""
+Kind = Literal["int", "float", "text"]
+"""Kind of a packed value."""
 
 
 class Dialect:
@@ -188,13 +188,8 @@ class MySQL(Dialect):
         "SELECT TABLE_NAME AS table_name, COLUMN_NAME AS column_name FROM information_schema.COLUMNS"
         " WHERE TABLE_SCHEMA = DATABASE()"
     )
-    # NO PAD and binary: texts that differ in case, accents or trailing spaces differ
-    types: ClassVar[Mapping[str, str]] = {
-        "int": "BIGINT",
-        "float": "DOUBLE",
-        "text": "VARCHAR(255)",
-        "long": "LONGTEXT",
-    }
+    # JSON_TABLE cuts what is longer than its VARCHAR without a word; LONGTEXT costs no more
+    types: ClassVar[Mapping[str, str]] = {"int": "BIGINT", "float": "DOUBLE", "text": "LONGTEXT"}
 
     def array(self, parameter: str, kind: Kind = "text") -> str:
         """Return ``JSON_TABLE``; its ordinality begins at 1."""
@@ -204,7 +199,7 @@ class MySQL(Dialect):
         )
 
     def records(self, parameter: str, **columns: Kind) -> str:
-        """Return ``JSON_TABLE``; a text too long for its kind is an error, never a cut."""
+        """Return ``JSON_TABLE`` with one path a column."""
         typed = _names(
             f"{column} {self.types[kind]} PATH '$[{i}]' ERROR ON ERROR"
             for i, (column, kind) in enumerate(columns.items())
