@@ -25,7 +25,7 @@ from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.server import build_app
 from jsonrpc_tm.settings import load
 
-MANAGER = Identity("bench", "bench", frozenset({"ProductionManagement"}))
+MANAGER = Identity("bench", "bench", ("ProductionManagement",))
 ROW = "SELECT * FROM Transformations WHERE TransformationName = ?"
 
 

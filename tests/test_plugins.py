@@ -33,7 +33,7 @@ def service(folder: Path, **overrides: object):
 async def test_a_file_in_a_folder_adds_a_method_and_deleting_it_removes_it(tmp_path):
     file = tmp_path / "hello.py"
     file.write_text(HELLO)
-    greeter = Identity("alice", "users", frozenset({"Greeting"}))
+    greeter = Identity("alice", "users", ("Greeting",))
     async with service(tmp_path) as server:
         assert await server.call("hello.greet", ["Bob"], greeter) == "Hello Bob! "
         assert server.registry.get("hello.greet").doc == "Greet somebody."

@@ -13,7 +13,7 @@ from jsonrpc_tm.errors import Forbidden, InvalidParams, NotFound, TMError
 from jsonrpc_tm.identity import ANONYMOUS, Identity
 from jsonrpc_tm.plugins import Plugins
 
-MANAGER = Identity("alice", "prod", frozenset({"ProductionManagement"}), dn="/CN=alice")
+MANAGER = Identity("alice", "prod", ("ProductionManagement",), dn="/CN=alice")
 VISITOR = Identity("eve", "visitors")
 ADD = ["t", "d", "l", "Processing", "Standard", "Manual", ""]
 
