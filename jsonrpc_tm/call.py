@@ -114,13 +114,15 @@ class Call:
         if owner is None:
             if policy.may_probe(self.identity):
                 raise NotFound(f"Transformation {trans!r} does not exist")
-            # the same words whether it exists or not: names cannot be probed by writing
-            decision = Decision(False, reason="")
+            decision = Decision(False, reason="it does not exist")
         else:
             decision = policy.may_change(self.identity, self.method.name, owner)
         if not decision.allowed:
             needs = decision.needs or policy.may_change(self.identity, self.method.name, _NOBODYS).needs
-            raise Forbidden(f"You may not call {self.method.name} on {trans!r}", needs=list(needs))
+            # the same words whether it exists or not: names cannot be probed by writing; the note is for the audit
+            error = Forbidden(f"You may not call {self.method.name} on {trans!r}", needs=list(needs))
+            error.add_note(decision.reason)
+            raise error
         assert owner is not None
         return owner
 

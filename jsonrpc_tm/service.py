@@ -94,7 +94,7 @@ class Service:
             if method.right and not call.authorised:
                 raise RuntimeError(f"{name} did not check the right on its transformation")
         except TMError as error:
-            outcome, reason = error.type, error.message
+            outcome, reason = error.type, "; ".join([error.message, *getattr(error, "__notes__", ())])
             raise
         except asyncio.CancelledError:
             outcome, reason = "Cancelled", "the call was cancelled"
