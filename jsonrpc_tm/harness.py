@@ -77,8 +77,15 @@ class Harness:
         :param catalog: the content of a catalog.json; None for the server's own catalog.
         """
         await empty(self.service.storage)
-        self.clock.set(now)
+        await self.set_clock(now)
         self.service.catalog = self._own_catalog if catalog is None else DictCatalog(catalog)
+
+    async def set_clock(self, now: str) -> None:
+        """Set the clock.
+
+        :param now: ISO 8601.
+        """
+        self.clock.set(now)
 
     def _methods(self) -> Iterable[Method]:
         async def reset(call: Call, now: str, catalog: dict[str, Any] | None) -> None:
@@ -87,7 +94,7 @@ class Harness:
 
         async def set_clock(call: Call, now: str) -> None:
             """Set the server's clock, which stands still in between."""
-            self.clock.set(now)
+            await self.set_clock(now)
 
         now = fields.DateTime(
             required=True,
