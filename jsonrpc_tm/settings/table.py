@@ -77,6 +77,18 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("storage.pool_size", Number(1), 10, "Most connections to the database, per process."),
     Setting("storage.timeout", "seconds", 10, "How long to wait for a connection or a lock before giving up."),
     Setting("storage.slow_statement", "seconds", 1, "Statements that take longer are logged; 0 logs none."),
+    Setting("storage.statement_timeout", "seconds", 300, "Longest time one statement may take (MySQL)."),
+    Setting(
+        "storage.read_default_file",
+        "path",
+        None,
+        "Option file of MySQL's own tools (`my.cnf`) whose `[client]` section gives the user and password that the URL "
+        "leaves out.",
+    ),
+    Setting("storage.tls.enabled", "boolean", False, "Speak TLS with the database (MySQL), never without."),
+    Setting("storage.tls.ca", "path", None, "Authorities of the database's certificate, PEM; null: the system's."),
+    Setting("storage.tls.certificate", "path", None, "Certificate shown to the database, PEM."),
+    Setting("storage.tls.key", "path", None, "Private key of that certificate, PEM."),
     Setting(
         "authentication",
         PluggedList(),

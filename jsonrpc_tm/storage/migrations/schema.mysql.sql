@@ -1,5 +1,13 @@
 -- The reference service's tables (names, columns and keys), and the server's own after them.
 
+-- First: a database whose making was interrupted is known by it.
+CREATE TABLE SchemaVersions (
+    Owner VARCHAR(255) NOT NULL,
+    Version BIGINT NOT NULL,
+    AppliedAt DATETIME NOT NULL,
+    PRIMARY KEY (Owner, Version)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
 CREATE TABLE Transformations (
     TransformationID BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     TransformationName VARCHAR(255) NOT NULL,
@@ -147,16 +155,10 @@ CREATE TABLE CatalogFiles (
     KEY CatalogFiles_Directory (Directory, LFN)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
--- One row a committed transaction whose outcome its caller may have to look up.
+-- One row a transaction whose outcome its caller may have to look up; Abandoned: it did not happen and must not.
 CREATE TABLE CommitMarkers (
     Marker CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     CreatedAt DATETIME NOT NULL,
+    Abandoned TINYINT NOT NULL DEFAULT 0,
     KEY CommitMarkers_CreatedAt (CreatedAt)
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
-
-CREATE TABLE SchemaVersions (
-    Owner VARCHAR(255) NOT NULL,
-    Version BIGINT NOT NULL,
-    AppliedAt DATETIME NOT NULL,
-    PRIMARY KEY (Owner, Version)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
