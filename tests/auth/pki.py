@@ -73,12 +73,14 @@ def proxy(
     subject: x509.Name | None = None,
     info: bytes | None = None,
     groups: bytes | None = None,
+    plain: bool = False,
 ) -> Credential:
     """Return a proxy of *parent*: RFC 3820, section 3.
 
     :param signer: sign with this key instead of the parent's.
     :param info: the ProxyCertInfo extension's bytes, to make malformed ones.
     :param groups: the DIRAC extension's bytes.
+    :param plain: leave the ProxyCertInfo extension out.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
@@ -93,11 +95,10 @@ def proxy(
         .serial_number(serial)
         .not_valid_before(begins or now - timedelta(hours=1))
         .not_valid_after(expires or now + timedelta(hours=12))
-        .add_extension(
-            x509.UnrecognizedExtension(PROXY_CERT_INFO, info or der(0x30, limit + der(0x30, oid(policy)))),
-            critical=True,
-        )
     )
+    if not plain:
+        value = info or der(0x30, limit + der(0x30, oid(policy)))
+        builder = builder.add_extension(x509.UnrecognizedExtension(PROXY_CERT_INFO, value), critical=True)
     if group is not None or groups is not None:
         value = groups or der(0x16, (group or "").encode())
         builder = builder.add_extension(x509.UnrecognizedExtension(DIRAC_GROUP, value), critical=False)
