@@ -135,7 +135,7 @@ class Where:
             except ValidationError as error:
                 errors[name] = [f"{message} The column's type is {column.kind}." for message in error.messages]
         if errors:
-            raise _invalid(parameter, errors)
+            raise invalid(parameter, errors)
 
     def bounds(
         self,
@@ -156,7 +156,7 @@ class Where:
             return
         dates = [column.name for column in columns_of(table_name, columns).values() if column.kind == "date"]
         if time_stamp is None or time_stamp not in dates:
-            raise _invalid("timeStamp", [f"Not a date column. Valid: {', '.join(dates)}."])
+            raise invalid("timeStamp", [f"Not a date column. Valid: {', '.join(dates)}."])
         sql = _reference(table_name, time_stamp, prefix)
         if newer is not None:
             self.add(f"{sql} >= {self._bind(newer)}")
@@ -194,7 +194,8 @@ def _reference(table_name: str, name: str, prefix: str) -> str:
     return f"{prefix}{name}" if name in table.columns or name in table.key else name
 
 
-def _invalid(parameter: str, errors: Any) -> InvalidParams:
+def invalid(parameter: str, errors: Any) -> InvalidParams:
+    """Return the error of one wrong parameter."""
     return InvalidParams(f"Invalid parameter {parameter}", errors={parameter: errors})
 
 
@@ -216,9 +217,9 @@ def order_by(
         name, colon, direction = item.partition(":")
         direction = direction.upper() if colon else "ASC"
         if name not in known:
-            raise _invalid(parameter, [f"{name[:100]!r} is not a column. Valid: {', '.join(known)}."])
+            raise invalid(parameter, [f"{name[:100]!r} is not a column. Valid: {', '.join(known)}."])
         if direction not in ("ASC", "DESC"):
-            raise _invalid(parameter, [f"{direction[:100]!r} is not a direction. Valid: ASC, DESC."])
+            raise invalid(parameter, [f"{direction[:100]!r} is not a direction. Valid: ASC, DESC."])
         terms.setdefault(_reference(table_name, name, prefix), direction)
     for name in TABLES[table_name].key:
         terms.setdefault(_reference(table_name, name, prefix), "ASC")
