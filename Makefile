@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV)"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test lint unit bench fix clean
+.PHONY: demo run test lint unit bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -37,9 +37,12 @@ unit: $(READY) ## tests with a report of what they covered
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
 	$(BIN)/python benchmarks/calls.py $(ARGS)
 
-fix: $(READY) ## format, and mend what a tool can mend
+fix: $(READY) docs ## format, mend what a tool can mend, renew the pages made from the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/jsonrpc-tm settings --markdown > docs/settings.md
 
 clean: ## remove what was made
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* coverage.xml build dist

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import orjson
 from marshmallow import ValidationError
 from marshmallow import fields as ma
 
@@ -87,11 +86,6 @@ def text(value: Any, length: int | None = 255, *, empty: bool = True) -> str:
     return value
 
 
-def number_as_text(value: Any) -> Any:
-    """Return the JSON text of a number, and anything else as it is."""
-    return orjson.dumps(value).decode() if type(value) in (int, float) else value
-
-
 class Choice(Field):
     """One of a few words."""
 
@@ -123,35 +117,28 @@ class Integer(Field):
     """A 64-bit integer.
 
     :param minimum: the smallest accepted.
-    :param maximum: the largest accepted.
     """
 
-    def __init__(self, minimum: int | None = None, maximum: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, minimum: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.minimum, self.maximum = minimum, maximum
+        self.minimum = minimum
 
     def _own_schema(self) -> JSONSchema:
-        bounds = {"minimum": self.minimum, "maximum": self.maximum}
-        return {"type": "integer"} | {name: bound for name, bound in bounds.items() if bound is not None}
+        return {"type": "integer"} | ({} if self.minimum is None else {"minimum": self.minimum})
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if type(value) is not int or abs(value) > MAX_INTEGER:
             raise ValidationError("Not an integer.")
         if self.minimum is not None and value < self.minimum:
             raise ValidationError(f"Must be at least {self.minimum}.")
-        if self.maximum is not None and value > self.maximum:
-            raise ValidationError(f"Must be at most {self.maximum}.")
         return value
 
 
 class Count(Integer):
-    """A number of things: 0 or more.
+    """A number of things: 0 or more."""
 
-    :param maximum: the largest accepted.
-    """
-
-    def __init__(self, maximum: int | None = None, **kwargs: Any) -> None:
-        super().__init__(0, maximum, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(0, **kwargs)
 
 
 class PositiveInteger(Integer):
@@ -169,33 +156,18 @@ class Size(Field):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
         if type(value) not in (int, float):
             raise ValidationError("Not a number.")
-        if not 0 <= value < float("inf"):
-            raise ValidationError("Must be at least 0, and finite.")
+        if value < 0:
+            raise ValidationError("Must be at least 0.")
         return cast(int | float, value)
 
 
 class Id(Field):
-    """An identifier: an integer or its decimal text (``"12"``). Loads an int.
-
-    :param minimum: the smallest accepted.
-    """
+    """An identifier: an integer or its decimal text (``"12"``). Loads an int."""
 
     schema = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^-?[0-9]+$"}]}
 
-    def __init__(self, minimum: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.minimum = minimum
-
-    def _own_schema(self) -> JSONSchema:
-        if self.minimum is None:
-            return self.schema
-        return {"anyOf": [{"type": "integer", "minimum": self.minimum}, self.schema["anyOf"][1]]}
-
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        number = identifier(value)
-        if self.minimum is not None and number < self.minimum:
-            raise ValidationError(f"Must be at least {self.minimum}.")
-        return number
+        return identifier(value)
 
 
 def identifier(value: Any) -> int:

@@ -44,8 +44,6 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
-    Setting("server.body_timeout", "seconds", 300, "How long a request's body may take to arrive."),
-    Setting("server.keepalive", "seconds", 75, "How long a connection may be idle, or take to send its headers."),
     Setting("server.shutdown_grace", "seconds", 30, "How long running calls may take to finish at shutdown."),
     Setting(
         "server.tls.mode",
@@ -78,7 +76,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("storage.pool_size", Number(1), 10, "Most connections to the database, per process."),
     Setting("storage.timeout", "seconds", 10, "How long to wait for a connection or a lock before giving up."),
-    Setting("storage.slow_statement", "seconds", 1, "Statements that take longer are logged; 0 logs none."),
+    Setting("storage.slow_statement", "seconds", 1, "Statements and transactions that take longer are logged."),
     Setting("storage.statement_timeout", "seconds", 300, "Longest time one statement may take (MySQL)."),
     Setting(
         "storage.read_default_file",

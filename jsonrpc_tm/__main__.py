@@ -1,0 +1,5 @@
+"""``python -m jsonrpc_tm``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""The command line: ``jsonrpc-tm``."""
+
+from .main import main
+
+__all__ = ["main"]

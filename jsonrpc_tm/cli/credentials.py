@@ -1,0 +1,29 @@
+"""Commands that make credentials for development: ``dev-certs``."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("dev-certs")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@click.option(
+    "--user", "users", multiple=True, metavar="NAME", help="Make a certificate for this user. May be repeated."
+)
+@click.option("--dn", metavar="DN", help="Subject of the user's certificate, such as /DC=org/DC=example/CN=alice.")
+def dev_certs(folder: Path, users: tuple[str, ...], dn: str | None) -> None:
+    """Make certificates for development in DIR: an authority, a server, and users with any subject.
+
+    What is there already is kept, the authority too; a user's certificate is made anew and lasts 90 days. The
+    authority's key lies beside it: do not use it for anything that matters.
+    """
+    from .. import devcerts
+
+    if dn is not None and len(users) != 1:
+        raise click.UsageError("--dn needs exactly one --user.")
+    made = devcerts.ensure(folder)
+    click.echo(f"authority {made.ca}")
+    click.echo(f"server {made.certificate('server')} {made.key('server')}")
+    for user in users:
+        devcerts.issue(folder, user, dn)
+        click.echo(f"{user} {made.certificate(user)} {made.key(user)}")

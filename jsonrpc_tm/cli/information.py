@@ -1,0 +1,47 @@
+"""The commands ``plugins`` and ``settings``: what a server would run with."""
+
+import click
+
+from ..settings import CORE_SETTINGS
+from ..settings.document import markdown, shown
+from .program import Program, as_json, pass_program, print_json
+
+
+@click.command()
+@click.option("--json", "as_document", is_flag=True, help="Print JSON.")
+@pass_program
+def plugins(program: Program, as_document: bool) -> None:
+    """List the plugins with where they come from and the hooks they implement."""
+    loaded = program.plugins
+    rows = [
+        {"name": name, "kind": origin.kind, "origin": origin.origin, "hooks": loaded.hooks_of(name)}
+        for name, origin in loaded.provenance.items()
+    ]
+    if as_document:
+        print_json({"plugins": rows, "disabled": program.settings["plugins.disable"]})
+        return
+    for row in rows:
+        where = "" if row["origin"] == row["name"] else f", {row['origin']}"
+        click.echo(f"{row['name']} ({row['kind']}{where})\n    {', '.join(row['hooks'])}")
+    for name in program.settings["plugins.disable"]:
+        click.echo(f"{name} (disabled)")
+
+
+@click.command()
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the documentation of the core's settings.")
+@click.option("--json", "as_document", is_flag=True, help="Print the values as JSON.")
+@pass_program
+def settings(program: Program, as_markdown: bool, as_document: bool) -> None:
+    """Show every setting with its value and where that came from; secrets are not shown."""
+    if as_markdown:
+        click.echo(markdown(CORE_SETTINGS), nl=False)
+        return
+    found = program.settings
+    values = {name: shown(setting, found[name]) for name, setting in found.table.items()}
+    if as_document:
+        print_json(values)
+        return
+    for name, setting in found.table.items():
+        origin = found.origin(name)
+        click.echo(f"{name} = {as_json(values[name], pretty=False)}" + (f"  # {origin}" if origin else ""))
+        click.echo(f"    {setting.help}")

@@ -1,0 +1,173 @@
+"""What all commands share: the configuration they work with, and how they end."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..client import ConnectionFailed
+from ..errors import ConfigurationError, StorageUnavailable, TMError
+
+if TYPE_CHECKING:
+    from ..plugins import Plugins
+    from ..settings import Settings
+
+FAILED, WRONG, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes: a JSON-RPC error, wrong usage or configuration, no connection, interrupted."""
+
+TRACEBACK_VARIABLE = "JSONRPC_TM_TRACEBACK"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Program:
+    """The options that every command has, and what follows from them.
+
+    :param config: the file given with ``--config``.
+    :param overrides: values given with ``--set``, by dotted name.
+    """
+
+    config: str | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def _configured(self) -> tuple["Settings", "Plugins"]:
+        from ..app import configure  # takes longer than everything else of a short command
+
+        return configure(self.config_file, os.environ, self.overrides)
+
+    def forget(self) -> None:
+        """Read the configuration anew when it is asked for: finding a plugin's command needed it already."""
+        self.__dict__.pop("_configured", None)
+
+    @property
+    def config_file(self) -> Path | None:
+        """The configuration file in use, None without one."""
+        from ..settings import find_config
+
+        return find_config(self.config)
+
+    @property
+    def settings(self) -> "Settings":
+        """The validated settings.
+
+        :raises ConfigurationError: they are wrong.
+        """
+        return self._configured[0]
+
+    @property
+    def plugins(self) -> "Plugins":
+        """The loaded plugins.
+
+        :raises ConfigurationError: one is wrong.
+        """
+        return self._configured[1]
+
+
+def _note_config(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        program = ctx.ensure_object(Program)
+        program.config = value
+        program.forget()
+
+
+def _note_overrides(ctx: click.Context, _: click.Parameter, values: tuple[str, ...]) -> None:
+    program = ctx.ensure_object(Program)
+    for text in values:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE.", ctx, param_hint="--set")
+        program.overrides[name.strip()] = value
+        program.forget()
+
+
+def shared_options() -> list[click.Parameter]:
+    """Return new options for the configuration; every command has them."""
+    return [
+        click.Option(
+            ["-c", "--config"],
+            metavar="FILE",
+            expose_value=False,
+            is_eager=True,
+            callback=_note_config,
+            help="Configuration; else $JSONRPC_TM_CONFIG, else ./config.yaml, else the defaults.",
+        ),
+        click.Option(
+            ["--set"],
+            metavar="NAME=VALUE",
+            multiple=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_note_overrides,
+            help="Change a setting, for example --set server.port=0. May be repeated.",
+        ),
+    ]
+
+
+pass_program = click.make_pass_decorator(Program, ensure=True)
+
+
+def say(text: str) -> None:
+    """Print a sentence on standard error."""
+    click.echo(text, err=True)
+
+
+def ending(error: BaseException) -> int:
+    """Tell the user about *error* on standard error, in sentences, and return the exit code.
+
+    A JSON-RPC error is printed as JSON. An error that is a bug is raised when ``JSONRPC_TM_TRACEBACK`` is set.
+    """
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    match error:
+        case click.ClickException():
+            error.show()
+            return WRONG
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED
+        case ConfigurationError():
+            for line in str(error).splitlines():
+                say(f"Error: {line}")
+            return WRONG
+        case ConnectionFailed():
+            say(f"Error: {error}")
+            return NO_CONNECTION
+        case TMError():
+            say(error_json(error))
+            return FAILED
+        case OSError() if error.strerror:
+            say(f"Error: {error.filename or 'the system'}: {error.strerror}")
+            return WRONG
+        case _:
+            if os.environ.get(TRACEBACK_VARIABLE):
+                raise error
+            say(f"Error: this is a bug: {type(error).__name__}: {error}. {TRACEBACK_VARIABLE}=1 shows where.")
+            return FAILED
+
+
+def error_json(error: TMError) -> str:
+    """Return the error object of JSON-RPC as compact JSON, on a terminal indented."""
+    data = {**error.data, "type": error.type}
+    return as_json({"code": error.code, "message": error.message, "data": data}, pretty=sys.stderr.isatty())
+
+
+def as_json(value: Any, *, pretty: bool) -> str:
+    """Return *value* as JSON text, indented for people or in one line."""
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else 0).decode()
+
+
+def print_json(value: Any) -> None:
+    """Print *value*: indented on a terminal, in one line otherwise."""
+    click.echo(as_json(value, pretty=sys.stdout.isatty()))
+
+
+def reachable(error: StorageUnavailable) -> ConnectionFailed:
+    """Return what a command says when the database does not answer."""
+    return ConnectionFailed(error.message, sent=True)
