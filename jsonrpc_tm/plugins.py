@@ -125,7 +125,7 @@ class Plugins:
         try:
             self.manager.register(plugin, provenance.name)
         except (pluggy.PluginValidationError, ValueError) as error:
-            raise ConfigurationError(f"plugin {provenance}: {error}") from None
+            raise ConfigurationError(f"plugin {provenance}: {' '.join(str(error).split())}") from None
         if not self.manager.get_hookcallers(plugin):
             raise ConfigurationError(f"plugin {provenance} implements no hook; mark its functions with @hookimpl")
 

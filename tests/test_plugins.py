@@ -135,7 +135,7 @@ def test_every_default_plugin_is_there_and_shipped_ones_are_inert(tmp_path):
     assert {name for name, kind in kinds.items() if kind == "default"} == set(DEFAULT_PLUGINS)
     assert kinds["audit_log"] == "shipped"
     assert "audit.tail" not in server.registry
-    assert server.observers == ()
+    assert not any("audit" in repr(observer) for observer in server.observers)
 
 
 def test_servers_share_no_plugin_manager(tmp_path):

@@ -95,7 +95,7 @@ async def test_a_torn_line_takes_no_other_with_it(tmp_path):
     with (tmp_path / "logs" / "audit.jsonl").open("a") as file:
         file.write('{"time": "20')
     async with server(tmp_path) as service:
-        await service.call("deleteTransformation", ["t"], MANAGER)
+        await refused(service, NotFound, "deleteTransformation", ["t"], MANAGER)
     async with server(tmp_path) as service:
         tail = await service.call("audit.tail", [], MANAGER)
     assert [line["method"] for line in tail] == ["addTransformation", "deleteTransformation"]
