@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from .catalog.guard import GuardedCatalog
 from .errors import Forbidden, NotFound
 from .identity import Decision, Identity, Owner
 from .registry import Method
@@ -48,8 +49,8 @@ class Call:
 
     @property
     def catalog(self) -> "Catalog":
-        """The file catalog."""
-        return self.service.catalog
+        """The file catalog; whatever goes wrong in it is a CatalogError."""
+        return GuardedCatalog(self.service.catalog)
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from marshmallow import ValidationError
 
 from . import fields
@@ -17,6 +16,7 @@ from .model import MAX_INTEGER, TABLES, Column
 if TYPE_CHECKING:
     from .call import Call
     from .storage.dialect import Dialect
+    from .storage.dialect import Kind as ValueKind
 
 LONG_LIST = 500
 """Longer IN lists travel as one JSON array: engines bound the number of parameters of a statement."""
@@ -34,10 +34,7 @@ def _number(value: Any) -> float | int:
 
 
 def _text(value: Any) -> str:
-    # a number counts as the text that JSON writes for it
-    if type(value) in (int, float):
-        return orjson.dumps(value).decode()
-    return fields.text(value, None)
+    return fields.text(fields.number_as_text(value), None)
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -88,14 +85,16 @@ class Where:
         """Add equality; None is IS NULL."""
         self.add(f"{column_sql} IS NULL" if value is None else f"{column_sql} = {self._bind(value)}")
 
-    def among(self, column_sql: str, values: Sequence[Any], kind: str = "text") -> None:
+    def among(self, column_sql: str, values: Sequence[Any], kind: "ValueKind" = "text") -> None:
         """Add membership; None among *values* is IS NULL, no values match nothing.
 
-        :param kind: how the values compare; long lists need ``text`` or ``int``, as ``Dialect.array`` has it.
+        :param kind: how the values compare, as ``Dialect.array`` has it.
         """
         given = list(dict.fromkeys(value for value in values if value is not None))
         choices = []
-        if len(given) > LONG_LIST and self._dialect is not None and kind in ("text", "int"):
+        if len(given) > LONG_LIST and self._dialect is not None:
+            if kind == "text" and any(len(value) > 255 for value in given):
+                kind = "long"
             name = self._bind(self._dialect.pack(given))[1:]
             choices.append(f"{column_sql} IN (SELECT listed.value FROM {self._dialect.array(name, kind)} AS listed)")
         elif given:
@@ -136,7 +135,7 @@ class Where:
             except ValidationError as error:
                 errors[name] = [f"{message} The column's type is {column.kind}." for message in error.messages]
         if errors:
-            raise _invalid(parameter, errors)
+            raise invalid(parameter, errors)
 
     def bounds(
         self,
@@ -157,7 +156,7 @@ class Where:
             return
         dates = [column.name for column in columns_of(table_name, columns).values() if column.kind == "date"]
         if time_stamp is None or time_stamp not in dates:
-            raise _invalid("timeStamp", [f"Not a date column. Valid: {', '.join(dates)}."])
+            raise invalid("timeStamp", [f"Not a date column. Valid: {', '.join(dates)}."])
         sql = _reference(table_name, time_stamp, prefix)
         if newer is not None:
             self.add(f"{sql} >= {self._bind(newer)}")
@@ -195,7 +194,8 @@ def _reference(table_name: str, name: str, prefix: str) -> str:
     return f"{prefix}{name}" if name in table.columns or name in table.key else name
 
 
-def _invalid(parameter: str, errors: Any) -> InvalidParams:
+def invalid(parameter: str, errors: Any) -> InvalidParams:
+    """Return the error of one wrong parameter."""
     return InvalidParams(f"Invalid parameter {parameter}", errors={parameter: errors})
 
 
@@ -217,9 +217,9 @@ def order_by(
         name, colon, direction = item.partition(":")
         direction = direction.upper() if colon else "ASC"
         if name not in known:
-            raise _invalid(parameter, [f"{name[:100]!r} is not a column. Valid: {', '.join(known)}."])
+            raise invalid(parameter, [f"{name[:100]!r} is not a column. Valid: {', '.join(known)}."])
         if direction not in ("ASC", "DESC"):
-            raise _invalid(parameter, [f"{direction[:100]!r} is not a direction. Valid: ASC, DESC."])
+            raise invalid(parameter, [f"{direction[:100]!r} is not a direction. Valid: ASC, DESC."])
         terms.setdefault(_reference(table_name, name, prefix), direction)
     for name in TABLES[table_name].key:
         terms.setdefault(_reference(table_name, name, prefix), "ASC")

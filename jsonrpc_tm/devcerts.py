@@ -128,13 +128,15 @@ def sign(
     *,
     begins: datetime | None = None,
     expires: datetime | None = None,
-    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+    authority: bool = False,
+    purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Return a user's certificate, signed by *ca*, and its key.
 
     :param begins: start of validity; None for yesterday.
     :param expires: end of validity; None for 90 days from now.
-    :param extensions: further extensions, each with whether it is critical.
+    :param authority: whether the certificate may sign others.
+    :param purpose: the extended key usage.
     """
     issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
     issuer_key: Any = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
@@ -148,25 +150,23 @@ def sign(
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins or now - timedelta(days=1))
         .not_valid_after(expires or now + timedelta(days=DAYS))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(_usage(authority), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical)
     return builder.sign(issuer_key, hashes.SHA256()), key
 
 
-def _usage() -> x509.KeyUsage:
+def _usage(authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         key_encipherment=True,
         content_commitment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
         encipher_only=False,
         decipher_only=False,
     )

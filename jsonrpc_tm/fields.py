@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import orjson
 from marshmallow import ValidationError
 from marshmallow import fields as ma
 
@@ -86,6 +87,11 @@ def text(value: Any, length: int | None = 255, *, empty: bool = True) -> str:
     return value
 
 
+def number_as_text(value: Any) -> Any:
+    """Return the JSON text of a number, and anything else as it is."""
+    return orjson.dumps(value).decode() if type(value) in (int, float) else value
+
+
 class Choice(Field):
     """One of a few words."""
 
@@ -117,28 +123,35 @@ class Integer(Field):
     """A 64-bit integer.
 
     :param minimum: the smallest accepted.
+    :param maximum: the largest accepted.
     """
 
-    def __init__(self, minimum: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, minimum: int | None = None, maximum: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.minimum = minimum
+        self.minimum, self.maximum = minimum, maximum
 
     def _own_schema(self) -> JSONSchema:
-        return {"type": "integer"} | ({} if self.minimum is None else {"minimum": self.minimum})
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        return {"type": "integer"} | {name: bound for name, bound in bounds.items() if bound is not None}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if type(value) is not int or abs(value) > MAX_INTEGER:
             raise ValidationError("Not an integer.")
         if self.minimum is not None and value < self.minimum:
             raise ValidationError(f"Must be at least {self.minimum}.")
+        if self.maximum is not None and value > self.maximum:
+            raise ValidationError(f"Must be at most {self.maximum}.")
         return value
 
 
 class Count(Integer):
-    """A number of things: 0 or more."""
+    """A number of things: 0 or more.
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(0, **kwargs)
+    :param maximum: the largest accepted.
+    """
+
+    def __init__(self, maximum: int | None = None, **kwargs: Any) -> None:
+        super().__init__(0, maximum, **kwargs)
 
 
 class PositiveInteger(Integer):
@@ -156,18 +169,33 @@ class Size(Field):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
         if type(value) not in (int, float):
             raise ValidationError("Not a number.")
-        if value < 0:
-            raise ValidationError("Must be at least 0.")
+        if not 0 <= value < float("inf"):
+            raise ValidationError("Must be at least 0, and finite.")
         return cast(int | float, value)
 
 
 class Id(Field):
-    """An identifier: an integer or its decimal text (``"12"``). Loads an int."""
+    """An identifier: an integer or its decimal text (``"12"``). Loads an int.
+
+    :param minimum: the smallest accepted.
+    """
 
     schema = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^-?[0-9]+$"}]}
 
+    def __init__(self, minimum: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.minimum = minimum
+
+    def _own_schema(self) -> JSONSchema:
+        if self.minimum is None:
+            return self.schema
+        return {"anyOf": [{"type": "integer", "minimum": self.minimum}, self.schema["anyOf"][1]]}
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        return identifier(value)
+        number = identifier(value)
+        if self.minimum is not None and number < self.minimum:
+            raise ValidationError(f"Must be at least {self.minimum}.")
+        return number
 
 
 def identifier(value: Any) -> int:

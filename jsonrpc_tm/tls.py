@@ -9,11 +9,10 @@ from typing import Any, cast
 
 from . import devcerts
 from .auth import users
+from .auth.files import RELOAD, stamp
 from .errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
-RELOAD = 5.0
-"""Seconds between two looks at the files."""
 
 
 def server_context(settings: Any) -> ssl.SSLContext | None:
@@ -131,19 +130,6 @@ class ReloadingContext(ssl.SSLContext):
         if time.monotonic() - self._looked >= RELOAD:
             self.refresh()
         return self._current.wrap_bio(*args, **kwargs)
-
-
-def stamp(paths: list[Path]) -> object:
-    """Return something that differs when one of the files, or a file in one of the folders, has changed."""
-    found = []
-    for path in paths:
-        try:
-            items = sorted(path.iterdir()) if path.is_dir() else [path]
-            stats = [(item.name, item.stat()) for item in items]
-            found += [(path, name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats]
-        except OSError:
-            found.append((path, "", 0, 0, 0))
-    return found
 
 
 class LoggedConnection(ssl.SSLObject):

@@ -1,64 +1,171 @@
-"""Authentication by client certificates and proxies, over mutual TLS."""
+"""Authentication by client certificates and proxies: mutual TLS, or the headers of a balancer that ended it."""
 
+import hashlib
+import ipaddress
 import ssl
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
+from marshmallow import ValidationError
 
 from .. import fields
+from ..devcerts import Folder
 from ..errors import BadCredentials
 from ..hookspecs import AuthenticatorFactory, hookimpl
 from ..identity import Credentials, Identity
-from .headers import GROUP, single
+from .headers import CERTIFICATE, GROUP, VERIFIED, single
 from .options import checked
-from .proxy import MALFORMED, Holder, holder
+from .proxy import MALFORMED, Holder, holder, proxy_info
+from .trust import MAX_DEPTH, Trust
 from .users import Users, admit
 
 if TYPE_CHECKING:
     from ..service import Service
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_FORWARDED = 1000
+"""Most certificates of balancers whose meaning is kept."""
+
+
+class Balancers(fields.Field):
+    """A list of IP addresses and networks (``10.0.0.0/8``). Loads a tuple of networks."""
+
+    schema = {"type": "array", "items": {"type": "string"}}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[Network, ...]:
+        if type(value) is not list or not all(type(item) is str for item in value):
+            raise ValidationError("Must be a list of IP addresses or networks, as texts.")
+        try:
+            return tuple(ipaddress.ip_network(item) for item in value)
+        except ValueError as error:
+            raise ValidationError(f"Not an IP address or network: {error}.") from None
+
+
 OPTIONS: Mapping[str, fields.Field] = {
     "proxies": fields.Boolean(load_default=False),
     "limited_proxies": fields.Boolean(load_default=False),
-    "balancers": fields.Texts(load_default=list),
+    "balancers": Balancers(load_default=()),
 }
 
 
 class X509:
-    """Identifies callers by the client certificate of their TLS connection.
+    """Identifies callers by their client certificate.
 
     :param users: the registry.
-    :param limited_proxies: whether limited proxies are accepted.
+    :param trust: authorities and revocation lists.
+    :param proxies: whether proxies are accepted (in the handshake OpenSSL decides, see ``tls``).
+    :param limited_proxies: whether limited ones are.
+    :param balancers: addresses whose headers are believed.
     """
 
     name = "x509"
 
-    def __init__(self, users: Users, *, limited_proxies: bool = False) -> None:
+    def __init__(
+        self,
+        users: Users,
+        trust: Trust,
+        *,
+        proxies: bool = False,
+        limited_proxies: bool = False,
+        balancers: tuple[Network, ...] = (),
+    ) -> None:
         self._users = users
-        self._limited = limited_proxies
-        # a connection's certificates never change, so they are read once; its dates are checked at every request
-        self._holders: WeakKeyDictionary[ssl.SSLObject, Holder | None] = WeakKeyDictionary()
+        self._trust = trust
+        self._proxies, self._limited, self._balancers = proxies, limited_proxies, balancers
+        # what certificates say never changes, so it is read once; dates and revocation are checked at every request
+        self._connections: WeakKeyDictionary[ssl.SSLObject, Holder | None] = WeakKeyDictionary()
+        self._forwarded: dict[bytes, Holder] = {}
+        self._generation = trust.generation
 
     async def authenticate(self, credentials: Credentials) -> Identity | None:
-        """Return the holder of the client certificate, None without one."""
-        who = self._connection(credentials.ssl_object)
-        return None if who is None else self._identity(who, credentials)
+        """Return the holder of the client certificate, None without one.
 
-    def _connection(self, connection: ssl.SSLObject | None) -> Holder | None:
+        :raises BadCredentials: TLS let it through, but the rules refuse it.
+        """
+        self._trust.refresh()
+        behind = self._from_balancer(credentials.remote)
+        who = self._header(credentials) if behind else None
+        if who is None:
+            who = self._connection(credentials)
+            # the balancer's own certificate is not the caller's, who may have a token
+            if who is None or (behind and self._users.by_dn(who.dn) is None):
+                return None
+        return self._identity(who, credentials)
+
+    def _from_balancer(self, remote: str | None) -> bool:
+        if not self._balancers or remote is None:
+            return False
+        try:
+            address = ipaddress.ip_address(remote)
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._balancers)
+
+    def _connection(self, credentials: Credentials) -> Holder | None:
+        connection = credentials.ssl_object
         if connection is None:
             return None
-        if connection not in self._holders:
-            self._holders[connection] = _holder_of(connection)
-        return self._holders[connection]
+        if connection not in self._connections:
+            self._connections[connection] = self._read(connection, credentials.now)
+        return self._connections[connection]
+
+    def _read(self, connection: ssl.SSLObject, now: datetime) -> Holder | None:
+        if connection.getpeercert(binary_form=True) is None:
+            return None
+        if verified := verified_chain(connection):
+            return holder(_load(verified))
+        # a session that was resumed has kept only what the client sent then, and may have been revoked since
+        if not connection.session_reused or not (sent := sent_chain(connection)):
+            raise BadCredentials("The certificate's chain is not known")
+        return holder(self._trust.verify(_load(sent), now))
+
+    def _header(self, credentials: Credentials) -> Holder | None:
+        """Return what a balancer says about its client, None when that showed no certificate."""
+        verdict, content = (single(credentials.headers, name) for name in (VERIFIED, CERTIFICATE))
+        if verdict is None and content is None:
+            return None
+        if verdict != "SUCCESS" or content is None:
+            raise BadCredentials("The balancer did not verify a client certificate")
+        if self._generation != self._trust.generation:
+            self._forwarded.clear()
+            self._generation = self._trust.generation
+        digest = hashlib.sha256(content.encode("utf-8", "surrogateescape")).digest()
+        if digest not in self._forwarded:
+            while len(self._forwarded) >= _FORWARDED:
+                del self._forwarded[next(iter(self._forwarded))]
+            self._forwarded[digest] = self._forwarded_holder(content, credentials.now)
+        who = self._forwarded[digest]
+        if credentials.now < who.begins:
+            raise BadCredentials("The certificate is not valid yet")
+        return who
+
+    def _forwarded_holder(self, content: str, now: datetime) -> Holder:
+        try:
+            chain = x509.load_pem_x509_certificates(unquote(content, errors="strict").encode())
+            proxy = proxy_info(chain[0]) is not None
+        except MALFORMED:
+            raise BadCredentials("The certificate in the balancer's header is malformed") from None
+        if not proxy:
+            return holder(chain[:1])  # the balancer verified it
+        if not self._proxies:
+            raise BadCredentials("Proxies are not accepted")
+        # no balancer knows the rules for proxies
+        return holder(self._trust.verify(chain, now))
 
     def _identity(self, who: Holder, credentials: Credentials) -> Identity:
         if who.limited and not self._limited:
             raise BadCredentials("Limited proxies are not accepted")
-        # the handshake saw to it that every certificate had become valid; connections outlive certificates
+        # that every certificate had become valid was seen to before; connections outlive certificates
         if credentials.now >= who.expires:
             raise BadCredentials("The certificate has expired")
+        if self._trust.revoked(who.serials):
+            raise BadCredentials("The certificate is revoked")
         return admit(
             self._users,
             self._users.by_dn(who.dn),
@@ -71,25 +178,29 @@ class X509:
         )
 
 
-def _holder_of(connection: ssl.SSLObject) -> Holder | None:
-    if connection.getpeercert(binary_form=True) is None:
-        return None
-    chain = verified_chain(connection)
-    if not chain:
-        raise BadCredentials("The certificate's chain is not known")
+def _load(chain: Iterable[bytes]) -> list[x509.Certificate]:
     try:
-        certificates = [x509.load_der_x509_certificate(der) for der in chain]
+        return [x509.load_der_x509_certificate(der) for der in chain]
     except MALFORMED:
         raise BadCredentials("The certificate is malformed") from None
-    return holder(certificates)
 
 
 def verified_chain(connection: ssl.SSLObject) -> list[bytes]:
-    """Return the chain that the handshake verified (DER, leaf first, the authority last); empty when unknown."""
-    if hasattr(connection, "get_verified_chain"):  # public from Python 3.13
-        return list(connection.get_verified_chain())
-    # the encoding argument defaults to PEM; 2 is _ssl.ENCODING_DER
-    return [c.public_bytes(2) for c in connection._sslobj.get_verified_chain() or ()]  # type: ignore[attr-defined]
+    """Return the chain that the handshake verified (DER, leaf first, the authority last); empty when there is none."""
+    return _chain(connection, "get_verified_chain")
+
+
+def sent_chain(connection: ssl.SSLObject) -> list[bytes]:
+    """Return the certificates that the client sent (DER, leaf first)."""
+    return _chain(connection, "get_unverified_chain")[: MAX_DEPTH + 1]
+
+
+def _chain(connection: ssl.SSLObject, name: str) -> list[bytes]:
+    if hasattr(connection, name):  # public from Python 3.13
+        return list(getattr(connection, name)())
+    inner = connection._sslobj  # type: ignore[attr-defined]
+    # 2 is _ssl.ENCODING_DER; the default is PEM
+    return [certificate.public_bytes(2) for certificate in getattr(inner, name)() or ()]
 
 
 class Factory:
@@ -100,11 +211,20 @@ class Factory:
     def __call__(self, options: Mapping[str, Any], service: "Service") -> X509:
         """Return the authenticator.
 
-        :raises ConfigurationError: the options are wrong.
+        :raises ConfigurationError: the options, or the files of authorities and revocation lists, are wrong.
         """
         settings: Any = service.settings
         loaded = checked(settings, self.name, options, OPTIONS)
-        return X509(service.users, limited_proxies=loaded["limited_proxies"])
+        authorities = settings.path("server.tls.client_ca")
+        if settings["server.tls.mode"] == "dev":
+            # not made before the server starts
+            authorities = Folder(settings.path("server.tls.folder")).ca
+        elif authorities is not None and not authorities.exists():
+            raise settings.wrong("server.tls.client_ca", message=f"{authorities} does not exist")
+        crl = settings.path("server.tls.crl")
+        if crl is not None and not crl.exists():
+            raise settings.wrong("server.tls.crl", message=f"{crl} does not exist")
+        return X509(service.users, Trust(authorities, crl), **loaded)
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import aiohttp
 import click
 
 from ..errors import ConfigurationError, StorageUnavailable
-from . import junit, report, targets
+from . import junit, report, sockets, targets
 from .run import Open, ScenarioOutcome, run
-from .scenario import load
+from .scenario import Scenario, load
+from .targets import MEMORY
 
 RIGHT, WRONG, CANNOT = 0, 1, 2
 """Exit codes: every step right, some wrong, nothing could be run."""
@@ -26,6 +28,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--http", is_flag=True, help="Go through a real loopback socket with TLS and client certificates.")
 @click.option("--url", metavar="URL", help="Replay against a server started with `serve --harness`.")
 @click.option("--identities", type=_FILE, metavar="FILE", help="Callers, and with --url their credentials.")
+@click.option("--ca", type=_FILE, metavar="FILE", help="With --url: authorities of the server's certificate.")
+@click.option("--dev-certs", type=_FILE, metavar="DIR", help="With --url: the server's development certificates.")
 @click.option("--catalog", type=_FILE, metavar="FILE", help="The file catalog, where none is beside the scenarios.")
 @click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write the outcome as JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Name every scenario.")
@@ -36,8 +40,7 @@ def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **op
     """
     try:
         scenarios = load(paths, options["catalog"], options["identities"])
-        open_target = _target(options["storage"], options["http"], options["url"], options["identities"])
-        outcomes = asyncio.run(_run(scenarios, open_target, verbose))
+        outcomes = asyncio.run(_run(scenarios, _target(options), verbose))
         if junit_file is not None:
             junit.write(junit_file, outcomes)
     except (ConfigurationError, StorageUnavailable, aiohttp.ClientError, OSError) as error:
@@ -47,7 +50,7 @@ def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **op
     sys.exit(WRONG if any(outcome.failed for outcome in outcomes) else RIGHT)
 
 
-async def _run(scenarios: Any, open_target: Open, verbose: bool) -> list[ScenarioOutcome]:
+async def _run(scenarios: Iterable[Scenario], open_target: Open, verbose: bool) -> list[ScenarioOutcome]:
     outcomes = []
     async for outcome in run(scenarios, open_target):
         outcomes.append(outcome)
@@ -58,7 +61,18 @@ async def _run(scenarios: Any, open_target: Open, verbose: bool) -> list[Scenari
     return outcomes
 
 
-def _target(storage: str | None, http: bool, url: str | None, identities: Path | None) -> Open:
-    if url is not None and (storage is not None or http):
+def _target(options: Mapping[str, Any]) -> Open:
+    url, storage = options["url"], options["storage"]
+    if url is not None and (storage is not None or options["http"]):
         raise click.UsageError("--url names a server that is there: --storage and --http make one")
-    return functools.partial(targets.in_process, url=storage or targets.MEMORY)
+    if url is None and (options["ca"] or options["dev_certs"]):
+        raise click.UsageError("--ca and --dev-certs go with --url")
+    if url is not None:
+        return functools.partial(
+            sockets.attached,
+            url=url,
+            identities=options["identities"],
+            ca=options["ca"],
+            dev_certs=options["dev_certs"],
+        )
+    return functools.partial(sockets.over_http if options["http"] else targets.in_process, url=storage or MEMORY)

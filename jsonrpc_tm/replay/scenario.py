@@ -96,7 +96,7 @@ def load(
     for file in files:
         key = _companion(file, CATALOG, catalog), _companion(file, IDENTITIES, identities)
         if key not in worlds:
-            worlds[key] = World(_object(key[0], null=True), _identities(key[1]), key[1].parent)
+            worlds[key] = World(_object(key[0], null=True), read_identities(key[1]), key[1].parent)
         scenarios.append(Scenario(file.stem, file, tuple(_steps(file, worlds[key])), worlds[key]))
     return scenarios
 
@@ -122,7 +122,11 @@ def _object(path: Path, *, null: bool = False) -> Any:
     return value
 
 
-def _identities(path: Path) -> dict[str, dict[str, Any] | None]:
+def read_identities(path: Path) -> dict[str, dict[str, Any] | None]:
+    """Return the content of an identities.json.
+
+    :raises ConfigurationError: it is missing or wrong.
+    """
     identities: dict[str, dict[str, Any] | None] = _object(path)
     for key, facts in identities.items():
         if facts is not None and not (isinstance(facts, dict) and {"username", "group", "properties"} <= facts.keys()):

@@ -44,6 +44,8 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
+    Setting("server.body_timeout", "seconds", 300, "How long a request's body may take to arrive."),
+    Setting("server.keepalive", "seconds", 75, "How long a connection may be idle, or take to send its headers."),
     Setting("server.shutdown_grace", "seconds", 30, "How long running calls may take to finish at shutdown."),
     Setting(
         "server.tls.mode",

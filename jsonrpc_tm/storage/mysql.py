@@ -18,6 +18,7 @@ from .base import Parameters, Schema, StorageProvider
 from .dialect import MYSQL, Dialect
 from .mysql_driver import driver
 from .mysql_pool import Pool, Session, target, tls_context
+from .mysql_scratch import scratch
 from .mysql_verbs import (
     COLUMN_EXISTS,
     DUPLICATE,
@@ -74,7 +75,7 @@ class MySQLStorage:
     async def __aenter__(self) -> "MySQLStorage":
         if self._pruning is not None:
             raise RuntimeError(f"{self.url} is open already")
-        async with self._session() as session:
+        async with self.session() as session:
             await self._prepare(session, self._migrate)
         self._pruning = asyncio.create_task(self._prune(), name="prune commit markers")
         return self
@@ -231,17 +232,17 @@ class MySQLStorage:
 
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
-        async with self._session() as session:
+        async with self.session() as session:
             return await self._describe(self._plain(session))
 
     async def upgrade(self) -> list[str]:
         """Migrate the database; see ``Storage.upgrade``. The database itself must exist."""
-        async with self._session() as session:
+        async with self.session() as session:
             return await self._prepare(session, True)
 
     @contextlib.asynccontextmanager
-    async def _session(self) -> AsyncIterator[Session]:
-        """Yield a session outside the pool, without a transaction."""
+    async def session(self) -> AsyncIterator[Session]:
+        """Yield a session outside the pool, without a transaction. The storage need not be open."""
         try:
             session = await self.runner.run("connect", self.pool.connect)
         except StorageUnavailable as error:
@@ -362,6 +363,10 @@ class MySQLProvider:
             retry_time=max(30.0, 3 * pool.timeout),
             slow=options.get("slow_statement", 1.0),
         )
+
+    def scratch(self, url: str, label: str, options: Mapping[str, Any]) -> contextlib.AbstractAsyncContextManager[str]:
+        """Return a context manager that gives the URL of a new database; see ``StorageProvider.scratch``."""
+        return scratch(self.open(url, migrate=False, migrations=(), options=options), url, label)
 
 
 @hookimpl

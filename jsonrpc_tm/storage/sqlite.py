@@ -91,15 +91,17 @@ class SqliteStorage:
         if self._open:
             raise RuntimeError(f"{self.url} is open already")
         writer = await self._prepare(self._migrate)
+        try:
+            readers = [self._connect("ro") for _ in range(self._readers)]
+        except BaseException:
+            writer.close()
+            raise
         if self.path:
             status = os.stat(self.path)
             self._inode = status.st_dev, status.st_ino
-        loop = asyncio.get_running_loop()
-        watch = self.runner.statement
-        self._threads = [Writer("sqlite-writer", writer, self._writes, loop, self._check, watch)]
-        for number in range(self._readers):
-            reader = self._connect("ro")
-            self._threads.append(Reader(f"sqlite-reader-{number}", reader, self._reads, loop, self._check, watch))
+        common = asyncio.get_running_loop(), self._check, self.runner.statement
+        self._threads = [Reader("sqlite-reader", reader, self._reads, *common) for reader in readers]
+        self._threads.append(Writer("sqlite-writer", writer, self._writes, *common))
         for thread in self._threads:
             thread.start()
         self._open = True
@@ -107,11 +109,17 @@ class SqliteStorage:
 
     async def __aexit__(self, *exc: object) -> None:
         self._open = False
-        # the end comes last in each queue: what waits is finished first
-        for thread in self._threads:
-            (self._writes if isinstance(thread, Writer) else self._reads).put(None)
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(self._finish)
+
+    def _finish(self) -> None:
+        """Let what waits be done, then end the threads."""
+        # the writer last: only a connection that may write can fold the log into the file
+        for kind, jobs in ((Reader, self._reads), (Writer, self._writes)):
+            threads = [thread for thread in self._threads if isinstance(thread, kind)]
+            for _ in threads:
+                jobs.put(None)
+            for thread in threads:
+                thread.join()
         self._threads = []
 
     async def run(

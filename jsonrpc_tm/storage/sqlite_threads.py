@@ -158,6 +158,10 @@ class Worker(threading.Thread):
     def _drive(self, job: Job) -> None:
         try:
             job.result = drive(job.name, job.body(SqliteTransaction(self.connection, job.name, self._watch)))
+        except sqlite3.OperationalError as error:
+            job.error = error
+            if job.read and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+                job.error = RuntimeError(f"transaction {job.name} was announced as only reading, and writes")
         except BaseException as error:
             job.error = error
 

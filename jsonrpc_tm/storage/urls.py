@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from ..errors import ConfigurationError
 
 MYSQL_PORT = 3306
+_SERVER = re.compile(r"[a-z0-9+.-]+://(?:([^:@/]*)(?::(.*))?@)?([^@/?]+)/([^/?]+)(?:\?(.*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def server_url(url: str) -> ServerURL:
 
     :raises ConfigurationError: a part is missing or malformed.
     """
-    found = re.fullmatch(r"[a-z0-9+.-]+://(?:([^:@/]*)(?::(.*))?@)?([^@/?]+)/([^/?]+)(?:\?(.*))?", url)
+    found = _SERVER.fullmatch(url)
     if not found:
         raise ConfigurationError(
             f"storage.url {redacted(url)!r} must be mysql://user:password@host[:port][,host[:port]…]/database"
@@ -79,6 +80,14 @@ def server_url(url: str) -> ServerURL:
         unquote(database),
         dict(parse_qsl(options, keep_blank_values=True)),
     )
+
+
+def with_database(url: str, name: str) -> str:
+    """Return a URL that ``server_url`` understands with another database."""
+    found = _SERVER.fullmatch(url)
+    if found is None:
+        raise ValueError(f"{redacted(url)!r} names no database")
+    return f"{url[: found.start(4)]}{quote(name, safe='')}{url[found.end(4) :]}"
 
 
 def _address(text: str, url: str) -> tuple[str, int]:

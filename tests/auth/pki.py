@@ -1,5 +1,7 @@
 """Certificates, proxies and revocation lists as an attacker or a user would have them."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +10,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from jsonrpc_tm import devcerts
 from jsonrpc_tm.auth import dn as names
@@ -55,9 +58,18 @@ class Credential:
         return path
 
 
-def user(ca: trustme.CA, dn: str | x509.Name, **kwargs) -> Credential:
+def user(
+    ca: trustme.CA,
+    dn: str | x509.Name,
+    *,
+    begins: datetime | None = None,
+    expires: datetime | None = None,
+    authority: bool = False,
+    purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
+) -> Credential:
+    """Return a certificate of *ca*'s."""
     subject = names.parse(dn) if isinstance(dn, str) else dn
-    certificate, key = devcerts.sign(ca, subject, **kwargs)
+    certificate, key = devcerts.sign(ca, subject, begins=begins, expires=expires, authority=authority, purpose=purpose)
     return Credential([certificate], key)
 
 
@@ -73,17 +85,21 @@ def proxy(
     subject: x509.Name | None = None,
     info: bytes | None = None,
     groups: bytes | None = None,
+    plain: bool = False,
+    extra: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Credential:
     """Return a proxy of *parent*: RFC 3820, section 3.
 
     :param signer: sign with this key instead of the parent's.
     :param info: the ProxyCertInfo extension's bytes, to make malformed ones.
     :param groups: the DIRAC extension's bytes.
+    :param extra: further extensions, each with whether it is critical.
+    :param plain: leave the ProxyCertInfo extension out.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     now = datetime.now(UTC)
-    name = subject or x509.Name(_flat(parent.certificate.subject, serial))
+    name = subject or below(parent.certificate.subject, str(serial % 10**9))
     limit = b"" if path_length is None else der(2, bytes([path_length]))
     builder = (
         x509.CertificateBuilder()
@@ -93,19 +109,21 @@ def proxy(
         .serial_number(serial)
         .not_valid_before(begins or now - timedelta(hours=1))
         .not_valid_after(expires or now + timedelta(hours=12))
-        .add_extension(
-            x509.UnrecognizedExtension(PROXY_CERT_INFO, info or der(0x30, limit + der(0x30, oid(policy)))),
-            critical=True,
-        )
     )
+    if not plain:
+        value = info or der(0x30, limit + der(0x30, oid(policy)))
+        builder = builder.add_extension(x509.UnrecognizedExtension(PROXY_CERT_INFO, value), critical=True)
+    for extension, critical in extra:
+        builder = builder.add_extension(extension, critical)
     if group is not None or groups is not None:
         value = groups or der(0x16, (group or "").encode())
         builder = builder.add_extension(x509.UnrecognizedExtension(DIRAC_GROUP, value), critical=False)
     return Credential([builder.sign(signer or parent.key, hashes.SHA256()), *parent.chain], key)
 
 
-def _flat(name: x509.Name, serial: int) -> list[x509.NameAttribute]:
-    return [*name, x509.NameAttribute(x509.NameOID.COMMON_NAME, str(serial % 10**9))]
+def below(name: x509.Name, *common: str) -> x509.Name:
+    """Return *name* with further common names."""
+    return x509.Name([*name, *(x509.NameAttribute(x509.NameOID.COMMON_NAME, value) for value in common)])
 
 
 def crl(ca: trustme.CA, *revoked: Credential, expires: datetime | None = None) -> bytes:
@@ -127,3 +145,16 @@ def crl(ca: trustme.CA, *revoked: Credential, expires: datetime | None = None) -
             .build()
         )
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def subject_hash(ca: trustme.CA) -> str:
+    """Return the name under which OpenSSL looks for an authority in a hashed folder (X509_NAME_hash).
+
+    SHA-1 over the attributes in canonical form: UTF-8, lower case, single spaces, without the outer SEQUENCE.
+    """
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    canonical = b""
+    for attribute in issuer.subject:
+        value = " ".join(str(attribute.value).lower().split()).encode()
+        canonical += der(0x31, der(0x30, oid(attribute.oid.dotted_string) + der(0x0C, value)))
+    return hashlib.sha1(canonical).digest()[3::-1].hex()

@@ -1,16 +1,43 @@
-"""A service with a few methods and nothing below it."""
+"""Services with a few methods and nothing below them."""
 
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
-from jsonrpc_tm.errors import InternalError, InvalidParams, MethodNotFound, StorageUnavailable, TMError
+import aiohttp
+
+from jsonrpc_tm import Method, fields
+from jsonrpc_tm.errors import (
+    InternalError,
+    InvalidParams,
+    MethodNotFound,
+    StorageUnavailable,
+    TMError,
+)
 from jsonrpc_tm.identity import ANONYMOUS, Identity
+from jsonrpc_tm.listener import bind
+from jsonrpc_tm.permissions import DefaultPolicy
+from jsonrpc_tm.registry import Registry
+from jsonrpc_tm.server import listening
+from jsonrpc_tm.service import Service
 
 SETTINGS = {
     "limits.depth": 16,
     "limits.string_length": 2**20,
+    "server.host": "127.0.0.1",
+    "server.port": 0,
+    "server.path": "/rpc",
+    "server.workers": 1,
     "server.max_batch": 20,
     "server.max_body": 2**20,
-    "server.path": "/rpc",
+    "server.body_timeout": 20,
+    "server.keepalive": 75,
+    "server.shutdown_grace": 20,
+    "server.tls.mode": "off",
+    "server.tls.force_off": False,
 }
 
 
@@ -49,3 +76,104 @@ class FakeService:
             case "unserialisable":
                 return object()
         raise MethodNotFound(f"No method {name!r}")
+
+
+class Nothing:
+    """A storage and a catalog that hold nothing; ``down`` makes the database unavailable."""
+
+    down = False
+
+    async def __aenter__(self) -> "Nothing":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    async def ready(self) -> None:
+        if self.down:
+            raise StorageUnavailable("mysql://root:secret@db is gone")
+
+
+class Gate:
+    """A method that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.open = asyncio.Event()
+        self.finished = asyncio.Event()
+
+    async def wait(self, call: Any) -> str:
+        """Wait at the gate."""
+        self.entered.set()
+        await self.open.wait()
+        self.finished.set()
+        return "through"
+
+
+async def _echo(call: Any, data: Any) -> Any:
+    """Return what is given."""
+    return data
+
+
+async def _who(call: Any) -> Any:
+    """Return the caller's name."""
+    return call.identity.username
+
+
+async def _bug(call: Any) -> Any:
+    """Fail."""
+    raise ValueError("mysql://root:secret@db")
+
+
+def make_service(*methods: Method, **settings: Any) -> Service:
+    """Return a service with ``echo``, ``who``, ``bug`` and *methods*, all open to everybody."""
+    all_methods = [
+        Method("echo", _echo, {"data": fields.Any_(required=True)}, rule="all"),
+        Method("who", _who, rule="all"),
+        Method("bug", _bug, rule="all"),
+        *methods,
+    ]
+    service = Service(
+        settings={**SETTINGS, **settings},
+        registry=Registry((method, "tests") for method in all_methods),
+        rules={method.name: "all" for method in all_methods},
+        storage=Nothing(),  # type: ignore[arg-type]
+        policy=DefaultPolicy(),
+    )
+    service.catalog = Nothing()  # type: ignore[assignment]
+    return service
+
+
+class Wire:
+    """A server on a real socket, and an HTTP client that hides nothing."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.base = url.rsplit("/", 1)[0]
+        self.session = session
+        self.port = int(self.base.rsplit(":", 1)[1])
+
+    async def post(self, body: Any, **headers: str) -> aiohttp.ClientResponse:
+        """Send *body*, as it is or as JSON; a header's ``_`` stands for ``-``."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | {
+            name.replace("_", "-"): text for name, text in headers.items()
+        }
+        # aiohttp's client wants large bodies as files
+        response = await self.session.post(self.url, data=io.BytesIO(raw), headers={k: v for k, v in sent.items() if v})
+        await response.read()
+        return response
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """Make a call and return its result."""
+        response = await self.post({"jsonrpc": "2.0", "method": method, "params": params, "id": 1})
+        return (await response.json())["result"]
+
+
+@contextlib.asynccontextmanager
+async def serving(service: Service) -> AsyncIterator[Wire]:
+    """Serve *service* on any port."""
+    settings = service.settings
+    with bind(settings["server.host"], settings["server.port"]) as bound:
+        async with service, listening(service, bound) as url, aiohttp.ClientSession(auto_decompress=False) as session:
+            yield Wire(url, session)

@@ -1,0 +1,60 @@
+"""A catalog as methods see it: whatever goes wrong in a plugin is a CatalogError."""
+
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ..errors import CatalogError, TMError
+from .base import Catalog, FieldType, Metadata
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class GuardedCatalog:
+    """Passes every question on; see ``Catalog``.
+
+    :param catalog: the catalog that answers.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def __aenter__(self) -> "GuardedCatalog":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    async def fields(self) -> Mapping[str, FieldType]:
+        """Return the declared metadata fields and their types."""
+        return await _guard(self._catalog.fields())
+
+    async def files(self, lfns: Sequence[str]) -> dict[str, Metadata]:
+        """Return the metadata of those of *lfns* that are files."""
+        return await _guard(self._catalog.files(lfns))
+
+    async def directory(self, path: str) -> Metadata | None:
+        """Return the metadata of a directory, None when *path* is not one."""
+        return await _guard(self._catalog.directory(path))
+
+    async def list_files(self, path: str, *, recursive: bool = False) -> list[str]:
+        """Return the LFNs in a directory."""
+        return await _guard(self._catalog.list_files(path, recursive=recursive))
+
+    async def find(
+        self, query: Mapping[str, Any], path: str = "/", *, limit: int | None = None, after: str | None = None
+    ) -> list[str]:
+        """Return the LFNs below *path* that match a meta query."""
+        return await _guard(self._catalog.find(query, path, limit=limit, after=after))
+
+
+async def _guard(answer: Awaitable[T]) -> T:
+    try:
+        return await answer
+    except TMError:
+        raise
+    except Exception as error:
+        # the text of a library's exception is for the log, not for the caller
+        logger.exception("the file catalog failed")
+        raise CatalogError("The file catalog failed") from error

@@ -1,0 +1,49 @@
+"""No module but the engines' own knows which engine runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import jsonrpc_tm
+from jsonrpc_tm.storage.dialect import MYSQL, SQLITE, Dialect, MySQL, SQLite
+
+PACKAGE = Path(jsonrpc_tm.__file__).parent
+# the demo counts a second time past the storage, on purpose
+ENGINES = (
+    "storage/dialect.py",
+    "storage/sqlite*.py",
+    "storage/mysql*.py",
+    "storage/adopt*.py",
+    "testing/mariadb*.py",
+    "demo/count.py",
+)
+# what only one of the engines understands, and ways to ask which it is
+TELLTALES = re.compile(
+    r"dialect\.name\s*[!=]=|[!=]=\s*[\"'](sqlite|mysql)[\"']|isinstance\([^)]*dialect|import (sqlite3|aiomysql|pymysql)"
+    r"|json_each|json_extract|JSON_TABLE|ON CONFLICT|ON DUPLICATE|INSERT OR |INSERT IGNORE|REPLACE INTO|FOR UPDATE"
+    r"|SKIP LOCKED|STRAIGHT_JOIN|CROSS JOIN|RETURNING|GROUP_CONCAT|\bIFNULL\(|\bNOW\(\)|strftime\('|\bDATE_FORMAT\("
+    r"|LAST_INSERT_ID|last_insert_rowid|\bPRAGMA\b|information_schema|sqlite_schema| \|\| '|\bREGEXP\b"
+)
+
+
+def test_engine_differences_live_in_the_dialect_only():
+    engines = {path for pattern in ENGINES for path in PACKAGE.glob(pattern)}
+    assert len(engines) >= 3
+    found = [
+        f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path not in engines
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if TELLTALES.search(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("dialect", [SQLITE, MYSQL])
+def test_both_dialects_say_everything(dialect):
+    """Every helper and every attribute of the contract is there."""
+    for name in vars(Dialect):
+        if not name.startswith("_") and name not in ("pack", "ddl"):
+            assert name in vars(type(dialect)), name
+    assert set(Dialect.__annotations__) <= set(vars(SQLite)) & set(vars(MySQL))

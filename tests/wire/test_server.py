@@ -1,0 +1,430 @@
+"""HTTP on a real socket: what is refused and how, compression, request ids, health."""
+
+import asyncio
+import gzip
+import json
+import logging
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from jsonrpc_tm import Method
+from jsonrpc_tm.errors import BadCredentials
+from jsonrpc_tm.hookspecs import Route
+from jsonrpc_tm.identity import Credentials, Identity
+from jsonrpc_tm.server import SERVICE
+from jsonrpc_tm.service import Service
+
+from .fakes import Gate, Nothing, Wire, make_service, serving
+
+ECHO = {"jsonrpc": "2.0", "method": "echo", "params": ["hello"], "id": 1}
+ANSWER = {"jsonrpc": "2.0", "result": "hello", "id": 1}
+
+
+@pytest.fixture
+def service() -> Service:
+    return make_service()
+
+
+@pytest.fixture
+async def wire(service: Service) -> AsyncIterator[Wire]:
+    async with serving(service) as wire:
+        yield wire
+
+
+async def is_refused(response: Any, status: int, code: int = -32600, kind: str = "InvalidRequest") -> bool:
+    assert response.status == status
+    assert response.content_type == "application/json"
+    body = json.loads(await response.read())
+    assert set(body) == {"jsonrpc", "error", "id"}
+    assert body["id"] is None
+    assert (body["error"]["code"], body["error"]["data"]["type"]) == (code, kind)
+    assert body["error"]["data"]["request_id"] == response.headers["X-Request-ID"]
+    return True
+
+
+async def test_a_call(wire: Wire) -> None:
+    response = await wire.post(ECHO)
+    assert (response.status, response.content_type) == (200, "application/json")
+    assert await response.json() == ANSWER
+
+
+async def test_a_notification_is_204_without_a_body(wire: Wire) -> None:
+    response = await wire.post({"jsonrpc": "2.0", "method": "bug"})
+    assert response.status == 204
+    assert await response.read() == b""
+    assert "Content-Type" not in response.headers
+
+
+async def test_json_rpc_errors_are_http_200(wire: Wire) -> None:
+    for body in (b"{", [], {**ECHO, "method": "bug"}, {**ECHO, "method": "nothing"}, {**ECHO, "params": {}}):
+        response = await wire.post(body)
+        assert response.status == 200
+        assert "error" in await response.json()
+
+
+@pytest.mark.parametrize("verb", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
+async def test_other_verbs_are_405(wire: Wire, verb: str) -> None:
+    response = await wire.session.request(verb, wire.url)
+    assert await is_refused(response, 405)
+    assert response.headers["Allow"] == "POST"
+
+
+async def test_head_is_405(wire: Wire) -> None:
+    response = await wire.session.head(wire.url)
+    assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8; profile=x",
+        "Application/JSON",
+        "application/json;",
+        "application/json; charset=utf-16",
+    ],
+)
+async def test_json_with_any_parameters_counts(wire: Wire, content_type: str) -> None:
+    assert await (await wire.post(ECHO, Content_Type=content_type)).json() == ANSWER
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "text/json", "application/jsonp", "application/json-rpc", "json", "/", ";"]
+)
+async def test_other_content_types_are_415(wire: Wire, content_type: str) -> None:
+    if content_type:
+        response = await wire.post(ECHO, Content_Type=content_type)
+    else:
+        response = await wire.session.post(
+            wire.url, data=json.dumps(ECHO).encode(), skip_auto_headers=["Content-Type"], headers={}
+        )
+    assert await is_refused(response, 415)
+
+
+def _raw_deflate(data: bytes) -> bytes:
+    worker = zlib.compressobj(wbits=-15)
+    return worker.compress(data) + worker.flush()
+
+
+COMPRESSORS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "GZIP": gzip.compress,
+    "deflate": zlib.compress,
+    "identity": bytes,
+}
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+async def test_compressed_bodies(wire: Wire, name: str) -> None:
+    for value in ("hello", "x" * 500_000, [f"/lhcb/{n * 7919}" for n in range(30_000)]):
+        body = COMPRESSORS[name](json.dumps({**ECHO, "params": [value]}).encode())
+        assert (await (await wire.post(body, Content_Encoding=name)).json())["result"] == value
+
+
+async def test_bare_deflate_which_many_clients_send(wire: Wire) -> None:
+    response = await wire.post(_raw_deflate(json.dumps(ECHO).encode()), Content_Encoding="deflate")
+    assert await response.json() == ANSWER
+
+
+@pytest.mark.parametrize("name", ["br", "zstd", "compress", "gzip, gzip", "deflate,gzip", "nonsense"])
+async def test_other_encodings_are_415(wire: Wire, name: str) -> None:
+    response = await wire.post(ECHO, Content_Encoding=name)
+    assert await is_refused(response, 415)
+    assert response.headers["Accept-Encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate"])
+@pytest.mark.parametrize("damage", ["cut", "short", "trailing", "flipped", "plain", "empty", "twice"])
+async def test_a_stream_that_does_not_decompress_to_its_end_is_a_parse_error(
+    wire: Wire, name: str, damage: str
+) -> None:
+    whole = COMPRESSORS[name](json.dumps({**ECHO, "params": ["x" * 1000]}).encode())
+    body = {
+        "cut": whole[:-1],
+        "short": whole[:5],
+        "trailing": whole + b"x",
+        "flipped": whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:],
+        "plain": json.dumps(ECHO).encode(),
+        "empty": b"",
+        "twice": whole + whole,
+    }[damage]
+    response = await wire.post(body, Content_Encoding=name)
+    assert await is_refused(response, 200, -32700, "ParseError")
+
+
+async def test_the_largest_body(service: Service, wire: Wire) -> None:
+    limit = service.settings["server.max_body"]
+    frame = len(json.dumps({**ECHO, "params": [""]}))
+    largest = json.dumps({**ECHO, "params": ["x" * (limit - frame)]}).encode()
+    assert len(largest) == limit
+    assert (await wire.post(largest)).status == 200
+    assert await is_refused(await wire.post(largest + b" "), 413)
+    assert (await wire.post(gzip.compress(largest), Content_Encoding="gzip")).status == 200
+    assert await is_refused(await wire.post(gzip.compress(largest + b" "), Content_Encoding="gzip"), 413)
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate"])
+async def test_a_bomb_is_413(wire: Wire, name: str) -> None:
+    bomb = COMPRESSORS[name](b" " * 200_000_000)
+    assert await is_refused(await wire.post(bomb, Content_Encoding=name), 413)
+    assert await wire.call("echo", 1) == 1
+
+
+async def test_a_chunked_body_is_counted_as_it_comes(service: Service, wire: Wire) -> None:
+    async def chunks(size: int) -> AsyncIterator[bytes]:
+        body = json.dumps({**ECHO, "params": ["x" * size]}).encode()
+        for begin in range(0, len(body), 50_000):
+            yield body[begin : begin + 50_000]
+
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    response = await wire.session.post(wire.url, data=chunks(500_000), headers=headers)
+    assert len((await response.json())["result"]) == 500_000
+    response = await wire.session.post(wire.url, data=chunks(3_000_000), headers=headers)
+    assert await is_refused(response, 413)
+
+
+@pytest.mark.parametrize(
+    ("accept", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("gzip, deflate, br", "gzip"),
+        ("deflate", "deflate"),
+        ("*", "gzip"),
+        ("gzip;q=0, deflate;q=0.5", "deflate"),
+        ("br", None),
+        ("gzip;q=0", None),
+        ("identity", None),
+    ],
+)
+async def test_answers_are_compressed_when_asked_and_worth_it(wire: Wire, accept: str, encoding: str | None) -> None:
+    for size in (2_000, 200_000):
+        response = await wire.post({**ECHO, "params": ["x" * size]}, Accept_Encoding=accept)
+        assert response.headers.get("Content-Encoding") == encoding
+        assert response.headers["Vary"] == "Accept-Encoding"
+        raw = await response.read()
+        plain = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[encoding](raw)
+        assert json.loads(plain)["result"] == "x" * size
+        assert encoding is None or len(raw) < size / 10
+    response = await wire.post(ECHO, Accept_Encoding=accept)
+    assert "Content-Encoding" not in response.headers
+
+
+@pytest.mark.parametrize("sent", ["abc-123", "0" * 128, "a.b:c/d+e=f@g~h_"])
+async def test_a_well_formed_request_id_is_taken_over(wire: Wire, sent: str) -> None:
+    for body in (ECHO, {**ECHO, "method": "nothing"}, b"{", {"jsonrpc": "2.0", "method": "echo"}):
+        response = await wire.post(body, X_Request_ID=sent)
+        assert response.headers["X-Request-ID"] == sent
+        raw = await response.read()
+        if b"error" in raw:
+            assert json.loads(raw)["error"]["data"]["request_id"] == sent
+
+
+@pytest.mark.parametrize("sent", ["", " ", "0" * 129, 'a"b', "a b", "é", "a;b", "<b>"])
+async def test_any_other_request_id_is_replaced(wire: Wire, sent: str) -> None:
+    first, second = await wire.post(b"{", X_Request_ID=sent), await wire.post(b"{", X_Request_ID=sent)
+    made = first.headers["X-Request-ID"]
+    assert made not in (sent, second.headers["X-Request-ID"])
+    assert (await first.json())["error"]["data"]["request_id"] == made
+
+
+class Tokens:
+    """An authenticator: ``Authorization: alice`` is alice, ``bad`` is refused, ``crash`` is a bug."""
+
+    name = "tokens"
+
+    async def authenticate(self, credentials: Credentials) -> Identity | None:
+        token = credentials.headers.get("Authorization")
+        assert credentials.remote == "127.0.0.1"
+        if token == "bad":
+            raise BadCredentials("The token is wrong", reason="expired")
+        if token == "crash":
+            raise ValueError("secret")
+        return Identity(username=token, group="g") if token else None
+
+
+async def test_who_calls(service: Service, wire: Wire) -> None:
+    service.authenticators = (Tokens(),)
+    who = {**ECHO, "method": "who", "params": []}
+    assert (await (await wire.post(who, Authorization="alice")).json())["result"] == "alice"
+    assert (await (await wire.post(who)).json())["result"] is None
+    refused = await wire.post([who], Authorization="bad")
+    assert await is_refused(refused, 401, -32001, "Unauthenticated")
+    assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert (await refused.json())["error"]["data"]["reason"] == "expired"
+
+
+async def test_a_bug_outside_of_methods_leaks_nothing(
+    service: Service, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.authenticators = (Tokens(),)
+    response = await wire.post(ECHO, Authorization="crash")
+    assert await is_refused(response, 200, -32603, "InternalError")
+    assert b"secret" not in await response.read()
+    assert any(record.exc_info for record in caplog.records)
+
+
+async def test_health(service: Service, wire: Wire) -> None:
+    async def get(path: str) -> tuple[int, Any]:
+        response = await wire.session.get(wire.base + path)
+        return response.status, await response.json()
+
+    assert await get("/health/live") == (200, {"status": "alive"})
+    assert await get("/health/ready") == (200, {"status": "ready"})
+    assert isinstance(service.storage, Nothing)
+    service.storage.down = True
+    assert await get("/health/ready") == (503, {"status": "no database"})
+    assert await get("/health/live") == (200, {"status": "alive"})
+
+
+async def test_other_paths_are_404(wire: Wire) -> None:
+    assert (await wire.session.post(wire.base + "/", data=b"{}")).status == 404
+
+
+async def test_routes_of_plugins() -> None:
+    class Plugins:
+        def collect(self, hook: str, **_: Any) -> list[tuple[Route, str]]:
+            assert hook == "register_routes"
+            return [(Route("GET", "/metrics", metrics), "tests")]
+
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(request.app[SERVICE].registry)))
+
+    service = make_service()
+    service.plugins = Plugins()
+    async with serving(service) as wire:
+        assert await (await wire.session.get(wire.base + "/metrics")).text() == "3"
+
+
+async def raw(wire: Wire, *parts: bytes) -> bytes:
+    """Send *parts* and return all that comes back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+HEAD = b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+async def test_a_body_that_does_not_arrive_ends_after_the_timeout() -> None:
+    async with serving(make_service(**{"server.body_timeout": 0.05})) as wire:
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        writer.write(HEAD + b'Content-Length: 100\r\n\r\n{"jsonrpc"')
+        answer = await reader.readuntil(b"null}")
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"InvalidRequest"' in answer
+        assert await wire.call("echo", 1) == 1
+
+
+async def test_headers_that_do_not_arrive_end_the_connection() -> None:
+    async with serving(make_service(**{"server.keepalive": 0.05})) as wire:
+        assert await raw(wire, HEAD) == b""
+        assert await wire.call("echo", 1) == 1
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"hello\r\n\r\n",
+        b"POST /rpc HTTP/9.9\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+        HEAD + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_ends_in_400_and_the_server_goes_on(wire: Wire, garbage: bytes) -> None:
+    assert b" 400 " in (await raw(wire, garbage)).split(b"\r\n")[0]
+    assert await wire.call("echo", 1) == 1
+
+
+async def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
+    def message(number: int, connection: str) -> bytes:
+        body = json.dumps({**ECHO, "params": [number]}).encode()
+        return HEAD + b"Connection: %b\r\nContent-Length: %d\r\n\r\n" % (connection.encode(), len(body)) + body
+
+    answer = await raw(wire, b"".join(message(n, "keep-alive") for n in range(9)) + message(9, "close"))
+    results = [json.loads(part.split(b"\r\n\r\n")[1].split(b"HTTP")[0]) for part in answer.split(b"HTTP/1.1 200")[1:]]
+    assert [result["result"] for result in results] == list(range(10))
+
+
+async def test_a_client_that_goes_away_does_not_stop_its_call(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    async with serving(make_service(Method("wait", gate.wait, rule="all"))) as wire:
+        body = json.dumps({"jsonrpc": "2.0", "method": "wait", "id": 1}).encode()
+        _, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        await gate.entered.wait()
+        writer.close()
+        await writer.wait_closed()
+        # round trips, so that the server has seen the end of the connection
+        for _ in range(3):
+            assert await wire.call("echo", 1) == 1
+        gate.open.set()
+        await gate.finished.wait()
+        assert await wire.call("echo", 2) == 2
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_stopping_finishes_running_calls_and_refuses_new_connections() -> None:
+    gate = Gate()
+    service = make_service(Method("wait", gate.wait, rule="all"))
+    stopped = asyncio.Event()
+    ready: asyncio.Future[Wire] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        async with serving(service) as wire:
+            ready.set_result(wire)
+            await stopped.wait()
+
+    server = asyncio.create_task(serve())
+    wire = await ready
+    # a connection that is open and idle when the server begins to stop
+    reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+    writer.write(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"200" in await reader.readline()
+    await reader.readuntil(b"}")
+    running = asyncio.create_task(
+        raw(wire, HEAD + b"Content-Length: 44\r\n\r\n" + b'{"jsonrpc":"2.0","method":"wait","id":1}    ')
+    )
+    await gate.entered.wait()
+    stopped.set()
+    await asyncio.sleep(0)
+    while True:
+        try:
+            _, other = await asyncio.open_connection("127.0.0.1", wire.port)
+            other.close()
+        except ConnectionError:
+            break
+    writer.write(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"503" in await reader.readline()
+    assert not server.done()
+    gate.open.set()
+    answer = await running
+    assert b'"through"' in answer
+    assert b"Connection: close" in answer
+    await server
+    writer.close()
+
+
+async def test_stopping_gives_up_calls_after_the_grace(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    async with serving(make_service(Method("wait", gate.wait, rule="all"), **{"server.shutdown_grace": 0.05})) as wire:
+        running = asyncio.create_task(
+            raw(wire, HEAD + b"Content-Length: 44\r\n\r\n" + b'{"jsonrpc":"2.0","method":"wait","id":1}    ')
+        )
+        await gate.entered.wait()
+    assert await running == b""
+    assert "giving them up" in caplog.text
+    assert not gate.finished.is_set()
