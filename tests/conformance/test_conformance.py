@@ -1,34 +1,85 @@
 """The scenarios, on every storage: what the server must answer, step by step."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm.replay import report, targets
-from jsonrpc_tm.replay.run import Open, run
-from jsonrpc_tm.replay.scenario import Scenario, load
+from jsonrpc_tm.replay import report, sockets, targets
+from jsonrpc_tm.replay.run import Open, ScenarioOutcome, run
+from jsonrpc_tm.replay.scenario import load
+from jsonrpc_tm.testing.mariadb import MariaDB
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "conformance"
 SCENARIOS = load([HERE])
 
 
-async def check(scenario: Scenario, open_target: Open) -> None:
-    [outcome] = [outcome async for outcome in run([scenario], open_target)]
-    assert len(outcome.steps) == len(scenario.steps) > 0
+def replay(open_target: Open) -> dict[str, ScenarioOutcome]:
+    """Run all scenarios on one server: starting one takes longer than a scenario."""
+
+    async def outcomes() -> dict[str, ScenarioOutcome]:
+        return {outcome.scenario.name: outcome async for outcome in run(SCENARIOS, open_target)}
+
+    return asyncio.run(outcomes())
+
+
+def check(outcome: ScenarioOutcome) -> None:
+    assert len(outcome.steps) == len(outcome.scenario.steps) > 0
     assert not outcome.failed, "\n".join(report.failures(outcome))
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-async def test_in_memory(scenario: Scenario) -> None:
-    await check(scenario, targets.in_process)
+every_scenario = pytest.mark.parametrize("name", [scenario.name for scenario in SCENARIOS])
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-async def test_in_a_file(scenario: Scenario, tmp_path: Path) -> None:
-    await check(scenario, lambda world: targets.in_process(world, f"sqlite:///{tmp_path}/tm.db"))
-    assert list(tmp_path.iterdir()) == []
+@pytest.fixture(scope="module")
+def in_memory() -> dict[str, ScenarioOutcome]:
+    return replay(targets.in_process)
+
+
+@every_scenario
+def test_in_memory(in_memory: dict[str, ScenarioOutcome], name: str) -> None:
+    check(in_memory[name])
+
+
+@pytest.fixture(scope="module")
+def in_a_file(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ScenarioOutcome]:
+    folder = tmp_path_factory.mktemp("sqlite")
+    outcomes = replay(lambda world: targets.in_process(world, f"sqlite:///{folder}/tm.db"))
+    assert list(folder.iterdir()) == []
+    return outcomes
+
+
+@every_scenario
+def test_in_a_file(in_a_file: dict[str, ScenarioOutcome], name: str) -> None:
+    check(in_a_file[name])
+
+
+@pytest.fixture(scope="module")
+def over_http() -> dict[str, ScenarioOutcome]:
+    return replay(sockets.over_http)
+
+
+@every_scenario
+def test_over_http(over_http: dict[str, ScenarioOutcome], name: str) -> None:
+    check(over_http[name])
+
+
+@pytest.fixture(scope="module")
+def on_mariadb(mariadb: MariaDB) -> dict[str, ScenarioOutcome]:
+    name = mariadb.create_database()
+    before = mariadb.sql("SHOW DATABASES")
+    outcomes = replay(lambda world: targets.in_process(world, mariadb.url(name)))
+    assert mariadb.sql("SHOW DATABASES") == before
+    assert mariadb.sql("SHOW TABLES", name) == ""
+    return outcomes
+
+
+@pytest.mark.mariadb
+@every_scenario
+def test_on_mariadb(on_mariadb: dict[str, ScenarioOutcome], name: str) -> None:
+    check(on_mariadb[name])
 
 
 def test_the_index_counts_every_scenario() -> None:
