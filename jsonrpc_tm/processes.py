@@ -61,6 +61,7 @@ class Supervisor:
         """Start the workers, replace those that die, stop them after a signal.
 
         :raises ConfigurationError: one could not start.
+        :raises SystemExit: some had to be killed at the end.
         """
         self._wake.setblocking(False)
         self._waker.setblocking(False)
@@ -72,7 +73,7 @@ class Supervisor:
                 self._wait(max(0.0, min(self._due) - time.monotonic()) if self._due else None)
             logger.info("stopping %d worker(s)", len(self._workers))
         finally:
-            self._stop()
+            killed = self._stop()
             signal.set_wakeup_fd(wakeup)
             for number, handler in previous:
                 signal.signal(number, handler)
@@ -80,6 +81,8 @@ class Supervisor:
             os.close(self._lifeline[1])
             self._wake.close()
             self._waker.close()
+        if killed:
+            sys.exit(1)
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -149,8 +152,12 @@ class Supervisor:
         except BlockingIOError:
             return False
 
-    def _stop(self) -> None:
-        """Ask every worker to finish; kill those that take too long, or all after a second signal."""
+    def _stop(self) -> bool:
+        """Ask every worker to finish; kill those that take too long, or all after a second signal.
+
+        :return: whether any was killed.
+        """
+        killed = False
         self._bound.close()
         for worker in self._workers:
             worker.process.terminate()
@@ -163,6 +170,8 @@ class Supervisor:
                     logger.error("killing worker %d", process.pid)
                     process.kill()
                     process.join()
+                    killed = True
+        return killed
 
 
 def _ending(worker: _Worker) -> str:

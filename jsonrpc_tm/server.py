@@ -21,7 +21,7 @@ from aiohttp import web
 from . import encoding, listener, processes
 from .auth import identify
 from .dispatch import Dispatcher, failure
-from .errors import BadCredentials, InternalError, InvalidRequest, ParseError, TMError
+from .errors import BadCredentials, ConfigurationError, InternalError, InvalidRequest, ParseError, TMError
 from .identity import Credentials, Identity
 from .service import Service
 
@@ -273,6 +273,8 @@ def serve(service_factory: Callable[[], Service], settings: "Settings") -> None:
     :param service_factory: returns a new service; called in each process.
     :raises ConfigurationError: the address, the TLS files or the service cannot be used.
     """
+    if settings["server.workers"] > 1 and settings["storage.url"].endswith(":memory:"):
+        raise ConfigurationError("server.workers: each process would have a database of its own in memory; use 1")
     context = listener.context(settings)
     with listener.bind(settings["server.host"], settings["server.port"]) as bound:
         url = listener.url(bound, settings, context is not None)

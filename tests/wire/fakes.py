@@ -38,6 +38,7 @@ SETTINGS = {
     "server.shutdown_grace": 20,
     "server.tls.mode": "off",
     "server.tls.force_off": False,
+    "storage.url": "sqlite:///tests.db",
 }
 
 

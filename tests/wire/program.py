@@ -1,0 +1,59 @@
+"""A server program for tests: ``python -m tests.wire.program [--NAME=JSON …]`` serves the tests' service."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+from jsonrpc_tm import Method, fields
+from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.server import serve
+
+from .fakes import SETTINGS, make_service
+
+
+async def _pid(call: Any) -> int:
+    """Return the id of the process that answers."""
+    return os.getpid()
+
+
+async def _sleep(call: Any, seconds: float) -> str:
+    """Take a while."""
+    print("sleeping", flush=True)
+    await asyncio.sleep(seconds)
+    return "slept"
+
+
+async def _die(call: Any) -> None:
+    """End the process as kill -9 does."""
+    os.kill(os.getpid(), 9)
+
+
+def service(**settings: Any) -> Any:
+    """Return the tests' service with methods that show processes."""
+    if settings.get("broken"):
+        raise ConfigurationError("storage.url: there is nothing there")
+    return make_service(
+        Method("pid", _pid, rule="all"),
+        Method("sleep", _sleep, {"seconds": fields.Any_()}, rule="all"),
+        Method("die", _die, rule="all"),
+        **settings,
+    )
+
+
+def main() -> None:
+    """Serve with the settings of the command line; exit 2 when they are wrong."""
+    logging.basicConfig(level=logging.INFO)
+    pairs = (argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
+    settings = SETTINGS | {name: json.loads(value) for name, value in pairs}
+    try:
+        serve(lambda: service(**settings), settings)  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
