@@ -49,11 +49,11 @@ class Runner:
 
     :param classify: what an exception means; None for one that is not the engine's business.
     :param timeout: seconds for all attempts together.
-    :param slow: seconds above which a transaction or statement is logged.
+    :param slow: seconds above which a transaction or statement is logged; 0 logs none.
     """
 
     classify: Callable[[Exception], Failure | None]
-    timeout: float = 30.0
+    timeout: float = 10.0
     slow: float = 1.0
     statistics: dict[str, Statistics] = field(default_factory=dict)
 
@@ -83,7 +83,7 @@ class Runner:
             statistics.retries += tries - 1
             statistics.seconds += seconds
             statistics.longest = max(statistics.longest, seconds)
-            if seconds > self.slow:
+            if 0 < self.slow < seconds:
                 logger.warning("transaction %s took %.3f s in %d attempt(s)", name, seconds, tries)
 
     async def _pause(self, name: str, error: Exception, tries: int, begin: float) -> None:
@@ -102,5 +102,5 @@ class Runner:
 
     def statement(self, name: str, sql: str, seconds: float) -> None:
         """Log a statement of transaction *name* that took long."""
-        if seconds > self.slow:
+        if 0 < self.slow < seconds:
             logger.warning("a statement of %s took %.3f s: %s", name, seconds, " ".join(sql.split())[:1000])

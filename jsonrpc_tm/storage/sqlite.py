@@ -60,7 +60,8 @@ class SqliteStorage:
     :param migrate_on_open: bring the schema up to date when opening.
     :param migrations: plugins' migrations.
     :param timeout: seconds that a transaction is tried.
-    :param slow: seconds above which transactions and statements are logged.
+    :param slow: seconds above which transactions and statements are logged; 0 logs none.
+    :param readers: connections that only read; with none, the writer reads too.
     """
 
     dialect: Dialect = SQLITE
@@ -71,7 +72,7 @@ class SqliteStorage:
         *,
         migrate_on_open: bool = True,
         migrations: Iterable[migrate.PluginMigration] = (),
-        timeout: float = 30.0,
+        timeout: float = 10.0,
         slow: float = 1.0,
         readers: int = READERS,
     ) -> None:
@@ -281,6 +282,8 @@ class SqliteProvider:
             migrations=migrations,
             timeout=options.get("timeout", 10.0),
             slow=options.get("slow_statement", 1.0),
+            # one connection of the pool is the writer's
+            readers=min(READERS, options.get("pool_size", 10) - 1),
         )
 
     @asynccontextmanager

@@ -200,12 +200,14 @@ async def test_a_busy_database_is_tried_again_then_given_up(tmp_path):
         other.close()
 
 
-async def test_slow_statements_and_transactions_are_logged_by_name(tmp_path, caplog):
-    async with SqliteStorage(tmp_path / "tm.db", slow=0.0) as storage:
+@pytest.mark.parametrize(("slow", "logged"), [(1e-9, True), (0, False), (1000.0, False)])
+async def test_slow_statements_and_transactions_are_logged_by_name(tmp_path, caplog, slow, logged):
+    async with SqliteStorage(tmp_path / "tm.db", slow=slow) as storage:
         with caplog.at_level(logging.WARNING):
             await storage.run("getSlowThing", count, "DataFiles", read=True)
-    assert any("statement of getSlowThing" in message and "DataFiles" in message for message in caplog.messages)
-    assert any("transaction getSlowThing took" in message for message in caplog.messages)
+    about = [message for message in caplog.messages if "getSlowThing" in message]
+    assert any("a statement of getSlowThing" in message and "FROM DataFiles" in message for message in about) == logged
+    assert any("transaction getSlowThing took" in message for message in about) == logged
     assert storage.runner.statistics["getSlowThing"].runs == 1
 
 
@@ -240,11 +242,12 @@ async def test_what_is_no_database_is_a_configuration_error(tmp_path, make, matc
 
 
 async def test_the_provider_reads_the_url_and_the_settings(tmp_path):
-    options = {"folder": tmp_path, "timeout": 3.0, "slow": 0.5, "url": "sqlite:///sub/x.db"}
+    options = {"folder": tmp_path, "timeout": 3.0, "slow_statement": 0.5, "pool_size": 2, "url": "sqlite:///sub/x.db"}
     storage = SqliteProvider().open("sqlite:///x.db", migrate=None, migrations=(), options=options)
     async with storage:
         assert storage.path == tmp_path / "x.db"
         assert (storage.runner.timeout, storage.runner.slow) == (3.0, 0.5)
+        assert len(storage._threads) == 2
     with pytest.raises(ConfigurationError, match="no database"):
         await SqliteProvider().open("sqlite:///y.db", migrate=False, migrations=(), options=options).__aenter__()
     assert sorted(os.listdir(tmp_path)) == ["x.db"]
