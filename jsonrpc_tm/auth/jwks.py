@@ -4,9 +4,9 @@ import asyncio
 import ipaddress
 import logging
 import ssl
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,7 +72,7 @@ class KeySet:
 
     @staticmethod
     def _due(interval: float, since: float) -> bool:
-        return time.monotonic() - since >= interval
+        return monotonic() - since >= interval
 
     async def _load(self) -> None:
         """Get the keys again if they may be asked for; those there are stay when that fails."""
@@ -80,15 +80,15 @@ class KeySet:
             if isinstance(self.source, Path):
                 self._reread(self.source)
             elif self._due(self._min_interval, self._asked):
-                self._asked = time.monotonic()
+                self._asked = monotonic()
                 try:
                     self._keys = await _fetch(self.source)
-                    self._loaded = time.monotonic()
+                    self._loaded = monotonic()
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                     logger.warning("keys of %s cannot be had: %s", self.source, type(error).__name__)
 
     def _reread(self, path: Path) -> None:
-        self._loaded = time.monotonic()
+        self._loaded = monotonic()
         if (stamp := _stamp(path)) != self._stamp:
             self._stamp = stamp
             try:

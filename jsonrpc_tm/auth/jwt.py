@@ -18,6 +18,7 @@ from ..errors import BadCredentials, ConfigurationError
 from ..hookspecs import AuthenticatorFactory, hookimpl
 from ..identity import Credentials, Identity
 from ..settings.types import Record, Seconds
+from . import tokens
 from .headers import AUTHORIZATION, GROUP, single
 from .jwks import ALGORITHMS, KeySet
 from .options import checked
@@ -259,3 +260,9 @@ def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
 def register_authenticator() -> Iterable[AuthenticatorFactory]:
     """Provide ``jwt``."""
     yield Factory()
+
+
+@hookimpl
+def register_commands() -> Iterable[Any]:
+    """Provide ``jsonrpc-tm token``."""
+    yield tokens.command

@@ -61,7 +61,7 @@ class ConfiguredUsers:
         self._groups = {name: tuple(entry.get("properties", ())) for name, entry in groups.items()}
         self._names: dict[str, User] = {}
         self._dns: dict[str, User] = {}
-        self._subjects: dict[str, User] = {}
+        self._subjects: dict[tuple[str | None, str], User] = {}
         for name, entry in users.items():
             where = f"registry.users.{name}"
             for group in entry.get("groups", ()):
@@ -72,7 +72,7 @@ class ConfiguredUsers:
             self._names[name] = user
             self._enter(user, entry.get("dns", ()), where)
             for subject in entry.get("subjects", ()):
-                _put(self._subjects, subject, user, f"{where}.subjects")
+                _put(self._subjects, _subject(subject), user, f"{where}.subjects")
         for name, entry in hosts.items():
             if name in users:
                 raise ConfigurationError(f"registry.hosts.{name}: there is a user of this name")
@@ -93,7 +93,7 @@ class ConfiguredUsers:
 
     def by_subject(self, issuer: str, subject: str) -> User | None:
         """Return the user of a token: an entry ``<issuer> <subject>`` counts before one without issuer."""
-        return self._subjects.get(f"{issuer} {subject}") or self._subjects.get(subject)
+        return self._subjects.get((issuer, subject)) or self._subjects.get((None, subject))
 
     def by_name(self, name: str) -> User | None:
         """Return the user called *name*."""
@@ -104,7 +104,13 @@ class ConfiguredUsers:
         return self._groups.get(group, ())
 
 
-def _put(index: dict[str, User], key: str, user: User, where: str) -> None:
+def _subject(entry: str) -> tuple[str | None, str]:
+    """Return issuer and subject of an entry: ``https://issuer.example.org subject``, or a subject of any issuer."""
+    issuer, space, subject = entry.partition(" ")
+    return (issuer, subject) if space and "://" in issuer else (None, entry)
+
+
+def _put(index: dict[Any, User], key: str | tuple[str | None, str], user: User, where: str) -> None:
     if key in index:
         raise ConfigurationError(f"{where}: {key!r} is there already, for {index[key].name}")
     index[key] = user

@@ -100,7 +100,7 @@ class Server:
     async def __aenter__(self) -> "Server":
         app = web.Application()
         app.router.add_post("/rpc", self._handle)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, max_field_size=65536)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.context)
         await site.start()
