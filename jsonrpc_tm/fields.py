@@ -235,7 +235,9 @@ class Transformation(Field):
             if "\0" in value:
                 raise ValidationError("Must not contain U+0000.")
             return value
-        return identifier(value)
+        number = identifier(value)
+        # no id is negative, but a name may look so
+        return value if number < 0 and type(value) is str else number
 
 
 class Texts(Field):

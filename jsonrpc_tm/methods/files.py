@@ -70,10 +70,17 @@ async def _add_chunk(tx: Transaction, call: Call, trans_id: int, lfns: Sequence[
         )
         ids.update((row["LFN"], row["FileID"]) for row in rows)
     if added:
-        columns = ["TransformationID", "FileID", "Status", "LastUpdate", "InsertedTime"]
-        select = f"SELECT :trans, value, 'Unused', :now, :now FROM {dialect.array('ids', 'int')} AS added"
+        values = {
+            "TransformationID": ":trans",
+            "FileID": "value",
+            "Status": "'Unused'",
+            "LastUpdate": ":now",
+            "InsertedTime": ":now",
+        }
+        named = ", ".join(f"{value} AS {column}" for column, value in values.items())
+        select = f"SELECT {named} FROM {dialect.array('ids', 'int')} AS added"
         await tx.execute(
-            dialect.insert_new("TransformationFiles", columns, select, TRANSFORMATION_FILES.key),
+            dialect.insert_new("TransformationFiles", list(values), select, TRANSFORMATION_FILES.key),
             {"trans": trans_id, "ids": dialect.pack([ids[lfn] for lfn in added]), "now": call.timestamp},
         )
     if revive:

@@ -1,0 +1,43 @@
+import pytest
+
+from jsonrpc_tm.harness import empty
+from jsonrpc_tm.storage.mysql import MySQLProvider
+from jsonrpc_tm.storage.sqlite import SqliteStorage
+
+from .driver import Driver
+
+
+@pytest.fixture(scope="session")
+def one_mysql_url(mariadb):
+    """The storage URL of a database that all tests of this folder share, each after emptying it."""
+    name = mariadb.create_database()
+    yield mariadb.url(name)
+    mariadb.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+async def storage(request):
+    if request.param == "sqlite":
+        async with SqliteStorage(None) as storage:
+            yield storage
+        return
+    url = request.getfixturevalue("one_mysql_url")
+    async with MySQLProvider().open(url, migrate=True, migrations=(), options={}) as storage:
+        await empty(storage)
+        yield storage
+
+
+@pytest.fixture
+async def tm(storage):
+    driver = Driver(storage)
+    async with driver.service:
+        yield driver
+
+
+@pytest.fixture
+async def sqlite_tm():
+    """For rules that have nothing to do with the engine."""
+    async with SqliteStorage(None) as storage:
+        driver = Driver(storage)
+        async with driver.service:
+            yield driver
