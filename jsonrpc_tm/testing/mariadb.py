@@ -68,7 +68,9 @@ class MariaDB:
         self.folder.mkdir(parents=True)
         command = ["mariadb-install-db", "--no-defaults", f"--user={_account()}", f"--datadir={self.folder / 'data'}"]
         command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"mariadb-install-db fails: {done.stdout[-2000:]}")
 
     def start(self, options: Sequence[str] = ()) -> None:
         """Start the process and wait until it answers; a port taken meanwhile is replaced by another one.
