@@ -93,8 +93,6 @@ class Where:
         given = list(dict.fromkeys(value for value in values if value is not None))
         choices = []
         if len(given) > LONG_LIST and self._dialect is not None:
-            if kind == "text" and any(len(value) > 255 for value in given):
-                kind = "long"
             name = self._bind(self._dialect.pack(given))[1:]
             choices.append(f"{column_sql} IN (SELECT listed.value FROM {self._dialect.array(name, kind)} AS listed)")
         elif given:
