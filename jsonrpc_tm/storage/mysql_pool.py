@@ -328,6 +328,8 @@ def session_settings(session: Session, timeout: float, statement_timeout: float)
         "sql_mode": "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
         "time_zone": "'+00:00'",
         "collation_connection": collation,
+        # JSON_TABLE takes its texts' character set from here; a latin1 database would turn letters into "?"
+        "collation_database": collation,
         "innodb_lock_wait_timeout": math.ceil(timeout),
         "group_concat_max_len": 2**30,
     }
