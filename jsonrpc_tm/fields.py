@@ -27,7 +27,7 @@ class Field(ma.Field[Any]):
         """Return the JSON Schema of the values this field accepts, null and default included."""
         schema = dict(self._own_schema())
         if self.allow_none and schema:
-            if isinstance(schema.get("type"), str):
+            if isinstance(schema.get("type"), str) and "enum" not in schema:
                 schema["type"] = [schema["type"], "null"]
             else:
                 schema = {"anyOf": [schema, {"type": "null"}]}

@@ -34,6 +34,7 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.methods.catalog_admin",
     "jsonrpc_tm.methods.monitoring",
     "jsonrpc_tm.methods.service",
+    "jsonrpc_tm.methods.discover",
 )
 ENTRY_POINTS = "jsonrpc_tm"
 _serial = itertools.count()
