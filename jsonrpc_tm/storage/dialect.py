@@ -188,8 +188,13 @@ class MySQL(Dialect):
         "SELECT TABLE_NAME AS table_name, COLUMN_NAME AS column_name FROM information_schema.COLUMNS"
         " WHERE TABLE_SCHEMA = DATABASE()"
     )
-    # JSON_TABLE cuts what is longer than its VARCHAR without a word; LONGTEXT costs no more
-    types: ClassVar[Mapping[str, str]] = {"int": "BIGINT", "float": "DOUBLE", "text": "LONGTEXT"}
+    # JSON_TABLE cuts what is longer than its VARCHAR without a word; LONGTEXT costs no more. Without a character set
+    # it takes the database's default, and turns what that lacks into question marks
+    types: ClassVar[Mapping[str, str]] = {
+        "int": "BIGINT",
+        "float": "DOUBLE",
+        "text": "LONGTEXT CHARACTER SET utf8mb4",
+    }
 
     def array(self, parameter: str, kind: Kind = "text") -> str:
         """Return ``JSON_TABLE``; its ordinality begins at 1."""
