@@ -74,16 +74,21 @@ class Dispatcher:
         run.__signature__ = inspect.signature(run)  # type: ignore[attr-defined]
         self._methods = _EveryName(run)
 
-    async def handle(self, body: bytes, identity: Identity, request_id: str) -> bytes | None:
+    async def handle(
+        self, body: bytes, identity: Identity, request_id: str, more: Callable[[int], None] | None = None
+    ) -> bytes | None:
         """Return the answer to a request, or to a batch of them.
 
         :param body: as it came, decompressed.
         :param request_id: given back in every error object.
+        :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
         :return: JSON text; None when only notifications were sent.
         """
         try:
             value, suspect = parse(body, self._limits)
             if type(value) is list:
+                if more is not None and 1 < len(value) <= self._max_batch:
+                    more(len(value) - 1)
                 return await self._batch(value, suspect, identity, request_id)
             self._check(value, suspect)
         except TMError as error:

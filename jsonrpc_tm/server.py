@@ -20,9 +20,11 @@ from aiohttp import web
 
 from . import encoding, listener, processes
 from .auth import identify
+from .auth.ratelimit import Limits, TooMany
 from .dispatch import Dispatcher, failure
 from .errors import BadCredentials, ConfigurationError, InternalError, InvalidRequest, ParseError, TMError
-from .identity import Credentials, Identity
+from .hookspecs import CallRecord
+from .identity import ANONYMOUS, Credentials, Identity
 from .service import Service
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Running:
 SERVICE = web.AppKey("service", Service)
 RUNNING = web.AppKey("running", Running)
 _DISPATCHER = web.AppKey("dispatcher", Dispatcher)
+_LIMITS = web.AppKey("limits", Limits)
 
 
 class Refusal(Exception):
@@ -92,6 +95,7 @@ def build_app(service: Service) -> web.Application:
     app[SERVICE] = service
     app[RUNNING] = Running()
     app[_DISPATCHER] = Dispatcher(service)
+    app[_LIMITS] = Limits(service.settings)
     app.router.add_route("*", service.settings["server.path"], _answer)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
@@ -145,12 +149,24 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
     except encoding.Unsupported:
         sentence = f"Invalid request: the Content-Encoding must be one of {encoding.SUPPORTED}"
         raise Refusal(415, InvalidRequest(sentence), Accept_Encoding=encoding.SUPPORTED) from None
+    limits, remote = request.app[_LIMITS], request.remote
+    identity = ANONYMOUS
     try:
+        limits.arrived(remote)
         identity = await _identify(request)
+        limits.calls(identity, remote)
         body = await _read(request, compressed)
-        return await request.app[_DISPATCHER].handle(body, identity, request_id)
+        return await request.app[_DISPATCHER].handle(
+            body, identity, request_id, lambda more: limits.calls(identity, remote, more)
+        )
     except BadCredentials as error:
+        limits.failed(remote)
+        _report(request, identity, error, request_id)
         raise Refusal(401, error, WWW_Authenticate="Bearer") from None
+    except TooMany as excess:
+        refusal = InvalidRequest(f"Invalid request: {excess}")
+        _report(request, identity, refusal, request_id)
+        raise Refusal(429, refusal, Retry_After=str(excess.seconds)) from None
     except ParseError as error:
         return failure(error, request_id)
     except Refusal:
@@ -167,6 +183,13 @@ async def _identify(request: web.Request) -> Identity:
         raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
     ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
     return await identify(service, Credentials(request.headers, request.remote, ssl_object, service.clock()))
+
+
+def _report(request: web.Request, identity: Identity, error: TMError, request_id: str) -> None:
+    """Tell the observers of a request that is refused as a whole."""
+    service = request.app[SERVICE]
+    now = service.clock()
+    service.report(CallRecord("", None, identity, request_id, error.type, error.message, 0.0, False, now))
 
 
 async def _read(request: web.Request, compressed: encoding.Encoding | None) -> bytes:

@@ -61,6 +61,18 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.tls.crl", "path", None, "Revocation lists: PEM file or folder; read again when changed."),
     Setting("server.tls.force_off", "boolean", False, "Allow mode `off` on an address that is not loopback."),
     Setting("limits.depth", Number(1, 1000), 64, "Deepest nesting of arrays and objects in a request."),
+    Setting(
+        "limits.calls_per_minute",
+        Number(0),
+        0,
+        "Calls that one caller may make in a minute, in each server process; 0 for any number.",
+    ),
+    Setting(
+        "limits.failures_per_minute",
+        Number(0),
+        0,
+        "Bad credentials in a minute after which an address is refused, in each server process; 0 for any number.",
+    ),
     Setting("limits.string_length", Number(1), 64 * 2**20, "Longest string in a request, characters."),
     Setting(
         "storage.url",

@@ -27,6 +27,8 @@ from jsonrpc_tm.service import Service
 SETTINGS = {
     "limits.depth": 16,
     "limits.string_length": 2**20,
+    "limits.calls_per_minute": 0,
+    "limits.failures_per_minute": 0,
     "server.host": "127.0.0.1",
     "server.port": 0,
     "server.path": "/rpc",
