@@ -29,29 +29,27 @@ def selected(columns: Iterable[str]) -> str:
     return ", ".join("d.LFN" if name == "LFN" else f"f.{name}" for name in columns)
 
 
-async def add_files(
-    tx: Transaction, call: Call, trans_id: int, lfns: Iterable[str], revive: bool = False
-) -> dict[str, str]:
+async def add_files(tx: Transaction, call: Call, trans_id: int, lfns: Iterable[str]) -> dict[str, str]:
     """Make files files of a transformation and return what happened to each: ``Added`` or ``Present``.
 
-    Unknown LFNs become DataFiles, their FileIDs in the order of *lfns*. The transformation must exist.
+    Unknown LFNs become DataFiles, their FileIDs in the order of *lfns*. The transformation must exist. A file that
+    is there as Deleted stays so: only the catalog brings it back (``offers.py``).
 
-    :param revive: a file that is there as Deleted becomes Unused again, as if it were new, and its DataFiles row New.
     :raises InvalidState: a plugin's rule forbids it.
     """
     result: dict[str, str] = {}
     for chunk in chunks(list(dict.fromkeys(lfns))):
-        result.update(await _add_chunk(tx, call, trans_id, chunk, revive))
+        result.update(await _add_chunk(tx, call, trans_id, chunk))
     if "Added" in result.values():
         status.check(call, "file", [(None, "Unused")])
     return result
 
 
-async def _add_chunk(tx: Transaction, call: Call, trans_id: int, lfns: Sequence[str], revive: bool) -> dict[str, str]:
+async def _add_chunk(tx: Transaction, call: Call, trans_id: int, lfns: Sequence[str]) -> dict[str, str]:
     dialect = tx.dialect
     wanted = dialect.array("lfns")
     known = await tx.fetch_all(
-        f"SELECT d.LFN, d.FileID, d.Status AS registered, f.Status FROM {wanted} AS wanted"
+        f"SELECT d.LFN, d.FileID, f.Status FROM {wanted} AS wanted"
         f" {dialect.straight_join} DataFiles d ON d.LFN = wanted.value"
         " LEFT JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID",
         {"lfns": dialect.pack(lfns), "trans": trans_id},
@@ -83,35 +81,7 @@ async def _add_chunk(tx: Transaction, call: Call, trans_id: int, lfns: Sequence[
             dialect.insert_new("TransformationFiles", list(values), select, TRANSFORMATION_FILES.key),
             {"trans": trans_id, "ids": dialect.pack([ids[lfn] for lfn in added]), "now": call.timestamp},
         )
-    if revive:
-        await _revive(tx, call, trans_id, known)
     return {lfn: "Present" if lfn in present else "Added" for lfn in lfns}
-
-
-async def _revive(tx: Transaction, call: Call, trans_id: int, known: list[dict[str, Any]]) -> None:
-    """Bring back those of the *known* files that were removed."""
-    gone = [row["FileID"] for row in known if row["Status"] == "Deleted"]
-    if gone:
-        status.check(call, "file", [("Deleted", "Unused")])
-        assignments = {
-            "Status": "'Unused'",
-            "ErrorCount": "0",
-            "TaskID": "NULL",
-            "UsedSE": "'Unknown'",
-            "LastUpdate": ":now",
-        }
-        on = "target.TransformationID = :trans AND target.FileID = source.value AND target.Status = 'Deleted'"
-        await tx.execute(
-            tx.dialect.update_join("TransformationFiles", tx.dialect.array("ids", "int"), on, assignments),
-            {"trans": trans_id, "ids": tx.dialect.pack(gone), "now": call.timestamp},
-        )
-    registered = [row["FileID"] for row in known if row["registered"] == "Deleted"]
-    if registered:
-        on = "target.FileID = source.value"
-        await tx.execute(
-            tx.dialect.update_join("DataFiles", tx.dialect.array("ids", "int"), on, {"Status": "'New'"}),
-            {"ids": tx.dialect.pack(registered)},
-        )
 
 
 async def add_files_to_transformation(call: Call, transName: int | str, lfns: list[str]) -> dict[str, dict[str, str]]:

@@ -57,7 +57,7 @@ class DictCatalog(Catalog):
             for lfn in self._below(path)
             if (after is None or lfn > after) and metaquery.matches(query, self._metadata(lfn), self._fields)
         ]
-        return found[:limit]
+        return found[: limit or None]
 
     def _below(self, path: str) -> Iterable[str]:
         prefix = path if path.endswith("/") else f"{path}/"
