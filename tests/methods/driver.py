@@ -10,14 +10,34 @@ import pytest
 from jsonrpc_tm.errors import TMError
 from jsonrpc_tm.hookspecs import StatusRule
 from jsonrpc_tm.identity import ANONYMOUS, Identity
-from jsonrpc_tm.methods import files, metaqueries, parameters, service, tasks, transformations
+from jsonrpc_tm.methods import (
+    catalog,
+    catalog_admin,
+    files,
+    metaqueries,
+    monitoring,
+    parameters,
+    service,
+    tasks,
+    transformations,
+)
 from jsonrpc_tm.permissions import DefaultPolicy
 from jsonrpc_tm.registry import Registry
 from jsonrpc_tm.service import Service
 from jsonrpc_tm.settings import load
 from jsonrpc_tm.testing.catalog import DictCatalog
 
-MODULES = (transformations, parameters, files, tasks, metaqueries, service)
+MODULES = (
+    transformations,
+    parameters,
+    files,
+    tasks,
+    metaqueries,
+    catalog,
+    catalog_admin,
+    monitoring,
+    service,
+)
 WHO = {
     "admin": Identity("root", "admins", ("ProductionManagement",), "/CN=root"),
     "sharer": Identity("sam", "prod", ("ProductionSharing",), "/CN=sam"),
