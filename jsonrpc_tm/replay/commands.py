@@ -10,7 +10,9 @@ from typing import Any
 import aiohttp
 import click
 
+from .. import devcerts
 from ..errors import ConfigurationError, StorageUnavailable
+from ..settings import CORE_SETTINGS
 from . import junit, report, sockets, targets
 from .run import Open, ScenarioOutcome, run
 from .scenario import Scenario, load
@@ -29,7 +31,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--url", metavar="URL", help="Replay against a server started with `serve --harness`.")
 @click.option("--identities", type=_FILE, metavar="FILE", help="Callers, and with --url their credentials.")
 @click.option("--ca", type=_FILE, metavar="FILE", help="With --url: authorities of the server's certificate.")
-@click.option("--dev-certs", type=_FILE, metavar="DIR", help="With --url: the server's development certificates.")
+@click.option(
+    "--dev-certs",
+    type=_FILE,
+    metavar="DIR",
+    help="With --url: the server's development certificates [tls, if it is there].",
+)
 @click.option("--catalog", type=_FILE, metavar="FILE", help="The file catalog, where none is beside the scenarios.")
 @click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write the outcome as JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Name every scenario.")
@@ -73,6 +80,12 @@ def _target(options: Mapping[str, Any]) -> Open:
             url=url,
             identities=options["identities"],
             ca=options["ca"],
-            dev_certs=options["dev_certs"],
+            dev_certs=options["dev_certs"] or _development_certificates(),
         )
     return functools.partial(sockets.over_http if options["http"] else targets.in_process, url=storage or MEMORY)
+
+
+def _development_certificates() -> Path | None:
+    """Return the folder that a server started here without configuration keeps its certificates in, if it is there."""
+    [folder] = [setting.default for setting in CORE_SETTINGS if setting.name == "server.tls.folder"]
+    return Path(folder) if devcerts.Folder(Path(folder)).ca.is_file() else None

@@ -11,7 +11,8 @@ from ..dispatch import Dispatcher
 from ..errors import ConfigurationError
 from ..harness import Harness
 from ..plugins import Plugins
-from ..settings import Settings, load
+from ..settings import Settings
+from ..testing.configuration import configure
 from .scenario import Step, World
 from .wire import JsonRpc
 
@@ -69,17 +70,12 @@ async def on_scratch(world: World, url: str, **more: Any) -> AsyncIterator[tuple
 
     :param more: further settings by dotted name.
     """
-    plugins = Plugins(entry_points=False)
-    extra = [setting for setting, _ in plugins.collect("register_settings")]
-
-    def configure(storage: str) -> Settings:
-        return load(None, {}, {**registry(world), "storage.url": storage, "storage.migrate": True, **more}, extra)
-
-    named = configure(url)
-    options = {**named.section("storage"), "folder": named.folder}
+    overrides = {**registry(world), "storage.migrate": True, **more}
+    settings, plugins = configure({**overrides, "storage.url": url})
+    options = {**settings.section("storage"), "folder": settings.folder}
     label = f"replay_{os.getpid()}_{next(_serial)}"
     async with storage_provider(url, plugins).scratch(url, label, options) as scratch:
-        yield configure(scratch), plugins
+        yield configure({**overrides, "storage.url": scratch})[0], plugins
 
 
 @asynccontextmanager
