@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import itertools
 import json
+import os
 import ssl
 import uuid
 from abc import ABC, abstractmethod
@@ -329,4 +330,6 @@ def _reason(error: BaseException) -> str:
         return f"its certificate is not accepted ({inner.verify_message})"
     if isinstance(inner, ssl.SSLError):
         return f"TLS failed ({inner.reason or 'unknown reason'})"
+    if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
+        return os.strerror(inner.errno)  # asyncio's own words have the address again
     return str(getattr(inner, "strerror", None) or inner or type(inner).__name__)

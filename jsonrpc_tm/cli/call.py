@@ -36,7 +36,7 @@ def call(program: Program, /, method: str, parameters: tuple[str, ...], **option
       jsonrpc-tm call addFilesToTransformation '{"transName": 12, "lfns": ["/vo/a", "/vo/b"]}'
     """
     params = read_parameters(parameters)
-    print_json(asyncio.run(_call(client(program.settings, options), method, params)))
+    print_json(asyncio.run(_call(client(program.client_settings, options), method, params)))
 
 
 async def _call(opened: BaseClient, method: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
@@ -120,7 +120,7 @@ def methods(program: Program, /, method: str | None, as_document: bool, **option
 
 async def _discover(program: Program, options: Mapping[str, str | None]) -> dict[str, Any]:
     if options["url"] is not None:
-        opened: BaseClient = client(program.settings, options)
+        opened: BaseClient = client(program.client_settings, options)
     else:
         from ..app import build_service
 

@@ -61,6 +61,19 @@ class Program:
         return self._configured[0]
 
     @property
+    def client_settings(self) -> "Settings":
+        """The settings, for a command that only calls: plugins are not loaded unless one's settings are there.
+
+        :raises ConfigurationError: they are wrong.
+        """
+        from ..settings import load
+
+        try:
+            return load(self.config_file, os.environ, self.overrides)
+        except ConfigurationError:
+            return self.settings
+
+    @property
     def plugins(self) -> "Plugins":
         """The loaded plugins.
 

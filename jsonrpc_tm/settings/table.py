@@ -54,7 +54,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "`dev` makes a certificate authority and certificates for this machine on first start, `files` uses yours, "
         "`off` speaks plain HTTP on loopback.",
     ),
-    Setting("server.tls.folder", "path", "tls", "Folder of the certificates that mode `dev` makes."),
+    Setting("server.tls.folder", "path", "dev-certs", "Folder of the certificates that mode `dev` makes."),
     Setting("server.tls.certificate", "path", None, "Server certificate with its chain, PEM (mode `files`)."),
     Setting("server.tls.key", "path", None, "Private key of the server certificate, PEM (mode `files`)."),
     Setting("server.tls.client_ca", "path", None, "Authorities of client certificates: PEM file or hashed folder."),

@@ -204,7 +204,9 @@ async def test_what_is_no_answer_is_a_failed_connection(server, answer, message)
 
 async def test_nobody_listens(unused_tcp_port):
     async with Client(f"http://127.0.0.1:{unused_tcp_port}") as client:
-        with pytest.raises(ConnectionFailed, match=r"Cannot connect to http://127\.0\.0\.1:[0-9]+/rpc: ") as caught:
+        with pytest.raises(
+            ConnectionFailed, match=r"Cannot connect to http://127\.0\.0\.1:[0-9]+/rpc: Connection refused\."
+        ) as caught:
             await client.call("ping")
     assert not caught.value.sent
 
