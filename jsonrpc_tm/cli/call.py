@@ -141,11 +141,24 @@ def signature(entry: Mapping[str, Any]) -> str:
 
 
 def _description(entry: Mapping[str, Any]) -> list[str]:
-    lines = [signature(entry), "", entry.get("description") or entry.get("summary", "")]
+    lines = [signature(entry), "", entry.get("description") or entry.get("summary", ""), ""]
     for param in entry["params"]:
-        schema = {key: item for key, item in param["schema"].items() if key not in ("default", "description")}
-        text = param.get("description") or param["schema"].get("description", "")
-        lines.append(f"  {param['name']}: {text}".rstrip(": ") + f"  {json.dumps(schema)}" * bool(schema))
-    result = entry.get("result", {})
-    lines += ["", f"Result: {result.get('description') or result.get('name', '')}"]
-    return lines
+        text = param.get("description", "")
+        lines.append(f"  {param['name']} ({kind(param['schema'])})" + f": {text}" * bool(text))
+    rule = entry.get("x-rule", "")
+    needs = " or ".join(rule) if isinstance(rule, list) else rule
+    if entry.get("x-right"):
+        needs += ", and the right on the transformation"
+    return [*lines, "", f"Result: {entry['result'].get('description', '')}", f"Open to: {needs}"]
+
+
+def kind(schema: Mapping[str, Any]) -> str:
+    """Return a JSON Schema's type in words."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(kind(part) for part in schema["anyOf"]))
+    if "enum" in schema:
+        return " or ".join(json.dumps(item) for item in schema["enum"])
+    types = schema.get("type", "any value")
+    names = [types] if isinstance(types, str) else types
+    of = f" of {kind(schema['items'])}" if "array" in names and "items" in schema else ""
+    return " or ".join(name + of if name == "array" else name for name in names)

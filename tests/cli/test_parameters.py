@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsonrpc_tm.cli.call import read_parameters, signature, value
+from jsonrpc_tm.cli.call import kind, read_parameters, signature, value
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,17 @@ def test_signature():
         {"name": "site", "schema": {"default": ""}},
     ]
     assert signature({"name": "m", "params": params}) == 'm(transName, limit=null, site="")'
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({}, "any value"),
+        ({"type": "integer", "minimum": 0}, "integer"),
+        ({"type": ["string", "null"]}, "string or null"),
+        ({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, "string or array of string"),
+        ({"type": "string", "enum": ["Input", "Output"]}, '"Input" or "Output"'),
+    ],
+)
+def test_types_in_words(schema, expected):
+    assert kind(schema) == expected
