@@ -1,0 +1,336 @@
+"""Every method by every kind of caller on own, group's, other's and missing transformations, through TLS sockets.
+
+What is expected is computed from the specification's words, written down here a second time; the server's own flags
+are not asked. Every transaction is undone, so that no call changes what the next one meets.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+import trustme
+
+from jsonrpc_tm import app, tls
+from jsonrpc_tm.auth import tokens
+from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.listener import bind
+from jsonrpc_tm.server import listening
+from jsonrpc_tm.settings import load
+
+from . import pki
+from .conftest import client_context
+
+ISSUER, AUDIENCE = "https://idp.example.org", "tm"
+MANAGE, SHARE, USE, CATALOG = "ProductionManagement", "ProductionSharing", "ProductionUser", "FileCatalogManagement"
+GROUPS = {
+    "visitors": [],
+    "sharers": [SHARE],
+    "users": [USE],
+    "both": [SHARE, USE],
+    "managers": [MANAGE],
+    "catalogers": [CATALOG],
+}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A kind of caller.
+
+    :param group: the group acted in; None for callers who do not count as authenticated.
+    :param claims: the header X-TM-Group.
+    :param refused: a claimed group that is not the caller's.
+    """
+
+    name: str
+    group: str | None = None
+    properties: tuple[str, ...] = ()
+    claims: str | None = None
+    refused: bool = False
+    host: bool = False
+    anonymous: bool = False
+
+    def owns(self, author: str, group: str) -> bool:
+        """Section 3 of the specification: the rights on a transformation."""
+        return (
+            MANAGE in self.properties
+            or (SHARE in self.properties and group == self.group)
+            or (USE in self.properties and author == self.name)
+        )
+
+
+CALLERS = [
+    Caller("anonymous", anonymous=True),
+    *(Caller(f"member of {group}", group, tuple(properties)) for group, properties in GROUPS.items()),
+    # in two groups: the first counts, unless the header picks the other
+    Caller("two groups", "visitors"),
+    Caller("two groups picked", "sharers", (SHARE,), claims="sharers"),
+    Caller("claims managers", refused=True, claims="managers"),
+    Caller("suspended"),
+    Caller("groupless"),
+    Caller("unknown"),
+    Caller("host", "hosts", host=True),
+    Caller("managing host", "hosts", (MANAGE,), host=True),
+    Caller("user host", "hosts", (USE,), host=True),
+]
+REGISTRY_GROUPS = {
+    **{f"member of {group}": [group] for group in GROUPS},
+    "two groups": ["visitors", "sharers"],
+    "two groups picked": ["visitors", "sharers"],
+    "claims managers": ["sharers"],
+    "suspended": ["managers"],
+    "groupless": [],
+}
+# author and group of the transformations that each caller meets
+TARGETS = {
+    "own": lambda c: (c.name, c.group or "sharers"),
+    "own in another group": lambda c: (c.name, "elsewhere"),
+    "group's": lambda c: ("somebody else", c.group or "sharers"),
+    "other's": lambda c: ("somebody else", "elsewhere"),
+}
+LFN = "/vo/file/1"
+NEW = {
+    "transName": "new",
+    "description": "d",
+    "longDescription": "l",
+    "transType": "Processing",
+    "plugin": "p",
+    "agentType": "Manual",
+    "fileMask": "",
+}
+# section 6: the methods marked with a pencil, with parameters beside the transformation
+RIGHT: dict[str, dict[str, Any]] = {
+    "deleteTransformation": {},
+    "cleanTransformation": {},
+    "completeTransformation": {},
+    "setTransformationParameter": {"paramName": "Status", "paramValue": "Active"},
+    "deleteTransformationParameter": {"paramName": "Note"},
+    "addFilesToTransformation": {"lfns": [LFN]},
+    "setFileStatusForTransformation": {"dictOfNewFilesStatus": {"1": "Processed"}},
+    "extendTransformation": {"nTasks": 1},
+    "getTasksToSubmit": {"numTasks": 1},
+    "addTaskForTransformation": {},
+    "setTaskStatus": {"taskID": 1, "status": "Done"},
+    "setTaskStatusAndWmsID": {"taskID": 1, "status": "Done", "taskWmsID": "7"},
+    "deleteTasks": {"taskMin": 1, "taskMax": 2},
+    "createTransformationMetaQuery": {"queryDict": {"a": 1}, "queryType": "Output"},
+    "deleteTransformationMetaQuery": {"queryType": "Input"},
+}
+# open to every authenticated caller
+READ: dict[str, dict[str, Any]] = {
+    "getTransformation": {},
+    "getTransformationLogging": {},
+    "getTransformationParameters": {"parameters": "Status"},
+    "getAdditionalParameters": {},
+    "getTransformationStats": {},
+    "getTransformationFilesCount": {"field": "Status"},
+    "getTransformationTaskStats": {},
+    "getTransformationMetaQuery": {"queryType": "Input"},
+}
+PAGE = [{}, [], 0, 10]
+WITHOUT_TARGET: dict[str, Any] = {
+    "getTransformations": [],
+    "getTransformationWithStatus": ["New"],
+    "getTransformationStatusCounters": [],
+    "getTransformationFiles": [],
+    "getFileSummary": [[LFN]],
+    "getTransformationTasks": [],
+    "addFile": [[LFN]],
+    "addDirectory": ["/vo"],
+    "exists": [[LFN]],
+    "setMetadata": ["/vo", {}],
+    "catalog.find": [{}],
+    "catalog.get": ["/vo"],
+    "getTransformationSummary": [],
+    "getTransformationSummaryWeb": PAGE,
+    "getTransformationsSummaryWeb": PAGE,
+    "getTransformationTasksSummaryWeb": PAGE,
+    "getTransformationFilesSummaryWeb": PAGE,
+    "getTabbedSummaryWeb": ["Transformations", {}, *PAGE],
+    "getDistinctAttributeValues": ["Status", {}],
+    "getTableDistinctAttributeValues": ["Transformations", ["Status"], {}],
+    "getCounters": ["Transformations", ["Status"], None],
+    "whoami": [],
+}
+FOR_CATALOGS: dict[str, Any] = {
+    "removeFile": [[LFN]],
+    "catalog.addFields": [{"f": "int"}],
+    "catalog.addFiles": [{LFN: {}}],
+    "catalog.setMetadata": ["/vo", {}],
+    "catalog.remove": [["/vo"]],
+}
+FOR_ALL: dict[str, Any] = {"ping": [], "echo": ["x"], "rpc.discover": []}
+
+
+class Undone(Exception):
+    """Ends a transaction that must not be kept."""
+
+
+class Undoing:
+    """A storage that undoes what its transactions did."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    async def run(self, name: str, body: Any, *args: Any, **kwargs: Any) -> Any:
+        async def undone(tx: Any, *args: Any, **kwargs: Any) -> None:
+            raise Undone(await body(tx, *args, **kwargs))
+
+        with pytest.raises(Undone) as result:
+            await self._storage.run(name, undone, *args, **kwargs)
+        return result.value.args[0]
+
+
+@dataclass
+class Running:
+    url: str
+    folder: Path
+    credentials: dict[str, pki.Credential]
+    registry: Any
+
+    def subject(self, caller: Caller) -> str:
+        return tokens.issue(self.folder, caller.name, issuer=ISSUER, audience=AUDIENCE)
+
+
+def _dn(name: str) -> str:
+    return f"/DC=org/DC=example/CN={name}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    folder = tmp_path_factory.mktemp("table")
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    tokens.issue(folder, "x")
+    jwt = {"issuer": ISSUER, "audience": AUDIENCE, "jwks": str(folder / tokens.KEY_SET)}
+    users = {
+        name: {"dns": [_dn(name)], "subjects": [name], "groups": groups, "suspended": name == "suspended"}
+        for name, groups in REGISTRY_GROUPS.items()
+    }
+    settings = load(
+        None,
+        {},
+        {
+            "storage.url": "sqlite://:memory:",
+            "server.port": 0,
+            "server.tls.mode": "files",
+            "server.tls.certificate": str(folder / "server.pem"),
+            "server.tls.client_ca": str(folder / "ca.pem"),
+            "authentication": [{"x509": {}}, {"jwt": {"issuers": [jwt]}}],
+            "registry.users": users,
+            "registry.groups": {name: {"properties": properties} for name, properties in GROUPS.items()},
+            "registry.hosts": {
+                c.name: {"dns": [_dn(c.name)], "properties": [*c.properties]} for c in CALLERS if c.host
+            },
+        },
+    )
+    plugins = app.Plugins(entry_points=False)
+    extra = [setting for setting, _ in plugins.collect("register_settings")]
+    settings = load(None, {}, {name: settings[name] for name in settings}, extra)
+    service = app.build_service(settings, plugins=plugins)
+    with bind("127.0.0.1", 0) as bound:
+        async with service:
+            for caller in CALLERS:
+                for target, owner in TARGETS.items():
+                    author, group = owner(caller)
+                    identity = Identity(author, group, (MANAGE,))
+                    name = f"{target} {caller.name}"
+                    new = {**NEW, "transName": name, "transType": "Simulation", "inputMetaQuery": {"a": 1}}
+                    await service.call("addTransformation", new | {"addFiles": False}, identity)
+                    await service.call("addFilesToTransformation", [name, [LFN]], identity)
+                    await service.call("extendTransformation", [name, 2], identity)
+                    await service.call("setTransformationParameter", [name, "Note", 1], identity)
+            await service.call("catalog.addFiles", [{LFN: {"a": 1}}], Identity("x", "y", (MANAGE,)))
+            service.storage = Undoing(service.storage)
+            async with listening(service, bound, tls.server_context(settings)) as url:
+                credentials = {c.name: pki.user(ca, _dn(c.name)) for c in CALLERS if not c.anonymous}
+                yield Running(url, folder, credentials, service.registry)
+
+
+def _calls(caller: Caller) -> list[tuple[str, Any, str]]:
+    """Return the calls of a caller: method, parameters and the error expected (``ok``: none of the caller's making)."""
+    if caller.refused:
+        refused = "Forbidden"
+    elif caller.group is None:
+        refused = "Unauthenticated"
+    else:
+        refused = ""
+    creates = not set(caller.properties).isdisjoint((MANAGE, SHARE, USE))
+    manages = MANAGE in caller.properties
+    targets = {
+        **{f"{name} {caller.name}": caller.owns(*owner(caller)) for name, owner in TARGETS.items()},
+        "missing": None,
+        4711: None,
+    }
+    calls: list[tuple[str, Any, str]] = []
+    for target, owns in targets.items():
+        if owns is None:
+            changed, read = "NotFound" if manages else "Forbidden", "NotFound"
+        else:
+            changed, read = "ok" if owns else "Forbidden", "ok"
+        calls += [(method, {"transName": target, **more}, refused or changed) for method, more in RIGHT.items()]
+        calls += [(method, {"transName": target, **more}, refused or read) for method, more in READ.items()]
+        derived = changed if creates else "Forbidden"
+        calls.append(("addTransformation", NEW | {"inheritedFrom": target}, refused or derived))
+    calls.append(("addTransformation", NEW, refused or ("ok" if creates else "Forbidden")))
+    calls += [(method, params, refused or "ok") for method, params in WITHOUT_TARGET.items()]
+    catalog = "ok" if {MANAGE, CATALOG} & set(caller.properties) else "Forbidden"
+    calls += [(method, params, refused or catalog) for method, params in FOR_CATALOGS.items()]
+    calls += [(method, params, "Forbidden" if caller.refused else "ok") for method, params in FOR_ALL.items()]
+    return calls
+
+
+async def _ask(running: Running, caller: Caller, calls: list[Any], headers: dict[str, str], path: Path | None) -> Any:
+    batch = [
+        {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        for number, (method, params, _) in enumerate(calls)
+    ]
+    if caller.claims is not None:
+        headers = {**headers, "X-TM-Group": caller.claims}
+    context = client_context(running.folder / "ca.pem", path)
+    headers = {**headers, "Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(running.url, data=json.dumps(batch).encode(), headers=headers, ssl=context) as answer,
+    ):
+        assert answer.status == 200
+        answers = {item["id"]: item for item in await answer.json()}
+    return [answers[number].get("error", {}).get("data", {}).get("type", "ok") for number in range(len(calls))]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_method_is_in_the_table(running: Running) -> None:
+    table = [*RIGHT, *READ, *WITHOUT_TARGET, *FOR_CATALOGS, *FOR_ALL, "addTransformation"]
+    assert sorted(table) == sorted(method.name for method in running.registry)
+
+
+# hosts have certificates only
+WAYS = [(caller, "certificate") for caller in CALLERS] + [(caller, "token") for caller in CALLERS if not caller.host]
+
+
+@pytest.mark.parametrize(("caller", "way"), WAYS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_table(running: Running, caller: Caller, way: str) -> None:
+    calls = _calls(caller)
+    headers, path = {}, None
+    if caller.anonymous:
+        pass
+    elif way == "certificate":
+        path = running.credentials[caller.name].write(running.folder, "client")
+    else:
+        headers = {"Authorization": f"Bearer {running.subject(caller)}"}
+    found = await _ask(running, caller, calls, headers, path)
+    wrong = [
+        f"{method}({params}): {what} instead of {expected}"
+        for (method, params, expected), what in zip(calls, found, strict=True)
+        if what != expected
+    ]
+    assert not wrong, "\n".join(wrong)
