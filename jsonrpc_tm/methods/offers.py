@@ -115,7 +115,7 @@ async def read_queries(tx: Transaction, only: Sequence[int] | None = None) -> di
             broken.add(trans_id)
     for trans_id in broken:
         logger.warning("the Input meta query of transformation %d cannot be understood", trans_id)
-        del queries[trans_id]
+        queries.pop(trans_id, None)
     return dict(queries)
 
 

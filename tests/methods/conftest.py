@@ -3,7 +3,9 @@ import pytest
 from jsonrpc_tm.harness import empty
 from jsonrpc_tm.storage.mysql import MySQLProvider
 from jsonrpc_tm.storage.sqlite import SqliteStorage
+from jsonrpc_tm.testing.catalog import DictCatalog
 
+from .announced import CONTENT
 from .driver import Driver
 
 
@@ -41,3 +43,17 @@ async def sqlite_tm():
         driver = Driver(storage)
         async with driver.service:
             yield driver
+
+
+@pytest.fixture
+async def world(tm):
+    """With a small file catalog."""
+    tm.service.catalog = DictCatalog(CONTENT)
+    return tm
+
+
+@pytest.fixture
+async def small(sqlite_tm):
+    """The same for rules that have nothing to do with the engine."""
+    sqlite_tm.service.catalog = DictCatalog(CONTENT)
+    return sqlite_tm
