@@ -177,7 +177,7 @@ class SQLite(Dialect):
 
 
 class MySQL(Dialect):
-    """MariaDB 10.6 and later, MySQL 8.0 and later (the latter by reading only)."""
+    """MariaDB 10.6 and later."""
 
     name = "mysql"
     for_update = " FOR UPDATE"
@@ -188,25 +188,26 @@ class MySQL(Dialect):
         "SELECT TABLE_NAME AS table_name, COLUMN_NAME AS column_name FROM information_schema.COLUMNS"
         " WHERE TABLE_SCHEMA = DATABASE()"
     )
-    # JSON_TABLE cuts what is longer than its VARCHAR without a word; LONGTEXT costs no more. Without a character set
-    # it takes the database's default, and turns what that lacks into question marks
-    types: ClassVar[Mapping[str, str]] = {
-        "int": "BIGINT",
-        "float": "DOUBLE",
-        "text": "LONGTEXT CHARACTER SET utf8mb4",
-    }
+    # NO PAD and binary: texts that differ in case, accents or trailing spaces differ
+    collation: ClassVar[str] = "utf8mb4_nopad_bin"
+
+    def _type(self, kind: Kind) -> str:
+        # JSON_TABLE cuts what is longer than its VARCHAR without a word; LONGTEXT costs no more. Without a character
+        # set it takes the database's default, and turns what that lacks into question marks
+        text = f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {self.collation}"
+        return {"int": "BIGINT", "float": "DOUBLE", "text": text}[kind]
 
     def array(self, parameter: str, kind: Kind = "text") -> str:
         """Return ``JSON_TABLE``; its ordinality begins at 1."""
         return (
             f"(SELECT position - 1 AS position, value FROM JSON_TABLE(:{parameter}, '$[*]' COLUMNS"
-            f" (position FOR ORDINALITY, value {self.types[kind]} PATH '$' ERROR ON ERROR)) AS packed)"
+            f" (position FOR ORDINALITY, value {self._type(kind)} PATH '$' ERROR ON ERROR)) AS packed)"
         )
 
     def records(self, parameter: str, **columns: Kind) -> str:
         """Return ``JSON_TABLE`` with one path a column."""
         typed = _names(
-            f"{column} {self.types[kind]} PATH '$[{i}]' ERROR ON ERROR"
+            f"{column} {self._type(kind)} PATH '$[{i}]' ERROR ON ERROR"
             for i, (column, kind) in enumerate(columns.items())
         )
         return (
@@ -256,5 +257,16 @@ class MySQL(Dialect):
         return ["SET foreign_key_checks = 0", *truncates, "SET foreign_key_checks = 1"]
 
 
+class MySQL8(MySQL):
+    """Where MySQL 8.0 differs from MariaDB. Written by reading: there was no server to try it on."""
+
+    collation = "utf8mb4_0900_bin"
+
+    def ddl(self, statement: str) -> str:
+        """Name MySQL's own NO PAD binary collation."""
+        return statement.replace(MySQL.collation, self.collation)
+
+
 SQLITE = SQLite()
 MYSQL = MySQL()
+MYSQL8 = MySQL8()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError, StorageUnavailable
+from .dialect import MYSQL, MYSQL8, MySQL
 from .mysql_driver import driver
 from .urls import MYSQL_PORT, server_url
 
@@ -125,6 +126,11 @@ class Session:
         """``MariaDB`` or ``MySQL``."""
         return "MariaDB" if "MariaDB" in self.variables["version"] else "MySQL"
 
+    @property
+    def dialect(self) -> MySQL:
+        """The SQL that the server understands."""
+        return MYSQL if self.flavour == "MariaDB" else MYSQL8
+
     async def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement without parameters; return its rows."""
         async with self.connection.cursor() as cursor:
@@ -228,9 +234,11 @@ class Pool:
             session.close()
 
     async def close(self) -> None:
-        """Wait until every session is back, then close them."""
+        """Wait until every session is back, then close them. The pool can be used again afterwards."""
         for _ in range(self.size):
             await self._places.acquire()
+        for _ in range(self.size):
+            self._places.release()
         while self._idle:
             session = self._idle.pop()
             with contextlib.suppress(driver.Error, OSError, TimeoutError):
@@ -322,14 +330,11 @@ def check_version(session: Session) -> None:
 
 def session_settings(session: Session, timeout: float, statement_timeout: float) -> list[str]:
     """Return the statements that make a session ready: what servers may be configured to do differently."""
-    collation = "utf8mb4_nopad_bin" if session.flavour == "MariaDB" else "utf8mb4_0900_bin"
     variables = {
         # refuse what does not fit a column, instead of cutting it
         "sql_mode": "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
         "time_zone": "'+00:00'",
-        "collation_connection": collation,
-        # JSON_TABLE takes its texts' character set from here; a latin1 database would turn letters into "?"
-        "collation_database": collation,
+        "collation_connection": session.dialect.collation,
         "innodb_lock_wait_timeout": math.ceil(timeout),
         "group_concat_max_len": 2**30,
     }

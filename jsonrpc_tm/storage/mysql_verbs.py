@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import StorageUnavailable
 from .base import Parameters, Row
-from .dialect import MYSQL, Dialect
+from .dialect import Dialect
 from .mysql_driver import driver
 from .mysql_pool import Session, refused
 from .runner import Failure
@@ -110,12 +110,12 @@ class MySQLTransaction:
     :param timeout: seconds that one statement may take.
     """
 
-    dialect: Dialect = MYSQL
-    __slots__ = ("_packet", "_session", "_timeout", "_watch", "name", "wrote")
+    __slots__ = ("_packet", "_session", "_timeout", "_watch", "dialect", "name", "wrote")
 
     def __init__(
         self, session: Session, name: str, watch: Callable[[str, str, float], None], timeout: float | None
     ) -> None:
+        self.dialect: Dialect = session.dialect
         self._session = session
         self._watch = watch
         self._timeout = timeout
