@@ -23,7 +23,7 @@ demo: $(READY) ## run a production through a server with TLS and a database, on 
 run: $(READY) ## start a server with config.yaml
 	@$(BIN)/jsonrpc-tm --config config.yaml serve $(ARGS)
 
-test: lint unit ## everything that must hold: style, types and tests, on both databases
+test: unit lint ## everything that must hold: style, types and tests, on both databases
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff format --check .
