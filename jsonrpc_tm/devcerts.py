@@ -115,11 +115,19 @@ def _authority(folder: Folder) -> trustme.CA:
 
 
 def _issue(ca: trustme.CA, folder: Folder, user: str, dn: str) -> None:
-    if not re.fullmatch(r"[\w.@+-]{1,100}", user) or user in ("ca", "server") or user.startswith("."):
-        raise ConfigurationError(f"{user!r} cannot be the name of a certificate file")
-    certificate, key = sign(ca, names.parse(dn))
+    certificate, key = sign(ca, subject(user, dn))
     _write(folder.key(user), pem(key))
     _write(folder.certificate(user), pem(certificate))
+
+
+def subject(user: str, dn: str) -> x509.Name:
+    """Return the subject of a user's certificate.
+
+    :raises ConfigurationError: *user* cannot be a file's name, or *dn* not the name in a certificate.
+    """
+    if not re.fullmatch(r"[\w.@+-]{1,100}", user) or user in ("ca", "server") or user.startswith("."):
+        raise ConfigurationError(f"{user!r} cannot be the name of a certificate file")
+    return names.parse(dn)
 
 
 def sign(

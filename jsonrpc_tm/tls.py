@@ -11,11 +11,12 @@ from . import devcerts
 from .auth import users
 from .auth.files import RELOAD, stamp
 from .errors import ConfigurationError
+from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def server_context(settings: Any) -> ssl.SSLContext | None:
+def server_context(settings: Settings) -> ssl.SSLContext | None:
     """Return the context that the settings below ``server.tls`` describe; None for mode ``off``.
 
     Mode ``dev`` makes what lacks in its folder: an authority, the server's certificate, and a certificate for each
@@ -36,20 +37,25 @@ def server_context(settings: Any) -> ssl.SSLContext | None:
     return ReloadingContext.of(lambda: _context(files, proxies=proxies), [p for p in files.values() if p is not None])
 
 
-def development(settings: Any) -> devcerts.Folder:
+def development(settings: Settings) -> devcerts.Folder:
     """Return the folder of mode ``dev``, complete (see ``server_context``)."""
     registry = users.entries(settings)
-    wanted = {
-        name: entry["dns"][0] for name, entry in {**registry["users"], **registry["hosts"]}.items() if entry["dns"]
-    }
+    wanted = {}
+    for name, entry in {**registry["users"], **registry["hosts"]}.items():
+        if entry["dns"]:
+            try:
+                devcerts.subject(name, entry["dns"][0])
+            except ConfigurationError as error:
+                logger.warning("no development certificate for %s: %s", name, error)
+            else:
+                wanted[name] = entry["dns"][0]
     host = settings["server.host"]
     hosts = devcerts.LOOPBACK if host in (*devcerts.LOOPBACK, "0.0.0.0", "::") else (*devcerts.LOOPBACK, host)
     return devcerts.ensure(settings.folder / settings["server.tls.folder"], wanted, hosts)
 
 
-def _files(settings: Any) -> dict[str, Path | None]:
-    named = ((name, settings[f"server.tls.{name}"]) for name in ("certificate", "key", "client_ca", "crl"))
-    return {name: None if value is None else settings.folder / value for name, value in named}
+def _files(settings: Settings) -> dict[str, Path | None]:
+    return {name: settings.path(f"server.tls.{name}") for name in ("certificate", "key", "client_ca", "crl")}
 
 
 def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLContext:

@@ -1,3 +1,4 @@
+import concurrent.futures
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,3 +65,26 @@ def test_development_mode_makes_certificates_for_the_configured_users(tmp_path: 
     )
     tls.server_context(settings)
     assert {item.stem for item in (tmp_path / "certs").iterdir()} == {".lock", "ca", "server", "zoe"}
+
+
+def test_development_mode_does_without_certificates_that_cannot_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = {"Jane Doe": {"dns": ["/CN=jane"]}, "max": {"dns": ["/C=Switzerland/CN=max"]}, "zoe": {"dns": ["/CN=zoe"]}}
+    settings = Settings.defaults(server__tls__folder=str(tmp_path / "certs"), registry__users=users)
+    tls.server_context(settings)
+    assert {item.stem for item in (tmp_path / "certs").iterdir()} == {".lock", "ca", "server", "zoe"}
+    assert "no development certificate for Jane Doe" in caplog.text
+    assert "no development certificate for max" in caplog.text
+
+
+def test_several_processes_start_at_once(tmp_path: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: devcerts.ensure(tmp_path / "certs", {"alice": "/CN=alice"}), range(8)))
+    contexts = [tls._context(_files(folder), proxies=False) for folder in folders]
+    assert len(contexts) == 8
+
+
+def _files(folder: devcerts.Folder) -> dict[str, Path | None]:
+    found = {"certificate": folder.certificate("server"), "key": folder.key("server"), "client_ca": folder.ca}
+    return {**found, "crl": None}
