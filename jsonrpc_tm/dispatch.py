@@ -1,22 +1,21 @@
 """JSON-RPC 2.0: bytes in, bytes out. The only module that knows jsonrpcserver.
 
-Of jsonrpcserver we take what happens to one request: looking up, calling, and building the response object. Batches
-are taken apart here, because it refuses a whole batch for one bad entry and runs the entries all at once.
+Of jsonrpcserver we take what happens to one request: the call, its result or error, and the response object. Batches
+are taken apart here, because it refuses a whole batch for one bad entry and runs the entries all at once; methods are
+looked up and parameters checked by the service, which knows more about both.
 """
 
-import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 from jsonrpcserver import JsonRpcError, Success
-from jsonrpcserver.async_dispatcher import dispatch_request
+from jsonrpcserver.async_dispatcher import call
 from jsonrpcserver.dispatcher import to_response
 from jsonrpcserver.request import Request
 from jsonrpcserver.response import ErrorResponse, serialize_error, to_serializable_one
-from jsonrpcserver.sentinels import NOID
+from jsonrpcserver.sentinels import NOCONTEXT, NOID
 
 from .body import Limits, parse, violation
 from .errors import InternalError, InvalidRequest, TMError
@@ -30,25 +29,6 @@ logger = logging.getLogger(__name__)
 # int keys (ids) become text; what a plugin returns as datetime gets the wire's form
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
 
-Runner = Callable[["_Context", Any], Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
-    name: str
-    identity: Identity
-    request_id: str
-
-
-class _EveryName(dict[str, Runner]):
-    """Finds a method for every name: the service refuses unknown ones itself, with a hint and in the log."""
-
-    def __init__(self, runner: Runner) -> None:
-        self.runner = runner
-
-    def __missing__(self, name: str) -> Runner:
-        return self.runner
-
 
 class Dispatcher:
     """Answers the bodies of requests.
@@ -58,21 +38,9 @@ class Dispatcher:
 
     def __init__(self, service: "Service") -> None:
         settings = service.settings
+        self._service = service
         self._limits = Limits(settings["limits.depth"], settings["limits.string_length"])
         self._max_batch: int = settings["server.max_batch"]
-
-        async def run(context: _Context, params: Any) -> Any:
-            try:
-                return Success(await service.call(context.name, params, context.identity, context.request_id))
-            except TMError as error:
-                _fail(error, context.request_id)
-            except Exception:
-                logger.exception("%.100s failed", context.name, extra={"request_id": context.request_id})
-                _fail(InternalError("Internal error"), context.request_id)
-
-        # jsonrpcserver asks for the signature at every call; finding it anew is a third of the call's cost
-        run.__signature__ = inspect.signature(run)  # type: ignore[attr-defined]
-        self._methods = _EveryName(run)
 
     async def handle(
         self, body: bytes, identity: Identity, request_id: str, more: Callable[[int], None] | None = None
@@ -125,10 +93,9 @@ class Dispatcher:
             raise InvalidRequest(f"Invalid request: {problem}")
 
     async def _answer(self, entry: dict[str, Any], identity: Identity, request_id: str) -> bytes | None:
-        # params go in whole: the service maps them to the method's parameters
-        request = Request(entry["method"], [entry.get("params")], entry.get("id", NOID))
-        context = _Context(request.method, identity, request_id)
-        _, result = await dispatch_request(self._methods, context, request)
+        name = entry["method"]
+        request = Request(name, [name, entry.get("params"), identity, request_id], entry.get("id", NOID))
+        result = await call(request, NOCONTEXT, self._call)
         if request.id is NOID:
             return None
         try:
@@ -136,6 +103,16 @@ class Dispatcher:
         except TypeError:
             logger.exception("%.100s gave no JSON", request.method, extra={"request_id": request_id})
             return failure(InternalError("Internal error"), request_id, request.id)
+
+    async def _call(self, name: str, params: Any, identity: Identity, request_id: str) -> Any:
+        """Call the service, as jsonrpcserver wants its methods to be: Success, or a JsonRpcError raised."""
+        try:
+            return Success(await self._service.call(name, params, identity, request_id))
+        except TMError as error:
+            _fail(error, request_id)
+        except Exception:
+            logger.exception("%.100s failed", name, extra={"request_id": request_id})
+            _fail(InternalError("Internal error"), request_id)
 
 
 def _malformed(entry: Any) -> str | None:

@@ -8,10 +8,10 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
 import ssl
-import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -108,7 +108,7 @@ def build_app(service: Service) -> web.Application:
 async def _answer(request: web.Request) -> web.Response:
     """Answer a request to the JSON-RPC endpoint."""
     sent_id = request.headers.get("X-Request-ID", "")
-    request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else uuid.uuid4().hex
+    request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(16)
     running = request.app[RUNNING]
     with running:
         try:
