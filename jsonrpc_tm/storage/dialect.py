@@ -145,9 +145,13 @@ class SQLite(Dialect):
         return f"{_insert(table, columns)} ON CONFLICT ({_names(key)}) DO UPDATE SET {assigned}"
 
     def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
-        """Return ``UPDATE … FROM``."""
+        """Return ``UPDATE … FROM``.
+
+        The LIMIT, which limits nothing, has the source made first: else the planner may read all of it again for every
+        row of the table.
+        """
         assigned = _names(f"{column} = {expression}" for column, expression in assignments.items())
-        return f"UPDATE {table} AS target SET {assigned} FROM {source} AS source WHERE {on}"
+        return f"UPDATE {table} AS target SET {assigned} FROM (SELECT * FROM {source} LIMIT -1) AS source WHERE {on}"
 
     def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
         """Return a DELETE by key: a correlated EXISTS would read the source once for every row of the table."""
