@@ -4,7 +4,6 @@ It adds ``harness.reset`` and ``harness.setClock``, open to everybody who reache
 only, and refuses a database that has any row.
 """
 
-import ipaddress
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from .app import build_service
 from .call import Call
 from .errors import ConfigurationError
 from .identity import Authenticator, Credentials, Identity
+from .listener import is_loopback
 from .plugins import Plugins
 from .registry import Method
 from .service import Service, utc_now
@@ -163,11 +163,7 @@ def check_settings(settings: Settings) -> None:
     :raises ConfigurationError: ``server.host`` is not a loopback address, or there are several workers.
     """
     host = settings["server.host"]
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         raise ConfigurationError(f"--harness serves loopback addresses only, and server.host is {host!r}")
     if settings["server.workers"] != 1:
         raise ConfigurationError("--harness keeps its clock in one process: server.workers must be 1")

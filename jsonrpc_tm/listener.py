@@ -63,7 +63,7 @@ def context(settings: "Settings") -> ssl.SSLContext | None:
     if settings["server.tls.mode"] != "off":
         return server_context(settings)
     host = settings["server.host"]
-    if not _is_loopback(host):
+    if not is_loopback(host):
         if not settings["server.tls.force_off"]:
             raise ConfigurationError(
                 f"server.tls.mode: off on {host} would let everybody on the network read and change what is sent; "
@@ -75,7 +75,8 @@ def context(settings: "Settings") -> ssl.SSLContext | None:
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach *host*."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

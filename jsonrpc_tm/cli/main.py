@@ -22,6 +22,7 @@ _COMMANDS = {
     "dev-certs": "jsonrpc_tm.cli.credentials:dev_certs",
     "demo": "jsonrpc_tm.demo.command:demo",
     "replay": "jsonrpc_tm.replay.commands:replay",
+    "record": "jsonrpc_tm.replay.commands:record",
 }
 """Imported when they are used: a call should not wait for what only the server needs."""
 

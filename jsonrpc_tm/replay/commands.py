@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import aiohttp
 import click
 
-from .. import devcerts
+from .. import client, devcerts, listener
 from ..errors import ConfigurationError, StorageUnavailable
 from ..settings import CORE_SETTINGS
 from . import junit, report, sockets, targets
+from .record import Recording, recorder
 from .run import Open, ScenarioOutcome, run
 from .scenario import Scenario, load
 from .targets import MEMORY
@@ -55,6 +57,50 @@ def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **op
         sys.exit(CANNOT)
     click.echo(report.summary(outcomes))
     sys.exit(WRONG if any(outcome.failed for outcome in outcomes) else RIGHT)
+
+
+@click.command()
+@click.option("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="Where to listen [127.0.0.1, any port].")
+@click.option("--url", required=True, metavar="URL", help="The server that calls are passed on to.")
+@click.option("-o", "--output", type=_FILE, default="recording", metavar="DIR", help="Folder of the files [recording].")
+@click.option("--name", default="recording", help="Name of the scenario [recording].")
+@click.option("--cert", type=_FILE, metavar="FILE", help="Client certificate with which calls are passed on, PEM.")
+@click.option("--key", type=_FILE, metavar="FILE", help="Its private key, PEM.")
+@click.option("--ca", type=_FILE, metavar="FILE", help="Authorities of the server's certificate.")
+@click.option("--token", metavar="TOKEN", help="Bearer token for calls that bring none.")
+def record(listen: str, url: str, output: Path, name: str, **options: Any) -> None:
+    """Pass calls on to a server and write them with their answers as scenarios, until SIGTERM or Ctrl-C.
+
+    Prints `listening on URL`, and in the end how much was recorded. Calls with an Authorization header are passed on
+    with it; others with the certificate or token given here.
+    """
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdecimal():
+        raise click.UsageError(f"--listen {listen!r} is not HOST:PORT")
+    if not listener.is_loopback(host):
+        raise click.UsageError(
+            "--listen: only loopback addresses, because whoever connects calls with these credentials"
+        )
+    try:
+        recording = Recording(output, name)
+        asyncio.run(_record(host, int(port), url, recording, options))
+    except (ConfigurationError, OSError) as error:
+        click.echo(f"cannot record: {error}", err=True)
+        sys.exit(CANNOT)
+    click.echo(f"{recording.scenarios} scenarios, {recording.steps} steps recorded in {output}")
+
+
+async def _record(host: str, port: int, url: str, recording: Recording, options: Mapping[str, Any]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tls = None
+    if url.startswith("https:"):
+        tls = client.tls_context(cert=options["cert"], key=options["key"], ca=options["ca"])
+    async with recorder(host, port, url, recording, tls=tls, token=options["token"]) as own:
+        click.echo(f"listening on {own}")
+        await stop.wait()
 
 
 async def _run(scenarios: Iterable[Scenario], open_target: Open, verbose: bool) -> list[ScenarioOutcome]:
