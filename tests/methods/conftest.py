@@ -7,6 +7,7 @@ from jsonrpc_tm.testing.catalog import DictCatalog
 
 from .announced import CONTENT
 from .driver import Driver
+from .pages import fill
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,15 @@ async def small(sqlite_tm):
     """The same for rules that have nothing to do with the engine."""
     sqlite_tm.service.catalog = DictCatalog(CONTENT)
     return sqlite_tm
+
+
+@pytest.fixture
+async def full(tm):
+    """With transformations, files and tasks."""
+    return await fill(tm)
+
+
+@pytest.fixture
+async def full_sqlite(sqlite_tm):
+    """The same for rules that have nothing to do with the engine."""
+    return await fill(sqlite_tm)
