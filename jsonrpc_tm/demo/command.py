@@ -47,7 +47,7 @@ def demo(storage: str | None, path: Path | None, workers: int) -> None:
 
 async def _run(console: Console, folder: Path, storage: str, names: list[str], workers: int) -> bool:
     begin = time.perf_counter()
-    label = f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
+    label = f"demo-{datetime.now(UTC):%m%dT%H%M%S}-{os.getpid()}"
     async with running(folder, storage) as server:
         console.print(f"server at {server.url}, database {storage.rpartition('@')[2]}, {len(names):,} files")
         with _bars(console) as bars:

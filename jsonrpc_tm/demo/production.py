@@ -99,6 +99,7 @@ async def _create(client: Client, name: str, kind: str, **more: Any) -> int:
 
 
 async def _add_files(client: Client, trans: int, names: Sequence[str], progress: Progress) -> None:
+    progress("add files", 0, len(names))
     for chunk in chunks(names, FILES_A_CALL):
         await client.call("addFilesToTransformation", trans, chunk)
         progress("add files", len(chunk), len(names))
@@ -119,6 +120,7 @@ async def _group(client: Client, trans: int, expected: Expected, title: str, pro
         after = page[-1]["FileID"]
     slots = asyncio.Semaphore(CALLS_AT_ONCE)
     groups = list(chunks(unused, GROUP_SIZE))
+    progress(title, 0, len(groups))
 
     async def add(group: list[str]) -> None:
         async with slots:
@@ -136,6 +138,7 @@ async def _crew(
 ) -> None:
     """Let worker processes take the waiting tasks until none is left."""
     waiting = len(expected.sizes) - len(expected.taken)
+    progress(title, 0, waiting)
 
     async def one(number: int) -> None:
         order = Order(server.client("agent"), f"w{number}", trans, fail_every=fail_every)

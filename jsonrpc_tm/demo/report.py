@@ -65,6 +65,7 @@ def show(console: Console, found: list[Check]) -> bool:
 def summary(console: Console, rows: list[dict[str, Any]]) -> None:
     """Print the transformations as the server's summary has them."""
     table = Table("id", "name", "type", "status", "files", "tasks", "by task status", title="Transformations")
+    table.columns[1].overflow = "fold"
     for row in rows:
         jobs = dict(row["JobStats"])
         total = jobs.pop("TotalCreated", 0)
