@@ -56,7 +56,7 @@ def scalar(column: Column, value: Any) -> Any:
 class Where:
     """A WHERE clause that grows: conditions joined by AND, values bound by name.
 
-    :param dialect: needed for lists of more than ``LONG_LIST`` values.
+    :param dialect: needed for ``after``, and for lists of more than ``LONG_LIST`` values.
     :param name: start of the parameters' names; two clauses in one statement need two.
     """
 
@@ -174,12 +174,12 @@ class Where:
     def after(self, table_name: str, key: Sequence[int], prefix: str = "") -> None:
         """Keep rows whose primary key sorts after *key*: the last column, or all of them."""
         names = [_reference(table_name, name, prefix) for name in TABLES[table_name].key[-len(key) :]]
+        values = [self._bind(value) for value in key]
         if len(key) == 1:
-            self.add(f"{names[0]} > {self._bind(key[0])}")
+            self.add(f"{names[0]} > {values[0]}")
             return
-        first, second = (self._bind(value) for value in key)
-        # not a row value comparison: MySQL does not use the index for it
-        self.add(f"({names[0]} > {first} OR ({names[0]} = {first} AND {names[1]} > {second}))")
+        assert self._dialect is not None  # see __init__
+        self.add(self._dialect.beyond(names, values))
 
 
 def columns_of(table_name: str, columns: Columns | None = None) -> Columns:

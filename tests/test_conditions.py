@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jsonrpc_tm.conditions import Where, order_by, page
 from jsonrpc_tm.errors import InvalidParams
 from jsonrpc_tm.model import DATA_FILES, TRANSFORMATION_FILES
+from jsonrpc_tm.storage.dialect import SQLITE
 
 ROWS = [
     (1, 1, "Unused", None, "2024-10-15 12:00:00"),
@@ -200,7 +201,7 @@ def test_a_bound_needs_a_date_column(time_stamp):
 
 def test_after_a_pair_goes_on_behind_it(database):
     for place, row in enumerate(ROWS):
-        where = Where()
+        where = Where(SQLITE)
         where.after("TransformationFiles", row[:2])
         assert select(database, where) == ROWS[place + 1 :]
 

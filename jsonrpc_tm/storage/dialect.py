@@ -80,6 +80,10 @@ class Dialect:
         """
         raise NotImplementedError
 
+    def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
+        """Return the condition that *columns* sort after *values* (SQL expressions), in a form an index serves."""
+        raise NotImplementedError
+
     def day(self, column: str) -> str:
         """Return the day of a date column as text, ``YYYY-MM-DD``."""
         raise NotImplementedError
@@ -162,6 +166,10 @@ class SQLite(Dialect):
             f" (SELECT {selected} FROM {source} AS source CROSS JOIN {table} AS target ON {on})"
         )
 
+    def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
+        """Return a comparison of row values."""
+        return f"({_names(columns)}) > ({_names(values)})"
+
     def day(self, column: str) -> str:
         """Dates are text here."""
         return f"substr({column}, 1, 10)"
@@ -242,6 +250,14 @@ class MySQL(Dialect):
     def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
         """Return ``DELETE … JOIN``, the source read first."""
         return f"DELETE target FROM {source} AS source STRAIGHT_JOIN {table} AS target ON {on}"
+
+    def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
+        """Return ranges joined by OR: an index serves those, but not a comparison of row values."""
+        ranges = []
+        for i, column in enumerate(columns):
+            equal = [f"{c} = {v}" for c, v in zip(columns[:i], values, strict=False)]
+            ranges.append(" AND ".join([*equal, f"{column} > {values[i]}"]))
+        return "(" + " OR ".join(f"({r})" for r in ranges) + ")"
 
     def day(self, column: str) -> str:
         """Return the first ten characters of the date's text."""

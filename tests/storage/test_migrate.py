@@ -18,27 +18,37 @@ V2 = Migration("shop", 2, {"sqlite": ("ALTER TABLE Shop ADD COLUMN Name TEXT", "
 BROKEN = Migration("shop", 2, {"sqlite": ("INSERT INTO Shop (Id) VALUES (8)", "DROP TABLE NoSuchTable")})
 
 
-def shape(statements):
-    """Return the schema that statements make on a blank SQLite, whatever their layout."""
+def made(statements):
     connection = sqlite3.connect(":memory:")
     for statement in statements:
         connection.execute(statement)
-    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1")]
+    return connection
+
+
+def shape(statements):
+    """Return the schema that statements make on a blank SQLite, whatever their layout."""
+    connection = made(statements)
     found = {}
-    for table in tables:
+    for name, strict, without_rowid in connection.execute(
+        "SELECT name, strict, wr FROM pragma_table_list WHERE schema = 'main' AND substr(name, 1, 7) <> 'sqlite_'"
+    ).fetchall():
         indexes = sorted(
-            (name, unique, tuple(row[2] for row in connection.execute(f"PRAGMA index_info({name})")))
-            for _, name, unique, *_ in connection.execute(f"PRAGMA index_list({table})")
+            (index, unique, tuple(row[2] for row in connection.execute(f"PRAGMA index_info({index})")))
+            for _, index, unique, *_ in connection.execute(f"PRAGMA index_list({name})")
         )
         parts = [
-            connection.execute(f"PRAGMA {what}({table})").fetchall() for what in ("table_xinfo", "foreign_key_list")
+            connection.execute(f"PRAGMA {what}({name})").fetchall() for what in ("table_xinfo", "foreign_key_list")
         ]
-        found[table] = parts, indexes
-    strict = connection.execute(
-        "SELECT name, strict, wr FROM pragma_table_list WHERE schema = 'main' ORDER BY 1"
-    ).fetchall()
+        found[name] = strict, without_rowid, indexes, parts
     connection.close()
-    return found, strict
+    return found
+
+
+def statistics(statements):
+    connection = made(statements)
+    found = connection.execute("SELECT tbl, idx, stat FROM sqlite_stat1 ORDER BY tbl, idx").fetchall()
+    connection.close()
+    return found
 
 
 def test_the_full_schema_is_what_all_migrations_make():
@@ -46,6 +56,20 @@ def test_the_full_schema_is_what_all_migrations_make():
     assert [step.version for step in steps] == list(range(1, len(steps) + 1))
     by_steps = [statement for step in steps for statement in step.statements]
     assert shape(migrate.full_schema(SQLITE).statements) == shape(by_steps)
+    assert statistics(migrate.full_schema(SQLITE).statements) == statistics(by_steps)
+
+
+def test_the_planner_is_told_about_every_index():
+    """An index that the statistics leave out would be taken for one of a small table."""
+    schema = migrate.full_schema(SQLITE).statements
+    told = {(table, index) for table, index, _ in statistics(schema)}
+    for table, (_, _, indexes, _) in shape(schema).items():
+        if table != "SchemaVersions":
+            names = {
+                (table, table if name.startswith("sqlite_") and (table, table) in told else name)
+                for name, *_ in indexes
+            }
+            assert names <= told
 
 
 def test_both_engines_have_the_same_tables_columns_and_versions():
@@ -64,7 +88,7 @@ async def test_columns_are_read_off_the_statements_rightly():
         found = {}
         for row in await storage.run("columns", body):
             found.setdefault(row["table_name"], set()).add(row["column_name"])
-        found.pop("sqlite_sequence")
+        found = {name: names for name, names in found.items() if not name.startswith("sqlite_")}
         assert found == migrate.columns(migrate.full_schema(SQLITE).statements)
 
 

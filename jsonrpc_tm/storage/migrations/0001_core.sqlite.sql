@@ -135,3 +135,32 @@ CREATE TABLE SchemaVersions (
     AppliedAt TEXT NOT NULL,
     PRIMARY KEY (Owner, Version)
 ) STRICT;
+
+-- Statistics for the planner as if the tables were full, so that plans are right from the first row on and never
+-- change: it takes a table without statistics for small. Nothing here runs ANALYZE later.
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('Transformations', 'sqlite_autoindex_Transformations_1', '10000 1'),
+    ('Transformations', 'Transformations_Status', '10000 1000'),
+    ('Transformations', 'Transformations_Type', '10000 1000'),
+    ('Transformations', 'Transformations_Family', '10000 1000'),
+    ('AdditionalParameters', 'sqlite_autoindex_AdditionalParameters_1', '100000 10 1'),
+    ('DataFiles', 'sqlite_autoindex_DataFiles_1', '10000000 1'),
+    ('TransformationFiles', 'TransformationFiles', '20000000 100000 1'),
+    ('TransformationFiles', 'TransformationFiles_File', '20000000 2'),
+    ('TransformationFiles', 'TransformationFiles_Status', '20000000 100000 20000'),
+    ('TransformationFiles', 'TransformationFiles_Task', '20000000 100000 10'),
+    ('TransformationTasks', 'TransformationTasks', '2000000 10000 1'),
+    ('TransformationTasks', 'TransformationTasks_Status', '2000000 10000 2000'),
+    ('TransformationFileTasks', 'TransformationFileTasks', '20000000 100000 1 1'),
+    ('TransformationFileTasks', 'TransformationFileTasks_Task', '20000000 100000 10'),
+    ('TaskInputs', 'sqlite_autoindex_TaskInputs_1', '2000000 10000 1'),
+    ('TransformationMetaQueries', 'sqlite_autoindex_TransformationMetaQueries_1', '20000 2 1 1'),
+    ('TransformationMetaQueries', 'TransformationMetaQueries_Type', '20000 10000 2'),
+    ('TransformationLog', 'TransformationLog_Transformation', '1000000 100'),
+    ('TaskCounters', NULL, '10000'),
+    ('CatalogFields', 'sqlite_autoindex_CatalogFields_1', '100 1'),
+    ('CatalogDirectories', 'sqlite_autoindex_CatalogDirectories_1', '10000 1'),
+    ('CatalogFiles', 'sqlite_autoindex_CatalogFiles_1', '10000000 1'),
+    ('CatalogFiles', 'CatalogFiles_Directory', '10000000 1000 1');
+ANALYZE sqlite_schema;
