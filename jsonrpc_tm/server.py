@@ -96,13 +96,17 @@ def build_app(service: Service) -> web.Application:
     app[RUNNING] = Running()
     app[_DISPATCHER] = Dispatcher(service)
     app[_LIMITS] = Limits(service.settings)
-    app.router.add_route("*", service.settings["server.path"], _answer)
+    app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
     if service.plugins is not None:
         for route, _ in service.plugins.collect("register_routes", settings=service.settings):
             app.router.add_route(route.verb, route.path, route.handler)
     return app
+
+
+async def _expect(request: web.Request) -> None:
+    """Leave the interim answer to ``_read``: a request that is refused need not send its body."""
 
 
 async def _answer(request: web.Request) -> web.Response:
@@ -206,6 +210,9 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None) -> b
         if request.content.is_eof():
             body = await request.read()
         else:
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0
             async with asyncio.timeout(settings["server.body_timeout"]):
                 body = await request.read()
         if compressed is None:

@@ -326,6 +326,23 @@ async def test_a_body_that_does_not_arrive_ends_after_the_timeout() -> None:
         assert await wire.call("echo", 1) == 1
 
 
+async def test_a_client_that_asks_first_sends_only_bodies_that_are_wanted(wire: Wire) -> None:
+    async def first_line(length: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % length)
+        line = await reader.readline()
+        if b"100" in line:
+            assert await reader.readline() == b"\r\n"
+            writer.write(json.dumps(ECHO).encode())
+            assert b"200 OK" in await reader.readline()
+            assert json.dumps(ANSWER, separators=(",", ":")).encode() in await reader.readuntil(b"}")
+        writer.close()
+        return line
+
+    assert await first_line(len(json.dumps(ECHO))) == b"HTTP/1.1 100 Continue\r\n"
+    assert b" 413 " in await first_line(100_000_000)
+
+
 async def test_headers_that_do_not_arrive_end_the_connection() -> None:
     async with serving(make_service(**{"server.keepalive": 0.05})) as wire:
         assert await raw(wire, HEAD) == b""
