@@ -37,7 +37,7 @@ _FILE = click.Path(path_type=Path)
     "--dev-certs",
     type=_FILE,
     metavar="DIR",
-    help="With --url: the server's development certificates [tls, if it is there].",
+    help="With --url: the server's development certificates [dev-certs, if it is there].",
 )
 @click.option("--catalog", type=_FILE, metavar="FILE", help="The file catalog, where none is beside the scenarios.")
 @click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write the outcome as JUnit XML.")

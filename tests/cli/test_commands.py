@@ -66,7 +66,20 @@ class TestConfiguration:
         assert (code, err) == (0, "")
         names = [line.split()[0] for line in out.partition("Commands:\n")[2].splitlines() if line.startswith("  ")]
         names = names[: names.index("Exit")]
-        assert {"serve", "call", "methods", "plugins", "settings", "db", "dev-certs", "demo", "replay"} <= set(names)
+        ours = {
+            "serve",
+            "call",
+            "methods",
+            "plugins",
+            "settings",
+            "db",
+            "dev-certs",
+            "demo",
+            "replay",
+            "record",
+            "token",
+        }
+        assert ours <= set(names)
         for name in names:
             code, out, err = tm(name, "--help")
             assert (code, err) == (0, ""), name

@@ -54,7 +54,7 @@ def test_the_command_prints_what_is_shown(place, command, expected, monkeypatch,
 def test_every_command_and_option_is_on_the_page():
     text = (ROOT / PAGE).read_text()
     headings = set(re.findall(r"^## (.*)$", text, re.MULTILINE))
-    described = {name for heading in headings for name in heading.split(" and ")}
+    described = {name for heading in headings for name in heading.split(", ")}
     with program.make_context("jsonrpc-tm", ["--help"], resilient_parsing=True) as ctx:
         assert set(program.list_commands(ctx)) <= described
     for option in OPTIONS:

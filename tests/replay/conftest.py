@@ -21,7 +21,7 @@ class Served:
 
     def __init__(self, folder: Path, *, harness: bool, **settings: Any) -> None:
         world = load([folder])[0].world
-        self.folder = folder.parent / "tls"
+        self.folder = folder.parent / "dev-certs"
         overrides = {
             **registry(world),
             "storage.url": "sqlite://:memory:",

@@ -134,7 +134,9 @@ def test_a_server_elsewhere_with_its_development_certificates(right: Path, serve
     assert (result.exit_code, result.output) == (0, "2 scenarios, 10 steps, 0 failed\n")
 
 
-def test_the_folder_tls_is_found(right: Path, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_development_certificates_is_found(
+    right: Path, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served = serve(right, harness=True)
     monkeypatch.chdir(served.folder.parent)
     assert invoke(right, "--url", served.url).exit_code == 0
@@ -142,7 +144,7 @@ def test_the_folder_tls_is_found(right: Path, serve: Any, monkeypatch: pytest.Mo
 
 def test_a_server_elsewhere_with_credentials_in_the_identities(right: Path, serve: Any) -> None:
     served = serve(right, harness=True)
-    entry = {"cert": "../tls/alice.pem", "key": "../tls/alice.key"}
+    entry = {"cert": "../dev-certs/alice.pem", "key": "../dev-certs/alice.key"}
     identities = right / "callers.json"
     identities.write_text(json.dumps(IDENTITIES | {"alice": {**IDENTITIES["alice"], **entry}}))  # type: ignore[dict-item]
     result = invoke(right, "--url", served.url, "--identities", identities, "--ca", served.folder / "ca.pem")
