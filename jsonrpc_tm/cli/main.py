@@ -23,7 +23,6 @@ _COMMANDS = {
     "demo": "jsonrpc_tm.demo.command:demo",
     "replay": "jsonrpc_tm.replay.commands:replay",
     "record": "jsonrpc_tm.replay.commands:record",
-    "record": "jsonrpc_tm.replay.commands:record",
 }
 """Imported when they are used: a call should not wait for what only the server needs."""
 
