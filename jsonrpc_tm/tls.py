@@ -1,6 +1,7 @@
 """The server's TLS context: client certificates asked for but not insisted on, files read again when they change."""
 
 import logging
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
         files |= {"certificate": folder.certificate("server"), "key": folder.key("server"), "client_ca": folder.ca}
     elif files["certificate"] is None:
         raise ConfigurationError("server.tls.mode is files, but server.tls.certificate is not set")
+    if files["client_ca"] is None and any("x509" in entry for entry in settings["authentication"]):
+        logger.warning("server.tls.client_ca is not set: clients are not asked for certificates")
     proxies = any(entry.get("x509", {}).get("proxies") for entry in settings["authentication"])
     return ReloadingContext.of(lambda: _context(files, proxies=proxies), [p for p in files.values() if p is not None])
 
@@ -64,10 +67,12 @@ def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLConte
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # a resumed session has no verified chain: let there be as few as possible
     context.options |= ssl.OP_NO_TICKET
+    # what a connection's certificate says is read once
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     context.sslobject_class = LoggedConnection
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
-    _load("certificate", files["certificate"], lambda path: context.load_cert_chain(path, files["key"]))
+    _load("certificate", files["certificate"], lambda path: context.load_cert_chain(path, files["key"], _no_password))
     if files["client_ca"] is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
         _load("client_ca", files["client_ca"], lambda path: _trust(context, path))
@@ -80,8 +85,15 @@ def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLConte
     return context
 
 
+def _no_password() -> str:
+    # OpenSSL would ask on the terminal
+    raise ConfigurationError("server.tls.key: the private key is encrypted; the server needs it without a password")
+
+
 def _trust(context: ssl.SSLContext, path: Path) -> None:
     if path.is_dir():
+        if not any(re.fullmatch(r"[0-9a-f]{8}\.r?[0-9]+", item.name) for item in path.iterdir()):
+            raise ConfigurationError(f"{path} has no files with hashed names; `openssl rehash` makes them")
         context.load_verify_locations(capath=path)
     else:
         context.load_verify_locations(cafile=path)

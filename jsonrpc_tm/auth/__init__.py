@@ -26,6 +26,6 @@ def _hold_to_group(identity: Identity, claimed: str | None) -> Identity:
     """Refuse a claimed group that the authenticator did not give; plugins need not remember to."""
     if claimed and identity.authenticated and identity.group != claimed and identity.refused is None:
         return dataclasses.replace(
-            identity, group=None, properties=(), refused=f"You do not act in the group {claimed!r}"
+            identity, group=None, properties=(), refused=f"You do not act in the group {claimed[:100]!r}"
         )
     return identity

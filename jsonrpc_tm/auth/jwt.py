@@ -153,7 +153,7 @@ class Tokens:
         # the issuer vouches for the membership; suspending still works here
         facts["username"] = username
         if claimed is not None and claimed != group:
-            return Identity(refused=f"The credentials are for the group {group!r}, not for {claimed!r}", **facts)
+            return Identity(refused=f"The credentials are for the group {group!r}, not for {claimed[:100]!r}", **facts)
         if user is not None and user.suspended:
             return Identity(reason=f"{username} is suspended", **facts)
         rights = self._users.properties(group) if properties is None else tuple(properties)

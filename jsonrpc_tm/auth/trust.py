@@ -99,7 +99,7 @@ class Trust:
         return not self._revoked.isdisjoint(serials)
 
     def verify(self, chain: Sequence[x509.Certificate], now: datetime) -> list[x509.Certificate]:
-        """Return the path from a leaf to a trusted authority, which it includes.
+        """Return the path from a leaf to a trusted root, which it includes.
 
         :param chain: the leaf, then certificates to build the path from.
         :raises BadCredentials: there is no such path, or something in it is not as it must be.
@@ -116,10 +116,14 @@ class Trust:
     def _path(self, chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
         path = [chain[0]]
         while len(path) <= MAX_DEPTH:
-            if (authority := _issuer(path[-1], self._authorities)) is not None:
-                return [*path, authority]
-            issuer = _issuer(path[-1], [candidate for candidate in chain[1:MAX_DEPTH] if candidate not in path])
-            if issuer is None:
+            if (issuer := _issuer(path[-1], self._authorities)) is not None:
+                path.append(issuer)
+                if issuer.subject == issuer.issuer:
+                    return path
+                continue
+            # nothing that the client sent can be above an authority that is trusted
+            sent = [candidate for candidate in chain[1:MAX_DEPTH] if path[-1] in chain and candidate not in path]
+            if (issuer := _issuer(path[-1], sent)) is None:
                 break
             path.append(issuer)
         raise BadCredentials("The certificate's chain does not lead to a trusted authority")
@@ -134,6 +138,8 @@ class Trust:
                 if crl.issuer == issuer.subject
                 and crl.last_update_utc <= now
                 and (crl.next_update_utc is None or now < crl.next_update_utc)
+                # partial and delta lists are marked so by critical extensions
+                and not any(extension.critical for extension in crl.extensions)
                 and _signed(crl, issuer)
             ]
             if not current:

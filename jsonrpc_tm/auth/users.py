@@ -141,9 +141,9 @@ def admit(
     facts["username"] = user.name
     group = proven or claimed or next(iter(user.groups), None)
     if proven is not None and proven not in user.groups:
-        return Identity(refused=f"{user.name} is not a member of the group {proven!r}", **facts)
+        return Identity(refused=f"{user.name} is not a member of the group {proven[:100]!r}", **facts)
     if claimed is not None and claimed not in user.groups:
-        return Identity(refused=f"{user.name} is not a member of the group {claimed!r}", **facts)
+        return Identity(refused=f"{user.name} is not a member of the group {claimed[:100]!r}", **facts)
     if claimed is not None and claimed != group:
         return Identity(refused=f"The credentials are for the group {group!r}, not for {claimed!r}", **facts)
     if user.suspended:

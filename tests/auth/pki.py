@@ -126,7 +126,12 @@ def below(name: x509.Name, *common: str) -> x509.Name:
     return x509.Name([*name, *(x509.NameAttribute(x509.NameOID.COMMON_NAME, value) for value in common)])
 
 
-def crl(ca: trustme.CA, *revoked: Credential, expires: datetime | None = None) -> bytes:
+def crl(
+    ca: trustme.CA,
+    *revoked: Credential,
+    expires: datetime | None = None,
+    extra: Sequence[tuple[x509.ExtensionType, bool]] = (),
+) -> bytes:
     """Return the authority's revocation list, PEM."""
     issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
     key = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
@@ -137,6 +142,8 @@ def crl(ca: trustme.CA, *revoked: Credential, expires: datetime | None = None) -
         .last_update(now - timedelta(days=2))
         .next_update(expires or now + timedelta(days=7))
     )
+    for extension, critical in extra:
+        builder = builder.add_extension(extension, critical)
     for credential in revoked:
         builder = builder.add_revoked_certificate(
             x509.RevokedCertificateBuilder()

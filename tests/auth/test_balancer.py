@@ -200,3 +200,40 @@ async def test_wrong_addresses_stop_the_start(site: Site, balancers: object) -> 
     with pytest.raises(ConfigurationError, match=r"authentication.*balancers"):
         async with site.server([{"x509": {"balancers": balancers}}]):
             pass
+
+
+async def test_authorities_between_user_and_root(site: Site) -> None:
+    between = site.ca.create_child_ca()
+    alice = pki.user(between, ALICE)
+    proxy = pki.proxy(alice)
+    intermediate = x509.load_pem_x509_certificate(between.cert_pem.bytes())
+    sent = pki.Credential([*proxy.chain, intermediate], proxy.key)
+    async with site.server(BEHIND) as server:
+        assert (await site.ask(server, headers=_headers(sent))).status == 200
+        assert (await site.ask(server, headers=_headers(proxy))).status == 401
+    # an authority on disk is not trusted without its root, as in a handshake
+    between.cert_pem.write_to_path(site.folder / "between.pem")
+    async with site.server(BEHIND, server__tls__client_ca=str(site.folder / "between.pem")) as server:
+        assert (await site.ask(server, headers=_headers(proxy))).status == 401
+        assert (await site.ask(server, headers=_headers(sent))).status == 401
+    between.cert_pem.write_to_path(site.folder / "ca.pem", append=True)
+    async with site.server(BEHIND) as server:
+        assert (await site.ask(server, headers=_headers(proxy))).status == 200
+    # the root revokes the authority
+    crl = site.folder / "crl.pem"
+    for revoked, status in (((), 200), ((pki.Credential([intermediate], proxy.key),), 401)):
+        crl.write_bytes(pki.crl(site.ca, *revoked) + pki.crl(between))
+        async with site.server(BEHIND, server__tls__crl=str(crl)) as server:
+            assert (await site.ask(server, headers=_headers(proxy))).status == status
+    # no list of the authority between
+    crl.write_bytes(pki.crl(site.ca))
+    async with site.server(BEHIND, server__tls__crl=str(crl)) as server:
+        assert (await site.ask(server, headers=_headers(proxy))).status == 401
+
+
+async def test_partial_revocation_lists_do_not_count_as_the_whole(site: Site) -> None:
+    proxy = pki.proxy(site.user())
+    crl = site.folder / "crl.pem"
+    crl.write_bytes(pki.crl(site.ca, extra=[(x509.DeltaCRLIndicator(1), True)]))
+    async with site.server(BEHIND, server__tls__crl=str(crl)) as server:
+        assert (await site.ask(server, headers=_headers(proxy))).status == 401

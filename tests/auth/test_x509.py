@@ -187,12 +187,13 @@ async def test_choosing_a_group(site: Site) -> None:
         assert (who.group, who.properties) == ("analysis", ("ProductionUser",))
 
 
-@pytest.mark.parametrize("group", ["admin", "nonsense", "hosts", "PROD", "prod,analysis"])
+@pytest.mark.parametrize("group", ["admin", "nonsense", "hosts", "PROD", "prod,analysis", "é\udcff", "x" * 8000])
 async def test_claiming_somebody_elses_group(site: Site, group: str) -> None:
     async with site.server(X509) as server:
         who = (await site.ask(server, site.user(), {"X-TM-Group": group})).identity
     assert who is not None
     assert who.refused is not None
+    assert len(who.refused.encode()) < 200
     assert (who.group, who.properties) == (None, ())
 
 
