@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV)"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test lint unit bench fix docs clean
+.PHONY: demo run test lint unit test-slow bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -34,8 +34,12 @@ unit: $(READY) ## tests with a report of what they covered
 	@.ci/mariadb
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
 
+test-slow: $(READY) ## tests that take minutes: servers killed under load, large databases
+	@.ci/mariadb
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
-	$(BIN)/python benchmarks/calls.py $(ARGS)
+	@for script in benchmarks/*.py; do echo; echo "$$script"; $(BIN)/python $$script || exit 1; done
 
 fix: $(READY) docs ## format, mend what a tool can mend, renew the pages made from the code
 	$(BIN)/ruff check --fix .
