@@ -5,6 +5,7 @@ Whatever is wrong with a request, the body of the answer is a JSON-RPC error obj
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -12,7 +13,7 @@ import secrets
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -148,29 +149,13 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
         raise Refusal(405, InvalidRequest("Invalid request: JSON-RPC requests are sent with POST"), Allow="POST")
     if request.content_type != "application/json":
         raise Refusal(415, InvalidRequest("Invalid request: the Content-Type must be application/json"))
+    compressed = _compression(request)
     try:
-        compressed = encoding.content_encoding(request.headers.get("Content-Encoding"))
-    except encoding.Unsupported:
-        sentence = f"Invalid request: the Content-Encoding must be one of {encoding.SUPPORTED}"
-        raise Refusal(415, InvalidRequest(sentence), Accept_Encoding=encoding.SUPPORTED) from None
-    limits, remote = request.app[_LIMITS], request.remote
-    identity = ANONYMOUS
-    try:
-        limits.arrived(remote)
-        identity = await _identify(request)
-        limits.calls(identity, remote)
+        identity = await caller(request, request_id)
         body = await _read(request, compressed)
         return await request.app[_DISPATCHER].handle(
-            body, identity, request_id, lambda more: limits.calls(identity, remote, more)
+            body, identity, request_id, functools.partial(_count, request, identity, request_id)
         )
-    except BadCredentials as error:
-        limits.failed(remote)
-        _report(request, identity, error, request_id)
-        raise Refusal(401, error, WWW_Authenticate="Bearer") from None
-    except TooMany as excess:
-        refusal = InvalidRequest(f"Invalid request: {excess}")
-        _report(request, identity, refusal, request_id)
-        raise Refusal(429, refusal, Retry_After=str(excess.seconds)) from None
     except ParseError as error:
         return failure(error, request_id)
     except Refusal:
@@ -180,13 +165,43 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
         return failure(InternalError("Internal error"), request_id)
 
 
-async def _identify(request: web.Request) -> Identity:
-    service = request.app[SERVICE]
+async def caller(request: web.Request, request_id: str, headers: Mapping[str, str] | None = None) -> Identity:
+    """Return who sent a request, and count it as one call against the limits. For routes of plugins too.
+
+    :param headers: taken instead of the request's own.
+    :raises Refusal: bad credentials (401), or too many calls (429).
+    """
+    limits, remote = request.app[_LIMITS], request.remote
     transport = request.transport
     if transport is None:
         raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
     ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    return await identify(service, Credentials(request.headers, request.remote, ssl_object, service.clock()))
+    service = request.app[SERVICE]
+    shown = request.headers if headers is None else headers
+    try:
+        limits.arrived(remote)
+        identity = await identify(service, Credentials(shown, remote, ssl_object, service.clock()))
+    except BadCredentials as error:
+        limits.failed(remote)
+        _report(request, ANONYMOUS, error, request_id)
+        raise Refusal(401, error, WWW_Authenticate="Bearer") from None
+    except TooMany as excess:
+        raise _too_many(request, ANONYMOUS, excess, request_id) from None
+    _count(request, identity, request_id)
+    return identity
+
+
+def _count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:
+    try:
+        request.app[_LIMITS].calls(identity, request.remote, calls)
+    except TooMany as excess:
+        raise _too_many(request, identity, excess, request_id) from None
+
+
+def _too_many(request: web.Request, identity: Identity, excess: TooMany, request_id: str) -> Refusal:
+    error = InvalidRequest(f"Invalid request: {excess}")
+    _report(request, identity, error, request_id)
+    return Refusal(429, error, Retry_After=str(excess.seconds))
 
 
 def _report(request: web.Request, identity: Identity, error: TMError, request_id: str) -> None:
@@ -194,6 +209,23 @@ def _report(request: web.Request, identity: Identity, error: TMError, request_id
     service = request.app[SERVICE]
     now = service.clock()
     service.report(CallRecord("", None, identity, request_id, error.type, error.message, 0.0, False, now))
+
+
+def _compression(request: web.Request) -> encoding.Encoding | None:
+    try:
+        return encoding.content_encoding(request.headers.get("Content-Encoding"))
+    except encoding.Unsupported:
+        sentence = f"Invalid request: the Content-Encoding must be one of {encoding.SUPPORTED}"
+        raise Refusal(415, InvalidRequest(sentence), Accept_Encoding=encoding.SUPPORTED) from None
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return a request's body, decompressed and within the limits. For routes of plugins.
+
+    :raises ParseError: it is not what its Content-Encoding says.
+    :raises Refusal: it is too large, too slow, not whole, or encoded in a way that is not supported.
+    """
+    return await _read(request, _compression(request))
 
 
 async def _read(request: web.Request, compressed: encoding.Encoding | None) -> bytes:
