@@ -1,26 +1,19 @@
 """docs/cli.md: every command shown is run and prints what is shown; every command is on the page."""
 
 import re
-import shlex
-import subprocess
-import sys
 
 import pytest
 
 from jsonrpc_tm.cli.client_options import OPTIONS
-from jsonrpc_tm.cli.main import program, run
+from jsonrpc_tm.cli.main import program
 from tests.cli.processes import environment, server
 
 from .blocks import ROOT, blocks
+from .console import check, steps
 
 PAGE = "docs/cli.md"
 SERVE = "$ jsonrpc-tm serve\nlistening on https://127.0.0.1:8443/rpc\n"
-STEPS = [
-    (command, expected)
-    for block in blocks(PAGE, "console")
-    if block != SERVE
-    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
-]
+STEPS = steps([block for block in blocks(PAGE, "console") if block != SERVE])
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +27,7 @@ def place(tmp_path_factory):
 
 @pytest.mark.parametrize(("command", "expected"), STEPS, ids=[command for command, _ in STEPS])
 def test_the_command_prints_what_is_shown(place, command, expected, monkeypatch, capsys):
-    folder, env = place
-    if "|" in command:
-        words = command.replace("jsonrpc-tm ", f"{sys.executable} -m jsonrpc_tm ")
-        done = subprocess.run(["sh", "-c", words], cwd=folder, env=env, capture_output=True, text=True, check=False)
-        code, printed = done.returncode, done.stderr + done.stdout
-    else:  # in this process, which is much faster
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr("os.environ", env)
-        code = run(shlex.split(command)[1:])
-        out, err = capsys.readouterr()
-        printed = err + out
-    shown = re.search(r"^\[exit code (\d+)\]\n", expected, re.MULTILINE)
-    assert code == (int(shown[1]) if shown else 0), printed
-    pattern = re.escape(re.sub(r"\[exit code \d+\]\n", "", expected)).replace("…", ".*")
-    assert re.fullmatch(pattern, printed, re.DOTALL), printed
+    check(command, expected, *place, monkeypatch, capsys)
 
 
 def test_every_command_and_option_is_on_the_page():
