@@ -104,12 +104,12 @@ async def _list(tx: Transaction, path: str, recursive: bool) -> list[str]:
 
 
 async def _batch(tx: Transaction, path: str, after: str | None) -> dict[str, Metadata]:
-    bounds = below(path)
-    sql = "SELECT LFN, Metadata FROM CatalogFiles WHERE LFN >= :low AND LFN < :high"
-    if after is not None:
-        bounds["after"] = after
-        sql += " AND LFN > :after"
-    rows = await tx.fetch_all(f"{sql} ORDER BY LFN LIMIT {BATCH}", bounds)
+    bounds, beyond = below(path), ">="
+    if after is not None and after >= bounds["low"]:
+        # one lower bound: of two, SQLite looks up only the first
+        bounds["low"], beyond = after, ">"
+    sql = f"SELECT LFN, Metadata FROM CatalogFiles WHERE LFN {beyond} :low AND LFN < :high ORDER BY LFN LIMIT {BATCH}"
+    rows = await tx.fetch_all(sql, bounds)
     return await _inherit(tx, {row["LFN"]: orjson.loads(row["Metadata"]) for row in rows})
 
 
