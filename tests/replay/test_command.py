@@ -134,9 +134,7 @@ def test_a_server_elsewhere_with_its_development_certificates(right: Path, serve
     assert (result.exit_code, result.output) == (0, "2 scenarios, 10 steps, 0 failed\n")
 
 
-def test_the_folder_of_development_certificates_is_found(
-    right: Path, serve: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_that_serve_makes_is_found(right: Path, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     served = serve(right, harness=True)
     monkeypatch.chdir(served.folder.parent)
     assert invoke(right, "--url", served.url).exit_code == 0
