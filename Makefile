@@ -47,6 +47,7 @@ fix: $(READY) docs ## format, mend what a tool can mend, renew the pages made fr
 
 docs: $(READY)
 	$(BIN)/jsonrpc-tm settings --markdown > docs/settings.md
+	$(BIN)/jsonrpc-tm methods --markdown --examples tests/conformance --set audit_log.enabled=true > docs/methods.md
 
 clean: ## remove what was made
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* coverage.xml build dist

@@ -5,11 +5,13 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..client import BaseClient, LocalClient
+from ..docs import kind, methods_page, signature
 from .client_options import client, client_options
 from .program import Program, pass_program, print_json
 
@@ -92,13 +94,26 @@ def _refuse(word: str) -> None:
 @click.command()
 @click.argument("method", required=False)
 @click.option("--json", "as_document", is_flag=True, help="Print the OpenRPC document, or the method's part of it.")
+@click.option("--markdown", "as_page", is_flag=True, help="Print the reference page of the configured methods.")
+@click.option("--examples", type=click.Path(path_type=Path), metavar="DIR", help="Its examples: scenarios in DIR.")
 @client_options
 @pass_program
-def methods(program: Program, /, method: str | None, as_document: bool, **options: str | None) -> None:
+def methods(
+    program: Program,
+    /,
+    method: str | None,
+    as_document: bool,
+    as_page: bool,
+    examples: Path | None,
+    **options: str | None,
+) -> None:
     """List the methods, or describe METHOD.
 
     They are those of the configuration and its plugins; with --url, those of a running server.
     """
+    if as_page:
+        click.echo(_page(program, examples), nl=False)
+        return
     document = asyncio.run(_discover(program, options))
     if method is not None:
         found = [entry for entry in document["methods"] if entry["name"] == method]
@@ -118,6 +133,14 @@ def methods(program: Program, /, method: str | None, as_document: bool, **option
             click.echo(f"{signature(entry)}\n    {entry.get('summary', '')}")
 
 
+def _page(program: Program, examples: Path | None) -> str:
+    from ..app import build_service
+    from ..replay.scenario import load
+
+    service = build_service(program.settings, plugins=program.plugins)
+    return methods_page(service, [] if examples is None else load([examples]))
+
+
 async def _discover(program: Program, options: Mapping[str, str | None]) -> dict[str, Any]:
     if options["url"] is not None:
         opened: BaseClient = client(program.client_settings, options)
@@ -131,15 +154,6 @@ async def _discover(program: Program, options: Mapping[str, str | None]) -> dict
         return document
 
 
-def signature(entry: Mapping[str, Any]) -> str:
-    """Return ``name(parameter, optional=default)`` for a method of an OpenRPC document."""
-    words = []
-    for param in entry["params"]:
-        schema = param.get("schema", {})
-        words.append(param["name"] if param.get("required") else f"{param['name']}={json.dumps(schema.get('default'))}")
-    return f"{entry['name']}({', '.join(words)})"
-
-
 def _description(entry: Mapping[str, Any]) -> list[str]:
     lines = [signature(entry), "", entry.get("description") or entry.get("summary", ""), ""]
     for param in entry["params"]:
@@ -150,15 +164,3 @@ def _description(entry: Mapping[str, Any]) -> list[str]:
     if entry.get("x-right"):
         needs += ", and the right on the transformation"
     return [*lines, "", f"Result: {entry['result'].get('description', '')}", f"Open to: {needs}"]
-
-
-def kind(schema: Mapping[str, Any]) -> str:
-    """Return a JSON Schema's type in words."""
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(kind(part) for part in schema["anyOf"]))
-    if "enum" in schema:
-        return " or ".join(json.dumps(item) for item in schema["enum"])
-    types = schema.get("type", "any value")
-    names = [types] if isinstance(types, str) else types
-    of = f" of {kind(schema['items'])}" if "array" in names and "items" in schema else ""
-    return " or ".join(name + of if name == "array" else name for name in names)

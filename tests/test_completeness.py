@@ -1,0 +1,137 @@
+"""Nothing is forgotten: methods have schemas, rules, words, a page and scenarios; hooks and settings are documented."""
+
+import inspect
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from jsonrpc_tm import openrpc
+from jsonrpc_tm.app import build_service
+from jsonrpc_tm.docs import methods_page, signature
+from jsonrpc_tm.errors import TMError
+from jsonrpc_tm.fields import Any_
+from jsonrpc_tm.hookspecs import Hooks
+from jsonrpc_tm.registry import Method
+from jsonrpc_tm.replay.scenario import load
+from jsonrpc_tm.settings import CORE_SETTINGS
+from jsonrpc_tm.testing.configuration import configure
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SCENARIOS = load([ROOT / "tests" / "conformance"])
+# what ships but does nothing until it is enabled
+ENABLED = {"audit_log.enabled": True}
+settings, plugins = configure({"storage.url": "sqlite://:memory:", **ENABLED})
+SERVICE = build_service(settings, plugins=plugins)
+METHODS = list(SERVICE.registry)
+SHIPPED = {name for name, origin in plugins.provenance.items() if origin.kind == "shipped"}
+CATALOG = {f"catalog.{name}" for name in ("addFields", "addFiles", "setMetadata", "remove", "find", "get")}
+
+every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+
+
+def plugin(method: Method) -> str:
+    return SERVICE.registry.origins[method.name].partition(" ")[0]
+
+
+def steps() -> dict[str, set[str]]:
+    """The kinds of outcome that scenarios expect, by method."""
+    outcomes: dict[str, set[str]] = defaultdict(set)
+    for scenario in SCENARIOS:
+        for step in scenario.steps:
+            outcomes[step.method].add("result" if "result" in step.expected else step.expected["error"]["type"])
+    return outcomes
+
+
+def test_every_method_of_the_specification_is_there() -> None:
+    described = [s.expected["result"] for c in SCENARIOS for s in c.steps if s.method == "rpc.discover"]
+    specified = {entry["name"] for document in described for entry in document["methods"]}
+    assert len(specified) == 48
+    assert {method.name for method in METHODS} >= specified | CATALOG
+
+
+@every_method
+def test_a_method_has_a_schema_for_each_parameter(method: Method) -> None:
+    for name, field in method.params.items():
+        assert field.json_schema() or isinstance(field, Any_), name
+    arguments = list(inspect.signature(method.handler).parameters)[1:]
+    assert list(method.params) == arguments
+
+
+@every_method
+def test_a_method_has_a_rule(method: Method) -> None:
+    rule = SERVICE.rules[method.name]
+    assert rule in ("all", "authenticated") or (isinstance(rule, tuple) and rule)
+    if rule == "all":
+        assert not method.changes, "anybody could change something"
+
+
+@every_method
+def test_a_method_says_what_it_does_and_gives(method: Method) -> None:
+    summary = method.doc.partition("\n")[0]
+    assert summary.endswith("."), "the first line of the docstring is a sentence"
+    assert method.result
+    errors = {error.__name__ for error in _subclasses(TMError)}
+    for name in re.findall(r"^:raises (\w+):", method.doc, flags=re.MULTILINE):
+        assert name in errors
+
+
+@every_method
+def test_a_method_has_a_success_and_a_failure_scenario(method: Method) -> None:
+    if plugin(method) in SHIPPED:
+        text = (ROOT / "tests" / "plugins" / f"test_{plugin(method)}.py").read_text()
+        assert f'"{method.name}"' in text
+        return
+    outcomes = steps()[method.name]
+    assert "result" in outcomes
+    # nothing but too many parameters is wrong with a method that takes none and is open to all
+    assert outcomes - {"result"} or (SERVICE.rules[method.name] == "all" and not method.params)
+
+
+@every_method
+def test_a_method_has_a_heading_with_its_exact_signature(method: Method) -> None:
+    entries = {entry["name"]: entry for entry in openrpc.document(SERVICE)["methods"]}
+    heading = f"### `{signature(entries[method.name])}`{' ✎' if method.right else ''}\n"
+    assert heading in (DOCS / "methods.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_methods_is_current() -> None:
+    page = (DOCS / "methods.md").read_text(encoding="utf-8")
+    assert page == methods_page(SERVICE, SCENARIOS), "run `make docs`"
+
+
+def test_the_examples_of_the_page_are_steps_of_scenarios() -> None:
+    page = (DOCS / "methods.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```json\n(.*)\n(.*)\n```$", page, flags=re.MULTILINE)
+    shown = {json.loads(call)["method"] for call, _ in examples}
+    unshown = {method.name for method in METHODS if plugin(method) not in SHIPPED} - shown - {"rpc.discover"}
+    assert not unshown
+    known = {(s.method, json.dumps(s.params), json.dumps(s.expected)) for c in SCENARIOS for s in c.steps}
+    for call, answer in examples:
+        asked, given = json.loads(call), json.loads(answer)
+        assert (asked["method"], json.dumps(asked["params"]), json.dumps({"result": given["result"]})) in known
+
+
+@pytest.mark.parametrize("hook", [name for name in vars(Hooks) if not name.startswith("_")])
+def test_a_hook_is_documented(hook: str) -> None:
+    assert inspect.getdoc(getattr(Hooks, hook))
+    assert f"`{hook}" in (DOCS / "plugins.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("setting", [setting.name for setting in CORE_SETTINGS])
+def test_a_setting_is_documented(setting: str) -> None:
+    assert f"| `{setting}` |" in (DOCS / "settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(settings.table.keys() - {setting.name for setting in CORE_SETTINGS}))
+def test_a_setting_of_a_shipped_plugin_is_documented(name: str) -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in [*DOCS.glob("*.md"), ROOT / "config.yaml"])
+    section, _, key = name.partition(".")
+    assert f"`{name}`" in pages or re.search(rf"^#? ?{section}:(\n#?  .*)*\n#?  +{key}:", pages, flags=re.MULTILINE)
+
+
+def _subclasses(kind: type) -> set[type]:
+    return {kind}.union(*(_subclasses(below) for below in kind.__subclasses__()))
