@@ -88,7 +88,8 @@ def _method(entry: Mapping[str, Any], example: tuple[str, str, str] | None) -> I
             yield f"| `{param['name']}` | {_cell(kind(param['schema']))} | {_cell(param.get('description', ''))} |"
         yield ""
     yield f"Result: {_code(entry['result']['description'])}.\n"
-    yield f"Open to: {_rule(entry['x-rule'])}.\n"
+    effect = "It changes something" if entry["x-changes"] else "It only reads"
+    yield f"Open to: {_rule(entry['x-rule'])}. {effect}.\n"
     if errors:
         yield "Errors:\n"
         yield from (f"- `{name}`: {what}" for name, what in errors)

@@ -5,6 +5,7 @@ import json
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from jsonrpc_tm.errors import TMError
 from jsonrpc_tm.fields import Any_
 from jsonrpc_tm.hookspecs import Hooks
 from jsonrpc_tm.registry import Method
+from jsonrpc_tm.replay import targets
 from jsonrpc_tm.replay.scenario import load
 from jsonrpc_tm.settings import CORE_SETTINGS
 from jsonrpc_tm.testing.configuration import configure
@@ -131,6 +133,27 @@ def test_a_setting_of_a_shipped_plugin_is_documented(name: str) -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in [*DOCS.glob("*.md"), ROOT / "config.yaml"])
     section, _, key = name.partition(".")
     assert f"`{name}`" in pages or re.search(rf"^#? ?{section}:(\n#?  .*)*\n#?  +{key}:", pages, flags=re.MULTILINE)
+
+
+async def test_only_methods_that_say_so_change_something() -> None:
+    """The scenarios: every transaction of a method that only reads is one that cannot write."""
+    writers: set[str] = set()
+    async with targets.in_process(SCENARIOS[0].world) as target:
+        storage = target.harness.service.storage
+        run = storage.run
+
+        async def watched(name: str, *args: Any, read: bool = False, **kwargs: Any) -> Any:
+            if not read:
+                writers.add(name)
+            return await run(name, *args, read=read, **kwargs)
+
+        storage.run = watched  # type: ignore[method-assign]
+        for scenario in SCENARIOS:
+            await target.harness.reset(scenario.steps[0].now, scenario.world.catalog)
+            for step in scenario.steps:
+                await target.call(step)
+    changing = {method.name for method in METHODS if method.changes}
+    assert writers - {"harness.reset"} == changing
 
 
 def _subclasses(kind: type) -> set[type]:

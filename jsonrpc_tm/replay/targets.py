@@ -24,18 +24,18 @@ class InProcess:
     """A service in this process, called with injected identities; no socket."""
 
     def __init__(self, harness: Harness, world: World) -> None:
-        self._harness = harness
+        self.harness = harness
         self._dispatcher = Dispatcher(harness.service)
         self._world = world
         self._wire = JsonRpc()
 
     async def reset(self, now: str) -> None:
         """Empty the storage and put the catalog back."""
-        await self._harness.reset(now, self._world.catalog)
+        await self.harness.reset(now, self._world.catalog)
 
     async def call(self, step: Step) -> Mapping[str, Any]:
         """Hand the request's bytes to the dispatcher."""
-        self._harness.clock.set(step.now)
+        self.harness.clock.set(step.now)
         body = self._wire.request(step).body
         answer = await self._dispatcher.handle(body, self._world.identity(step.caller), f"step-{step.number}")
         return self._wire.answer(200, answer or b"")
