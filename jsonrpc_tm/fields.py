@@ -230,6 +230,9 @@ class Transformation(Field):
 
     schema = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"metadata": {"description": "a transformation's id or name"}, **kwargs})
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | str:
         if type(value) is str and not NUMERIC.match(value):
             if "\0" in value:

@@ -21,7 +21,6 @@ CONDITION_COLUMNS = {"LFN": DATA_FILES.columns["LFN"], **TRANSFORMATION_FILES.co
 """What conditions on files may name."""
 COUNTED = TRANSFORMATION_FILES.columns
 DAYS = {f"date({name})": name for name in TRANSFORMATION_FILES.dates}
-_JOINED = "TransformationFiles f JOIN DataFiles d ON d.FileID = f.FileID"
 
 
 def selected(columns: Iterable[str]) -> str:
@@ -137,10 +136,12 @@ async def get_files(
         prefix="f.",
     )
 
+    # the order is that of TransformationFiles, so it is read first, unless names find their files faster
+    join = "JOIN" if condDict and "LFN" in condDict else call.storage.dialect.straight_join
+    joined = f"TransformationFiles f {join} DataFiles d ON d.FileID = f.FileID"
+
     async def body(tx: Transaction) -> list[dict[str, Any]]:
-        return await tx.fetch_all(
-            f"SELECT {selected(wanted)} FROM {_JOINED} WHERE {where.text}{tail}", where.parameters
-        )
+        return await tx.fetch_all(f"SELECT {selected(wanted)} FROM {joined} WHERE {where.text}{tail}", where.parameters)
 
     return wire(await call.read(body), TRANSFORMATION_FILES)
 
@@ -290,13 +291,10 @@ async def get_file_summary(call: Call, lfns: list[str]) -> dict[str, dict[str, A
     return {"Successful": successful, "Failed": failed}
 
 
-_TRANS = "id (integer or its text) or name of the transformation"
-
-
 @hookimpl
 def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     """Provide the methods."""
-    trans = fields.Transformation(required=True, metadata={"description": _TRANS})
+    trans = fields.Transformation(required=True)
     yield Method(
         "addFilesToTransformation",
         add_files_to_transformation,

@@ -1,0 +1,87 @@
+"""Names, defaults and order of the parameters are the interface: section 6 of the specification, copied."""
+
+import pytest
+from marshmallow import missing
+
+from jsonrpc_tm.methods import files, parameters, service, tasks, transformations
+
+SIGNATURES = {
+    "addTransformation": "transName, description, longDescription, transType, plugin, agentType, fileMask,"
+    " transformationGroup='General', groupSize=1, inheritedFrom=0, body='', maxTasks=0, eventsPerTask=0, addFiles=True,"
+    " inputMetaQuery=None, outputMetaQuery=None",
+    "deleteTransformation": "transName",
+    "cleanTransformation": "transName",
+    "completeTransformation": "transName",
+    "setTransformationParameter": "transName, paramName, paramValue, expected=absent",
+    "deleteTransformationParameter": "transName, paramName",
+    "getTransformation": "transName, extraParams=False",
+    "getTransformations": "condDict=None, older=None, newer=None, timeStamp='CreationDate', orderAttribute=None,"
+    " limit=None, extraParams=False, offset=None, columns=None, after=None",
+    "getTransformationParameters": "transName, parameters",
+    "getAdditionalParameters": "transName",
+    "getTransformationWithStatus": "status",
+    "getTransformationLogging": "transName",
+    "getTransformationStatusCounters": "",
+    "addFilesToTransformation": "transName, lfns",
+    "getTransformationFiles": "condDict=None, older=None, newer=None, timeStamp='LastUpdate', orderAttribute=None,"
+    " limit=None, offset=None, columns=None, after=None",
+    "setFileStatusForTransformation": "transName, dictOfNewFilesStatus",
+    "getTransformationStats": "transName",
+    "getTransformationFilesCount": "transName, field, selection={}",
+    "getFileSummary": "lfns",
+    "addTaskForTransformation": "transName, lfns=[], se='Unknown'",
+    "getTransformationTasks": "condDict=None, older=None, newer=None, timeStamp='CreationTime', orderAttribute=None,"
+    " limit=None, inputVector=False, offset=None, after=None",
+    "setTaskStatus": "transName, taskID, status",
+    "setTaskStatusAndWmsID": "transName, taskID, status, taskWmsID",
+    "deleteTasks": "transName, taskMin, taskMax",
+    "extendTransformation": "transName, nTasks",
+    "getTasksToSubmit": "transName, numTasks, site=''",
+    "getTransformationTaskStats": "transName",
+    "ping": "",
+    "echo": "data",
+    "whoami": "",
+}
+READING = {name for name in SIGNATURES if name.startswith("get") and name != "getTasksToSubmit"} | {
+    "ping",
+    "echo",
+    "whoami",
+}
+METHODS = {
+    method.name: method
+    for module in (transformations, parameters, files, tasks, service)
+    for method in module.register_methods({})
+}
+
+
+def test_there_are_these_methods():
+    assert METHODS.keys() == SIGNATURES.keys()
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signature(name):
+    words = []
+    for parameter, field in METHODS[name].params.items():
+        default = field.load_default
+        shown = default() if callable(default) else default
+        words.append(parameter if default is missing else f"{parameter}={shown!r}")
+        assert field.required == (default is missing)
+    assert ", ".join(words) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_changing_methods_say_so_and_need_the_right(name):
+    method = METHODS[name]
+    assert method.changes == (name not in READING)
+    # addTransformation makes its own: may_create, and the right on the parent
+    assert method.right == (name not in READING and name != "addTransformation")
+    assert method.rule == {"ping": "all", "echo": "all", "whoami": "authenticated"}.get(name)
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_documentation(name):
+    method = METHODS[name]
+    assert method.doc.partition("\n")[0].endswith(".")
+    assert method.result
+    if method.changes and name != "addTransformation":
+        assert ":raises" in method.doc or name == "extendTransformation", name
