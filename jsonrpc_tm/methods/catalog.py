@@ -100,7 +100,7 @@ async def remove_file(call: Call, lfns: list[str]) -> dict[str, Any]:
     async def body(tx: Transaction) -> set[str]:
         found = await _known(tx, names)
         ids = list(found.values())
-        await _lock_transformations(tx, ids)
+        await _lock(tx, ids)
         source = tx.dialect.array("ids", "int")
         on = "target.FileID = source.value"
         deleted = {"Status": "'Deleted'", "LastUpdate": ":now"}
@@ -130,20 +130,21 @@ async def _known(tx: Transaction, lfns: Sequence[str]) -> dict[str, int]:
     return found
 
 
-async def _lock_transformations(tx: Transaction, file_ids: Sequence[int]) -> None:
-    """Lock the transformations that have the files, in order: the lock that every change of their files begins with."""
+async def _lock(tx: Transaction, file_ids: Sequence[int]) -> None:
+    """Lock the transformations that have the files, as every change of their files does, and then the files."""
+    ids = tx.dialect.array("ids", "int")
     having: set[int] = set()
     sql = (
-        f"SELECT DISTINCT f.TransformationID FROM {tx.dialect.array('ids', 'int')} AS wanted"
+        f"SELECT DISTINCT f.TransformationID FROM {ids} AS wanted"
         f" {tx.dialect.straight_join} TransformationFiles f ON f.FileID = wanted.value"
     )
     for chunk in chunks(file_ids):
         rows = await tx.fetch_all(sql, {"ids": tx.dialect.pack(chunk)})
         having.update(row["TransformationID"] for row in rows)
-    source = f"{tx.dialect.array('ids', 'int')} AS wanted {tx.dialect.straight_join} Transformations t"
-    sql = f"SELECT t.TransformationID FROM {source} ON t.TransformationID = wanted.value ORDER BY t.TransformationID"
-    for chunk in chunks(sorted(having)):
-        await tx.fetch_all(sql + tx.dialect.for_update, {"ids": tx.dialect.pack(chunk)})
+    for table, key, values in (("Transformations", "TransformationID", having), ("DataFiles", "FileID", file_ids)):
+        sql = f"SELECT t.{key} FROM {ids} AS wanted {tx.dialect.straight_join} {table} t ON t.{key} = wanted.value"
+        for chunk in chunks(sorted(values)):
+            await tx.fetch_all(sql + tx.dialect.for_update, {"ids": tx.dialect.pack(chunk)})
 
 
 @hookimpl

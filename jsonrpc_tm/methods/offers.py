@@ -145,14 +145,17 @@ async def give(tx: Transaction, call: Call, offered: Offer) -> set[str]:
 
 
 async def _register(tx: Transaction, lfns: Sequence[str]) -> dict[str, int]:
-    """Return the FileIDs of files that are wanted; new ones get theirs in the given order, removed ones become New."""
+    """Return the FileIDs of files that are wanted; new ones get theirs in the given order, removed ones become New.
+
+    The rows are locked, in one order for all: removeFile waits, or is waited for.
+    """
     file_ids: dict[str, int] = {}
     sql = (
         f"SELECT d.LFN, d.FileID, d.Status FROM {tx.dialect.array('lfns')} AS wanted"
-        f" {tx.dialect.straight_join} DataFiles d ON d.LFN = wanted.value"
+        f" {tx.dialect.straight_join} DataFiles d ON d.LFN = wanted.value{tx.dialect.for_update}"
     )
     for chunk in chunks(lfns):
-        rows = await tx.fetch_all(sql, {"lfns": tx.dialect.pack(chunk)})
+        rows = await tx.fetch_all(sql, {"lfns": tx.dialect.pack(sorted(chunk))})
         file_ids.update((row["LFN"], row["FileID"]) for row in rows)
         if removed := [row["FileID"] for row in rows if row["Status"] == "Deleted"]:
             ids = tx.dialect.array("ids", "int")

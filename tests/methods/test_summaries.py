@@ -194,6 +194,26 @@ async def test_the_summary_of_everything(full):
     assert list(answer) == ["1", "2", "3", "4", "5"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'\"`\\ \\n %s :x {} \r\n\n\r\t\x01",
+        "\u03b3\u00e9e\u0301 \U0001f600\u2028",
+        " x ",
+        "<a>%s</a>" % ("y" * 1_000_000),
+    ],
+)
+async def test_texts_come_back_as_they_were_given(tm, text):
+    await tm.add(body=text, longDescription=text[:1000])
+    assert (await tm("getTransformationSummary"))["1"]["Body"] == text
+    for method in (WEB, "getTransformationsSummaryWeb"):
+        answer = await tm(method, {"Body": text}, [], 0, 10)
+        assert column(answer, "Body") == [text]
+        assert column(answer, "LongDescription") == [text[:1000]]
+    assert await tm("getDistinctAttributeValues", "Body", {"Body": [text]}) == [text]
+    assert await tm("getCounters", "Transformations", ["Body"], {"Body": text}) == [[{"Body": text}, 1]]
+
+
 async def test_a_reading_policy_limits_every_summary(full):
     full.policy.allowed = {"TransformationID": [2, 3]}
     assert list(await full("getTransformationSummary")) == ["2", "3"]
