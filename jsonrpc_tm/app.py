@@ -67,7 +67,7 @@ def build_service(
     :param extra_methods: further methods, for tests and embedding.
     :raises ConfigurationError: a setting names something that no plugin provides, or two provide the same.
     """
-    plugins = plugins or Plugins(entry_points=False)
+    plugins = plugins or Plugins(entry_points=False, shipped=False)
     methods = [(method, str(origin)) for method, origin in plugins.collect("register_methods", settings=settings)]
     registry = Registry([*methods, *((method, "extra_methods") for method in extra_methods)])
     service = Service(

@@ -17,6 +17,7 @@ from .storage.base import StorageProvider
 
 if TYPE_CHECKING:
     from .catalog.base import CatalogProvider
+    from .replay.wire import Wire
     from .service import Service
     from .settings import Setting
 
@@ -186,6 +187,11 @@ class Hooks:
     @hookspec
     def register_commands(self) -> Iterable[Any]:
         """Yield click commands for the command line."""
+        return ()
+
+    @hookspec
+    def register_replay_wire(self) -> "Iterable[Wire]":
+        """Yield wires for ``jsonrpc-tm replay --wire NAME``."""
         return ()
 
     @hookspec

@@ -64,6 +64,7 @@ class Plugins:
     :param disable: names left out (``plugins.disable``).
     :param extra: further plugin modules or objects, for tests and embedding.
     :param entry_points: whether installed distributions are asked.
+    :param shipped: whether the plugins that come with the project are loaded (inert until enabled).
     :raises ConfigurationError: a plugin cannot be loaded, a name is there twice, or a disabled one does not exist.
     """
 
@@ -74,13 +75,14 @@ class Plugins:
         extra: Sequence[Any] = (),
         *,
         entry_points: bool = True,
+        shipped: bool = True,
     ) -> None:
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(Hooks)
         self.provenance: dict[str, Provenance] = {}
         self._disable = set(disable)
         known: set[str] = set()
-        for source in self._sources(paths, extra, entry_points):
+        for source in self._sources(paths, extra, entry_points, shipped):
             provenance, load = source
             known.add(provenance.name)
             if provenance.name not in self._disable:
@@ -95,11 +97,11 @@ class Plugins:
             raise ConfigurationError(self._blame(error)) from None
 
     def _sources(
-        self, paths: Iterable[Path], extra: Sequence[Any], entry_points: bool
+        self, paths: Iterable[Path], extra: Sequence[Any], entry_points: bool, shipped: bool
     ) -> Iterator[tuple[Provenance, Any]]:
         for name in DEFAULT_PLUGINS:
             yield Provenance(name, "default", name), lambda name=name: importlib.import_module(name)
-        for path in _files(_shipped()):
+        for path in _files(_shipped()) if shipped else ():
             yield Provenance(path.stem, "shipped", f"plugins/{path.name}"), lambda path=path: _load_file(path)
         if entry_points:
             for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name):

@@ -13,12 +13,14 @@ import click
 
 from .. import client, devcerts, listener
 from ..errors import ConfigurationError, StorageUnavailable
+from ..plugins import Plugins
 from ..settings import CORE_SETTINGS
 from . import junit, report, sockets, targets
 from .record import Recording, recorder
 from .run import Open, ScenarioOutcome, run
 from .scenario import Scenario, load
 from .targets import MEMORY
+from .wire import Wire
 
 RIGHT, WRONG, CANNOT = 0, 1, 2
 """Exit codes: every step right, some wrong, nothing could be run."""
@@ -40,6 +42,7 @@ _FILE = click.Path(path_type=Path)
     help="With --url: the server's development certificates [dev-certs, if it is there].",
 )
 @click.option("--catalog", type=_FILE, metavar="FILE", help="The file catalog, where none is beside the scenarios.")
+@click.option("--wire", "wire_name", metavar="NAME", help="Say the steps in this plugin's wire; implies --http.")
 @click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write the outcome as JUnit XML.")
 @click.option("-v", "--verbose", is_flag=True, help="Name every scenario.")
 def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **options: Any) -> None:
@@ -118,6 +121,7 @@ def _target(options: Mapping[str, Any]) -> Open:
     url, storage = options["url"], options["storage"]
     if url is not None and (storage is not None or options["http"]):
         raise click.UsageError("--url names a server that is there: --storage and --http make one")
+    wire = None if options["wire_name"] is None else _wire(options["wire_name"])
     if url is None and (options["ca"] or options["dev_certs"]):
         raise click.UsageError("--ca and --dev-certs go with --url")
     if url is not None:
@@ -127,8 +131,18 @@ def _target(options: Mapping[str, Any]) -> Open:
             identities=options["identities"],
             ca=options["ca"],
             dev_certs=options["dev_certs"] or _development_certificates(),
+            wire=wire,
         )
-    return functools.partial(sockets.over_http if options["http"] else targets.in_process, url=storage or MEMORY)
+    if options["http"] or wire is not None:
+        return functools.partial(sockets.over_http, url=storage or MEMORY, wire=wire)
+    return functools.partial(targets.in_process, url=storage or MEMORY)
+
+
+def _wire(name: str) -> Wire:
+    wires: dict[str, Wire] = {wire.name: wire for wire, _ in Plugins().collect("register_replay_wire")}
+    if name not in wires:
+        raise click.UsageError(f"--wire: there is no wire {name!r}; there are {', '.join(sorted(wires)) or 'none'}")
+    return wires[name]
 
 
 def _development_certificates() -> Path | None:

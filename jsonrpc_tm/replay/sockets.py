@@ -145,6 +145,8 @@ async def over_http(world: World, url: str = MEMORY, wire: Wire | None = None, *
 
     :param more: further settings by dotted name.
     """
+    if wire is not None:
+        more = {**wire.settings, **more}
     with tempfile.TemporaryDirectory(prefix="jsonrpc-tm-replay-") as folder:
         tls = {"server.host": "127.0.0.1", "server.port": 0, "server.tls.mode": "dev", "server.tls.folder": folder}
         async with AsyncExitStack() as stack:

@@ -22,9 +22,13 @@ class Request:
 
 
 class Wire(Protocol):
-    """A way to say a step over HTTP. Plugins can bring another than JSON-RPC."""
+    """A way to say a step over HTTP. Plugins can bring another than JSON-RPC (hook ``register_replay_wire``).
+
+    :param settings: what a server that is made for the replay needs, by dotted name.
+    """
 
     name: str
+    settings: Mapping[str, Any]
 
     def request(self, step: Step) -> Request | None:
         """Return the request of a step, None when this wire cannot express it."""
@@ -40,6 +44,7 @@ class JsonRpc:
     """The server's own wire."""
 
     name = "jsonrpc"
+    settings: Mapping[str, Any] = {}
 
     def request(self, step: Step) -> Request:
         """Return a JSON-RPC request. Everything can be expressed."""

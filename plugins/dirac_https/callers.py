@@ -1,0 +1,64 @@
+"""Who calls, by DIRAC's rules: proxies carry their group, certificates name one in ``extraCredentials``.
+
+No property is granted before the membership is known; a host speaks for others only with TrustedHost.
+"""
+
+import dataclasses
+from typing import Any
+
+from jsonrpc_tm.auth.users import HOSTS, Users
+from jsonrpc_tm.identity import Identity
+
+TRUSTED = "TrustedHost"
+
+
+class NotAuthorised(Exception):
+    """HTTP 401, DIRAC's only refusal of a caller."""
+
+
+def resolve(identity: Identity, extra: Any, users: Users) -> Identity:
+    """Return who the caller is to DIRAC's wire.
+
+    :param identity: as authenticated, without any claimed group.
+    :param extra: ``extraCredentials``, decoded; None where absent.
+    :raises NotAuthorised: no credentials, a group that is not the caller's, or somebody else's name without trust.
+    """
+    if identity.refused is not None or (identity.dn is None and identity.subject is None):
+        raise NotAuthorised
+    if isinstance(extra, list):
+        return _delegated(identity, extra, users)
+    if identity.group == HOSTS:
+        if extra != HOSTS:
+            raise NotAuthorised
+        return identity
+    if extra is None or identity.authentication == "proxy":
+        return identity  # the proxy's group counts, whatever is claimed beside it
+    if not isinstance(extra, str):
+        raise NotAuthorised
+    return _in_group(identity, extra, users)
+
+
+def _in_group(identity: Identity, group: str, users: Users) -> Identity:
+    if not identity.authenticated:
+        return identity
+    if group == identity.group or not group:
+        return identity
+    user = users.by_name(identity.username or "")
+    if user is None or group not in user.groups:
+        raise NotAuthorised
+    return dataclasses.replace(identity, group=group, properties=users.properties(group))
+
+
+def _delegated(host: Identity, extra: list[Any], users: Users) -> Identity:
+    """Return the user that a trusted host speaks for."""
+    if host.group != HOSTS or TRUSTED not in host.properties or not host.authenticated:
+        raise NotAuthorised
+    if len(extra) != 2 or not all(isinstance(item, str) for item in extra):
+        raise NotAuthorised
+    dn, group = extra
+    user = users.by_dn(dn)
+    if user is None or user.suspended or group == HOSTS or group not in user.groups:
+        raise NotAuthorised
+    return dataclasses.replace(
+        host, username=user.name, group=group, properties=users.properties(group), dn=dn, subject=None
+    )

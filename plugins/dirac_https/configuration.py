@@ -1,0 +1,40 @@
+"""What ``DIRAC.initialize()`` asks of a Configuration server, so that a client needs no other server than this one."""
+
+import functools
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.service import Service
+
+from . import answers
+from .endpoint import Handler, Status, limits, respond, who
+from .jencode import Undecodable, decode, encode
+
+PATH = "/Configuration/Server"
+
+
+def handler() -> Handler:
+    """Return the handler of the Configuration server's path."""
+    return functools.partial(respond, answer=_answer)
+
+
+async def _answer(
+    _request: web.Request, service: Service, identity: Identity, fields: Mapping[str, str], request_id: str
+) -> str:
+    """Answer the two methods: there is no configuration here, and it is never newer than the client's own."""
+    name = fields["method"]
+    if name not in ("getCompressedDataIfNewer", "whoami"):
+        raise Status(501)
+    identity = who(service, identity, fields)
+    if name == "whoami":
+        if not identity.authenticated:
+            raise Status(401)
+        return encode(answers.ok(await service.call("whoami", [], identity, request_id)))
+    try:
+        given = decode(fields.get("args", "[]"), limits(service))
+    except Undecodable:
+        raise Status(500) from None
+    version = given[0] if isinstance(given, list) and given and isinstance(given[0], str) else "0"
+    return encode(answers.ok({"newestVersion": version}))
