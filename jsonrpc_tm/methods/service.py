@@ -13,6 +13,8 @@ from ..hookspecs import hookimpl
 from ..registry import Method
 
 NAME = "TransformationManager"
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Only Linux has the first."""
 
 
 def _iso(moment: datetime) -> str:
@@ -33,7 +35,7 @@ async def ping(call: Call) -> dict[str, Any]:
         "time": _iso(call.now),
         "service start time": _iso(started),
         "service uptime": max(0, int((call.now - started).total_seconds())),
-        "host uptime": int(time.clock_gettime(time.CLOCK_BOOTTIME)),
+        "host uptime": int(time.clock_gettime(_SINCE_BOOT)),
         "load": " ".join(f"{average:.2f}" for average in os.getloadavg()),
         "cpu times": {"user time": usage.ru_utime, "system time": usage.ru_stime},
     }

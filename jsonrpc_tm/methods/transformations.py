@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import fields
 from ..call import Call, find
-from ..errors import Forbidden, TMError
+from ..errors import Forbidden
 from ..hookspecs import hookimpl
 from ..identity import Owner
 from ..metaquery import MetaQuery
@@ -133,11 +133,11 @@ async def _add_meanwhile(call: Call, trans_id: int, query: Mapping[str, Any], fo
         new = [lfn for lfn in await call.catalog.find(query) if lfn not in before]
         if new:
             await call.write(body)
-    except TMError as error:
+    except Exception:
         call.log.warning(
-            "transformation %d may lack files that were announced while it was made: %s",
+            "transformation %d may lack files that were announced while it was made",
             trans_id,
-            error.message,
+            exc_info=True,
             extra={"request_id": call.request_id},
         )
 

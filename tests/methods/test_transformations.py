@@ -206,7 +206,7 @@ async def test_files_that_come_during_the_call_are_added_after_it(storage):
     assert catalog.asked == 2
 
 
-@pytest.mark.parametrize("error", [CatalogError("down"), StorageUnavailable("down")])
+@pytest.mark.parametrize("error", [CatalogError("down"), StorageUnavailable("down"), ValueError("a bug")])
 async def test_a_failure_after_the_commit_is_not_the_calls(storage, error, caplog):
     tm = Driver(storage, Growing([["/a"], error]))
     assert await tm.add(inputMetaQuery={"kind": "a"}) == 1
