@@ -233,7 +233,7 @@ class MySQLStorage:
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
         async with self.session() as session:
-            return await self._describe(self._plain(session))
+            return await self._describe(self.plain(session))
 
     async def upgrade(self) -> list[str]:
         """Migrate the database; see ``Storage.upgrade``. The database itself must exist."""
@@ -254,7 +254,7 @@ class MySQLStorage:
                 await session.connection.ensure_closed()
             session.close()
 
-    def _plain(self, session: Session) -> MySQLTransaction:
+    def plain(self, session: Session) -> MySQLTransaction:
         """Return the verbs without a transaction and without a limit of time, for changes of the schema."""
         return MySQLTransaction(session, "schema", lambda *_: None, None)
 
@@ -274,7 +274,7 @@ class MySQLStorage:
 
     async def _prepare(self, session: Session, upgrade: bool) -> list[str]:
         """See to it that the schema is right; return the steps done."""
-        tx = self._plain(session)
+        tx = self.plain(session)
         found = await migrate.plan(tx, self._migrations)
         if not found.pending:
             return []

@@ -333,6 +333,8 @@ def session_settings(session: Session, timeout: float, statement_timeout: float)
     variables = {
         # refuse what does not fit a column, instead of cutting it
         "sql_mode": "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
+        # the driver asks for every warning's text; notes are none
+        "sql_notes": 0,
         "time_zone": "'+00:00'",
         "collation_connection": session.dialect.collation,
         "innodb_lock_wait_timeout": math.ceil(timeout),

@@ -59,6 +59,7 @@ class MariaDB:
         self.options = tuple(options)
         self.socket = folder / "s"
         self.log = folder / "log"
+        self.temporary = folder / "tmp"
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._names = itertools.count(1)
@@ -66,11 +67,20 @@ class MariaDB:
     def install(self) -> None:
         """Make the data folder (0.7 s)."""
         self.folder.mkdir(parents=True)
+        # of its own: a server that starts removes the temporary tables of others in the same folder
+        self.temporary.mkdir()
         command = ["mariadb-install-db", "--no-defaults", f"--user={_account()}", f"--datadir={self.folder / 'data'}"]
         command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env={**os.environ, "TMPDIR": str(self.temporary)},
+        )
         if done.returncode:
-            raise RuntimeError(f"mariadb-install-db fails: {done.stdout[-2000:]}")
+            raise RuntimeError(f"mariadb-install-db fails: {done.stdout[:1000]}")
 
     def start(self, options: Sequence[str] = ()) -> None:
         """Start the process and wait until it answers; a port taken meanwhile is replaced by another one.
@@ -95,6 +105,7 @@ class MariaDB:
             f"--user={_account()}",
             f"--datadir={self.folder / 'data'}",
             f"--socket={self.socket}",
+            f"--tmpdir={self.temporary}",
             f"--pid-file={self.folder / 'pid'}",
             f"--log-error={self.log}",
             f"--port={self.port}",
