@@ -94,7 +94,7 @@ def plugin_steps(dialect: Dialect, migrations: Iterable[PluginMigration]) -> tup
             raise ConfigurationError(f"migrations of plugin {owner!r} are not numbered 1, 2, 3 …: found {version}")
         if dialect.name not in migration.statements:
             raise ConfigurationError(f"plugin {owner!r} has no migration {version} for {dialect.name}")
-        mine.append(Step(owner, version, tuple(migration.statements[dialect.name])))
+        mine.append(Step(owner, version, tuple(map(dialect.ddl, migration.statements[dialect.name]))))
     return tuple(step for mine in steps.values() for step in mine)
 
 
