@@ -121,9 +121,7 @@ class Trust:
                 if issuer.subject == issuer.issuer:
                     return path
                 continue
-            # nothing that the client sent can be above an authority that is trusted
-            sent = [candidate for candidate in chain[1:MAX_DEPTH] if path[-1] in chain and candidate not in path]
-            if (issuer := _issuer(path[-1], sent)) is None:
+            if (issuer := _issuer(path[-1], [sent for sent in chain[1:MAX_DEPTH] if sent not in path])) is None:
                 break
             path.append(issuer)
         raise BadCredentials("The certificate's chain does not lead to a trusted authority")
