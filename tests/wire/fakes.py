@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -76,6 +77,8 @@ class FakeService:
                 raise InternalError("Internal error")
             case "bug":
                 raise ValueError("mysql://root:secret@db")
+            case "typed":
+                return {1: datetime(2026, 11, 23, 12, 0, 0, 5, UTC), None: (1, 2), "naive": datetime(2026, 1, 2)}
             case "unserialisable":
                 return object()
         raise MethodNotFound(f"No method {name!r}")

@@ -217,6 +217,14 @@ async def test_the_error_table(send, service: FakeService, kind: type[errors.TME
     assert answer["error"]["data"]["needs"] == ["x"]
 
 
+async def test_results_become_what_the_wire_has(send) -> None:
+    assert (await send(request("typed")))["result"] == {
+        "1": "2026-11-23T12:00:00Z",
+        "null": [1, 2],
+        "naive": "2026-01-02T00:00:00Z",
+    }
+
+
 async def test_error_data_is_kept(send) -> None:
     assert (await send(request("refuse")))["error"]["data"]["errors"] == {"x": ["Unknown field."]}
     data = (await send(request("lost")))["error"]["data"]
