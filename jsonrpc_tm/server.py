@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from . import encoding, listener, processes
 from .auth import identify
@@ -74,6 +75,21 @@ class Running:
             except TimeoutError:
                 logger.warning("%d call(s) still run after %g s: giving them up", self.calls, grace)
 
+
+class _OneLine(logging.Filter):
+    """What is not HTTP is one line: scanners would fill the log with aiohttp's tracebacks."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything pass, such records shortened."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.msg, record.args, record.exc_info = "not HTTP: %s", (type(error).__name__,), None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
+
+
+_http_logger = logging.getLogger("jsonrpc_tm.http")
+_http_logger.addFilter(_OneLine())
 
 SERVICE = web.AppKey("service", Service)
 RUNNING = web.AppKey("running", Running)
@@ -307,6 +323,7 @@ async def listening(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_http_logger,
         auto_decompress=False,
         keepalive_timeout=settings["server.keepalive"],
         max_field_size=_MAX_HEADER,
