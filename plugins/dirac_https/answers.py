@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jsonrpc_tm.errors import Conflict, Forbidden, InvalidParams, InvalidState, NotFound, TMError
+from jsonrpc_tm.errors import Forbidden, InvalidParams, InvalidState, NotFound, TMError
 
 ENOENT, EACCES = 2, 13
 MISSING = "Transformation does not exist"
@@ -31,11 +31,6 @@ def refusal(name: str, error: TMError, named: Mapping[str, Any]) -> dict[str, An
         return failed(f"Permission denied ( {EACCES} : {error.message})", EACCES)
     if isinstance(error, InvalidState) and name == "extendTransformation":
         return failed("Can not extend non-SIMULATION type production")
-    if isinstance(error, Conflict) and name == "addTransformation" and "TransformationID" in error.data:
-        return failed(
-            f"Transformation with name {named['transName']} already exists"
-            f" with TransformationID = {error.data['TransformationID']}"
-        )
     if isinstance(error, InvalidParams):
         return failed(f"{error.message}: {json.dumps(error.data.get('errors', {}))}")
     return failed(error.message)

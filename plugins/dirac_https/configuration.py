@@ -3,8 +3,6 @@
 import functools
 from collections.abc import Mapping
 
-from aiohttp import web
-
 from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.service import Service
 
@@ -20,9 +18,7 @@ def handler() -> Handler:
     return functools.partial(respond, answer=_answer)
 
 
-async def _answer(
-    _request: web.Request, service: Service, identity: Identity, fields: Mapping[str, str], request_id: str
-) -> str:
+async def _answer(service: Service, identity: Identity, fields: Mapping[str, str], request_id: str) -> str:
     """Answer the two methods: there is no configuration here, and it is never newer than the client's own."""
     name = fields["method"]
     if name not in ("getCompressedDataIfNewer", "whoami"):

@@ -12,7 +12,7 @@ from aiohttp import web
 from jsonrpc_tm import encoding
 from jsonrpc_tm.auth.users import Users
 from jsonrpc_tm.body import Limits
-from jsonrpc_tm.errors import InternalError, InvalidParams, ParseError, TMError, Unauthenticated
+from jsonrpc_tm.errors import Conflict, InternalError, InvalidParams, ParseError, TMError, Unauthenticated
 from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.server import RUNNING, SERVICE, Refusal, caller, read_body
 from jsonrpc_tm.service import Service
@@ -23,7 +23,7 @@ from .jencode import Undecodable, decode, encode
 
 PATH = "/Transformation/TransformationManager"
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-Answer = Callable[[web.Request, Service, Identity, Mapping[str, str], str], Awaitable[str]]
+Answer = Callable[[Service, Identity, Mapping[str, str], str], Awaitable[str]]
 
 logger = logging.getLogger(__name__)
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 501: "Not Implemented"}
@@ -50,24 +50,25 @@ async def respond(request: web.Request, answer: Answer) -> web.Response:
     request_id = secrets.token_hex(16)
     with request.app[RUNNING]:
         try:
-            text = await _respond(request, answer, request_id)
+            text, raw = await _respond(request, answer, request_id)
         except Status as refused:
             return _page(refused.status)
         except Refusal as refused:
             response = _page(refused.status)
             response.headers.update(refused.headers)
             return response
-        response = web.Response(text=text, content_type=_JSON, headers={"Vary": "Accept-Encoding"})
-        if "rawContent" in request:
-            response.charset = "UTF-8"
-        elif response.charset:
-            response.headers["Content-Type"] = _JSON
+        except Exception:
+            logger.exception("a request failed", extra={"request_id": request_id})
+            return _page(500)
+        kind = f"{_JSON}; charset=UTF-8" if raw else _JSON
+        response = web.Response(body=text.encode(), headers={"Content-Type": kind, "Vary": "Accept-Encoding"})
         if len(text) >= encoding.WORTH and encoding.accepted(request.headers.get("Accept-Encoding")) == "gzip":
             response.enable_compression(web.ContentCoding.gzip)
         return response
 
 
-async def _respond(request: web.Request, answer: Answer, request_id: str) -> str:
+async def _respond(request: web.Request, answer: Answer, request_id: str) -> tuple[str, bool]:
+    """Return the JSON text, and whether it was asked for raw."""
     if request.method != "POST":
         raise Status(405)
     try:
@@ -78,14 +79,12 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> str
     if not name:
         raise Status(400)
     fields["method"] = name
-    if fields.get("rawContent"):
-        request["rawContent"] = True
     service = request.app[SERVICE]
     # a group is claimed in the form here, never in a header
     headers = request.headers.copy()
     headers.popall("X-TM-Group", None)
     identity = await caller(request, request_id, headers)
-    return await answer(request, service, identity, fields, request_id)
+    return await answer(service, identity, fields, request_id), bool(fields.get("rawContent"))
 
 
 def _page(status: int) -> web.Response:
@@ -116,7 +115,6 @@ def who(service: Service, identity: Identity, fields: Mapping[str, str]) -> Iden
 
 
 async def _call(
-    request: web.Request,
     service: Service,
     identity: Identity,
     fields: Mapping[str, str],
@@ -140,7 +138,7 @@ async def _call(
     except (Undecodable, methods.WrongArguments) as error:
         logger.info("%s: %s", name, error, extra={"request_id": request_id})
         raise Status(500) from None
-    if request.get("rawContent"):
+    if fields.get("rawContent"):
         return json.dumps(result)
     # clients of DIRAC 9 say that they have no setup; they and the newest of 8 want the list as a text
     if name == methods.AS_TEXT or (name == "getTransformationFiles" and fields.get("clientSetup") == "None"):
@@ -163,6 +161,10 @@ async def _result(
         raise Status(500) from None
     except Unauthenticated:
         raise Status(401) from None
+    except Conflict as error:
+        if name == "addTransformation":
+            return await _taken(service, identity, named["transName"], request_id)
+        return answers.refusal(name, error, named)
     except TMError as error:
         return answers.refusal(name, error, named)
     if name == "whoami":
@@ -171,6 +173,13 @@ async def _result(
     await _add_author_dns(service, methods.authored(name, result))
     more = methods.records(name, result) if records and name in methods.PAGED else {}
     return answers.ok(result, more)
+
+
+async def _taken(service: Service, identity: Identity, name: str, request_id: str) -> dict[str, Any]:
+    """Return S_ERROR for a name that is taken, with the id that the reference tells."""
+    found = await service.call("getTransformations", {"condDict": {"TransformationName": name}}, identity, request_id)
+    ids = "".join(f" with TransformationID = {row['TransformationID']}" for row in found)
+    return answers.failed(f"Transformation with name {name} already exists{ids}")
 
 
 async def _all_task_stats(service: Service, identity: Identity, request_id: str) -> dict[str, int]:

@@ -36,6 +36,8 @@ def _multipart(content_type: str, body: bytes) -> dict[str, str]:
         raise BadForm("too many fields")
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
+    if message.defects or not message.is_multipart():
+        raise BadForm("not a form in parts")
     found = {}
     for part in message.iter_parts():
         if part.is_multipart():

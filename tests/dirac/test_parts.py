@@ -1,0 +1,193 @@
+"""The parts of the DIRAC wire that need no server: JEncode, forms, callers, arguments."""
+
+import base64
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jsonrpc_tm.app import create_service
+from jsonrpc_tm.auth.users import ConfiguredUsers
+from jsonrpc_tm.body import Limits
+from jsonrpc_tm.identity import ANONYMOUS, Identity
+from plugins.dirac_https import callers, form, jencode, methods
+
+LIMITS = Limits(20, 1000)
+
+
+class TestJEncode:
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("[1, 2.5, true, null]", [1, 2.5, True, None]),
+            ('{"__dCls": "dt", "obj": "2020-01-01 00:00:00"}', "2020-01-01 00:00:00"),
+            ('[{"__dCls": "date", "obj": "2020-01-01"}]', ["2020-01-01"]),
+            (json.dumps({"a": {"__dCls": "b64", "obj": base64.b64encode("é".encode()).decode()}}), {"a": "é"}),
+            ('"\\u00e9"', "é"),
+        ],
+    )
+    def test_tags_become_texts(self, text, value):
+        assert jencode.decode(text, LIMITS) == value
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"__dCls": "Transformation", "__dMod": "DIRAC.TransformationSystem.Client.Transformation"}',
+            '{"__dCls": "Popen", "__dMod": "subprocess", "obj": "x"}',
+            '{"__dCls": "dt", "obj": "2020-01-01", "__dMod": "os"}',
+            '{"__dCls": "dt"}',
+            '{"__dCls": ["dt"], "obj": "x"}',
+            '{"__dCls": "dt", "obj": 5}',
+            '{"__dCls": "b64", "obj": "not base64!"}',
+            '{"__dCls": "b64", "obj": "/w=="}',
+            '{"__dCls": null, "obj": "x"}',
+            "[" * 21 + "]" * 21,
+            "[" * 5000 + "]" * 5000,
+            "[9223372036854775808]",
+            "[" + "9" * 5000 + "]",
+            "NaN",
+            "",
+            "{",
+            '"' + "x" * 1001 + '"',
+            '"\ud800"',
+        ],
+    )
+    def test_anything_else_is_refused(self, text):
+        with pytest.raises(jencode.Undecodable):
+            jencode.decode(text, LIMITS)
+
+    @given(st.text(max_size=200))
+    def test_garbage_gives_a_value_or_a_refusal(self, text):
+        with contextlib.suppress(jencode.Undecodable):
+            json.dumps(jencode.decode(text, LIMITS))
+
+    def test_answers_are_as_python_writes_them(self):
+        assert jencode.encode({"a": [1, "é"]}) == '{"a": [1, "\\u00e9"]}'
+        assert jencode.date("2024-10-15T12:00:02Z") == {"__dCls": "dt", "obj": "2024-10-15 12:00:02"}
+        assert jencode.date(None) is None
+
+
+class TestForm:
+    KIND = "application/x-www-form-urlencoded"
+
+    def test_the_last_of_a_field_counts(self):
+        assert form.parse(self.KIND, b"a=1&b=x%20y&a=2&c=") == {"a": "2", "b": "x y", "c": ""}
+
+    def test_multipart(self):
+        body = b'--x\r\nContent-Disposition: form-data; name="method"\r\n\r\nping\r\n--x--\r\n'
+        assert form.parse('multipart/form-data; boundary="x"', body) == {"method": "ping"}
+
+    @pytest.mark.parametrize(
+        ("kind", "body"),
+        [
+            ("application/json", b"{}"),
+            ("", b"method=ping"),
+            (KIND, b"method=\xff"),
+            (KIND, b"&".join(b"a%d=1" % n for n in range(form.FIELDS + 1))),
+            (KIND, b"a=%ff"),
+            ("multipart/form-data", b"--x\r\n\r\n--x--"),
+            ("multipart/form-data; boundary=x", b"--x\r\nno header\r\n\r\nping\r\n--x--\r\n"),
+            ("multipart/form-data; boundary=x", b"--x\r\n\r\n" * (form.FIELDS + 2)),
+            (
+                "multipart/form-data; boundary=x",
+                b'--x\r\nContent-Type: multipart/form-data; boundary=y\r\nContent-Disposition: form-data; name="a"'
+                b'\r\n\r\n--y\r\nContent-Disposition: form-data; name="b"\r\n\r\n1\r\n--y--\r\n--x--\r\n',
+            ),
+        ],
+    )
+    def test_what_is_no_form_is_refused(self, kind, body):
+        with pytest.raises(form.BadForm):
+            form.parse(kind, body)
+
+    @given(st.binary(max_size=300), st.sampled_from([KIND, "multipart/form-data; boundary=x"]))
+    def test_garbage_gives_fields_or_a_refusal(self, body, kind):
+        try:
+            fields = form.parse(kind, body)
+        except form.BadForm:
+            return
+        assert all(isinstance(value, str) for value in fields.values())
+
+
+USERS = ConfiguredUsers(
+    {
+        "alice": {"dns": ["/CN=alice"], "groups": ["users", "managers"]},
+        "sleepy": {"dns": ["/CN=sleepy"], "groups": ["users"], "suspended": True},
+    },
+    {"users": {"properties": []}, "managers": {"properties": ["ProductionManagement"]}},
+    {"box": {"dns": ["/CN=box"], "properties": ["TrustedHost"]}},
+)
+ALICE = Identity("alice", "users", (), dn="/CN=alice", authentication="x509")
+BOX = Identity("box", "hosts", ("TrustedHost",), dn="/CN=box", authentication="x509")
+
+
+class TestCallers:
+    def test_a_certificate_names_its_group(self):
+        assert callers.resolve(ALICE, None, USERS) is ALICE
+        manager = callers.resolve(ALICE, "managers", USERS)
+        assert (manager.group, manager.properties) == ("managers", ("ProductionManagement",))
+
+    def test_the_group_of_a_proxy_cannot_be_changed(self):
+        proxy = Identity("alice", "users", (), dn="/CN=alice", authentication="proxy")
+        assert callers.resolve(proxy, "managers", USERS) is proxy
+
+    def test_a_host_says_hosts_or_speaks_for_a_user(self):
+        assert callers.resolve(BOX, "hosts", USERS) is BOX
+        alice = callers.resolve(BOX, ["/CN=alice", "managers"], USERS)
+        assert (alice.username, alice.group, alice.properties) == ("alice", "managers", ("ProductionManagement",))
+
+    @pytest.mark.parametrize(
+        ("identity", "extra"),
+        [
+            (ANONYMOUS, None),
+            (ALICE, "admins"),
+            (ALICE, "hosts"),
+            (ALICE, ["/CN=alice", "managers"]),
+            (ALICE, 5),
+            (ALICE, {"group": "managers"}),
+            (BOX, None),
+            (BOX, "managers"),
+            (BOX, ["/CN=alice", "admins"]),
+            (BOX, ["/CN=nobody", "users"]),
+            (BOX, ["/CN=sleepy", "users"]),
+            (BOX, ["/CN=box", "hosts"]),
+            (BOX, ["/CN=alice"]),
+            (BOX, ["/CN=alice", ["managers"]]),
+            (Identity("box", "hosts", ("ProductionManagement",), dn="/CN=box"), ["/CN=alice", "managers"]),
+            (Identity("alice", dn="/CN=alice", refused="not yours"), None),
+        ],
+    )
+    def test_everything_else_is_401(self, identity, extra):
+        with pytest.raises(callers.NotAuthorised):
+            callers.resolve(identity, extra, USERS)
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return create_service(None, {}, {"storage.url": "sqlite://:memory:"}).registry
+
+
+class TestArguments:
+    def test_every_method_of_the_reference_is_one_of_ours(self, registry):
+        assert {name for name in methods.METHODS if name not in registry} == set()
+        assert len(methods.METHODS) == 47
+
+    @pytest.mark.parametrize(
+        ("name", "given", "named"),
+        [
+            ("getTransformation", ["23", 0], {"transName": "23", "extraParams": False}),
+            ("extendTransformation", [1, "5"], {"transName": 1, "nTasks": 5}),
+            ("getTransformationFiles", [{}, None, None, "LastUpdate", None, 0, 7], {"limit": None, "offset": None}),
+            ("getTransformationFiles", [{}, None, None, "LastUpdate", None, 2, 7], {"limit": 2, "offset": 7}),
+            ("getTransformationFiles", [{}, None, None, "LastUpdate", None, "2", 7], {"limit": 2, "offset": 7}),
+        ],
+    )
+    def test_what_is_tolerated(self, registry, name, given, named):
+        found = methods.arguments(registry.get(name), given)
+        assert {key: found.get(key) for key in named} == named
+
+    @pytest.mark.parametrize(("name", "given"), [("getTransformation", []), ("ping", [1]), ("setTaskStatus", [1, 2])])
+    def test_a_wrong_number_of_arguments(self, registry, name, given):
+        with pytest.raises(methods.WrongArguments):
+            methods.arguments(registry.get(name), given)

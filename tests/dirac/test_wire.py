@@ -1,0 +1,275 @@
+"""The DIRAC wire over real TLS sockets: the table of statuses, the bytes, the four families of clients."""
+
+import gzip
+import json
+from urllib.parse import unquote_plus
+
+import pytest
+
+from .conftest import PATH, serving
+
+ADD = ["t", "d", "ld", "MCSimulation", "Standard", "Manual", "", "General", 1, 0, "a body", 0, 0, True, None, None]
+UNAUTHORIZED = "<html><title>401: Unauthorized</title><body>401: Unauthorized</body></html>"
+ERROR = "<html><title>500: Internal Server Error</title><body>500: Internal Server Error</body></html>"
+
+
+@pytest.fixture
+async def filled(dirac, admin):
+    await dirac.call(admin, "addTransformation", *ADD)
+    await dirac.call(admin, "addFilesToTransformation", 1, ["/w/1", "/w/2"])
+    return dirac
+
+
+async def test_the_recorded_conversation(dirac, admin):
+    await dirac.call(admin, "addTransformation", *ADD)
+    await dirac.call(admin, "addTransformation", "u", *ADD[1:])
+    recorded = (
+        "method=addFilesToTransformation&args=%5B2%2C+%5B%22%2Fw%2F1%22%2C+%22%2Fw%2F2%22%5D%5D"
+        "&clientVO=peervo&clientSetup=Peer"
+    )
+    assert len(recorded) == 119
+    reply = await dirac.post(admin, recorded)
+    assert reply.text == '{"OK": true, "Value": {"Successful": {"/w/1": "Added", "/w/2": "Added"}, "Failed": {}}}'
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.headers["Content-Length"] == "87"
+    assert reply.headers["Vary"] == "Accept-Encoding"
+    status = {"1": ["Processed", False]}
+    assert (await dirac.call(admin, "setFileStatusForTransformation", 2, status)).value is None
+    reply = await dirac.call(admin, "getTransformation", 99)
+    assert reply.text == '{"OK": false, "Errno": 0, "Message": "Transformation does not exist"}'
+
+
+class TestStatuses:
+    @pytest.mark.parametrize(
+        "method", ["noSuch", "export_echo", "checkPermissions", "rpc.discover", "catalog.find", "__init__"]
+    )
+    async def test_501_also_without_credentials_to_hide(self, dirac, admin, method):
+        reply = await dirac.call(admin, method)
+        assert reply.status == 501
+        assert reply.text == "<html><title>501: Not Implemented</title><body>501: Not Implemented</body></html>"
+        assert (await dirac.call(None, method)).status == 501
+
+    async def test_401(self, dirac, credential):
+        for reply in (
+            await dirac.call(None, "getTransformations"),
+            await dirac.call(None, "ping"),
+            await dirac.call(credential("stranger"), "getTransformations"),
+            await dirac.call(credential("nogroup"), "getTransformations"),
+            await dirac.call(credential("dave", "dirac_prod"), "getTransformations"),
+            await dirac.call(credential("dave"), "getTransformations", extraCredentials='"dirac_prod"'),
+            await dirac.call(credential("adminuser"), "getTransformations", extraCredentials="dirac_prod"),
+            await dirac.call(credential("agent"), "getTransformations"),
+            await dirac.call(
+                credential("agent"), "getTransformations", extraCredentials='["/O=Peer/CN=dave", "prod_user"]'
+            ),
+            await dirac.call(credential("dave"), "removeFile", ["/x"]),
+            await dirac.post(None, {"method": "getTransformations"}, Authorization="Bearer x.y.z"),
+        ):
+            assert (reply.status, reply.text) == (401, UNAUTHORIZED)
+            assert len(reply.text) == 75
+
+    async def test_400(self, dirac, admin):
+        for reply in (
+            await dirac.post(admin, {}),
+            await dirac.post(admin, ""),
+            await dirac.post(admin, {"args": "[]"}),
+            await dirac.post(admin, b'{"method": "ping"}', Content_Type="application/json"),
+            await dirac.post(admin, b"method=ping", Content_Type=""),
+        ):
+            assert reply.status == 400
+            assert "400: Bad Request" in reply.text
+
+    @pytest.mark.parametrize("verb", ["GET", "PUT", "HEAD", "OPTIONS", "DELETE"])
+    async def test_405(self, dirac, admin, verb):
+        assert (await dirac.post(admin, {"method": "ping"}, verb=verb)).status == 405
+
+    async def test_404(self, dirac, admin):
+        assert (await dirac.post(admin, {"method": "ping"}, path=PATH + "/")).status == 404
+        assert (await dirac.post(admin, {"method": "ping"}, path="/Other/Service")).status == 404
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            "",
+            "{",
+            "5",
+            '{"data": 5}',
+            '"ab"',
+            "[1, 2, 3]",
+            "[]",
+            '[{"__dCls": "X", "__dMod": "os"}]',
+            "[" * 2000,
+            "[" * 100 + "]" * 100,
+            "[99999999999999999999]",
+            "[NaN]",
+        ],
+    )
+    async def test_500_for_arguments_that_are_none_and_the_server_goes_on(self, dirac, admin, args):
+        reply = await dirac.post(admin, {"method": "getTransformation", "args": args or "null"})
+        assert (reply.status, reply.text) == (500, ERROR)
+        assert len(reply.text) == 93
+        assert (await dirac.call(admin, "echo", "still there")).value == "still there"
+
+    async def test_the_order_of_the_checks(self, dirac, credential):
+        assert (await dirac.post(None, {"method": "noSuch", "args": "{"})).status == 501
+        assert (await dirac.post(None, {"method": "getTransformation", "args": "{"})).status == 401
+
+
+class TestCallers:
+    async def test_proxy_certificate_host_and_delegation(self, dirac, credential):
+        async def who(cert, **fields):
+            value = (await dirac.call(cert, "whoami", **fields)).value
+            return value["username"], value["group"], value["properties"], value["isProxy"]
+
+        admin = ("adminuser", "dirac_prod", ["ProductionManagement", "NormalUser"])
+        assert await who(credential("adminuser", "dirac_prod")) == (*admin, True)
+        plain = credential("adminuser")
+        assert await who(plain) == (*admin, False)
+        assert await who(plain, extraCredentials='"prod_user"') == ("adminuser", "prod_user", ["ProductionUser"], False)
+        # a group claimed beside a proxy is ignored
+        proxy = credential("adminuser", "prod_user")
+        assert (await who(proxy, extraCredentials='"dirac_prod"'))[1] == "prod_user"
+        trusted = credential("trusted")
+        assert await who(trusted, extraCredentials='"hosts"') == (
+            "trusted",
+            "hosts",
+            ["TrustedHost", "ProductionManagement"],
+            False,
+        )
+        assert (await who(trusted, extraCredentials='["/O=Peer/CN=dave", "prod_user"]'))[:2] == ("dave", "prod_user")
+
+    async def test_a_header_claims_no_group(self, dirac, credential):
+        reply = await dirac.post(credential("dave"), {"method": "whoami"}, X_TM_Group="dirac_prod")
+        assert reply.value["group"] == "prod_user"
+
+    async def test_rights_are_those_of_the_service(self, filled, credential):
+        reply = await filled.call(credential("dave"), "deleteTransformation", "t")
+        assert (reply.json["OK"], reply.json["Errno"]) == (False, 13)
+        assert (await filled.call(credential("dave"), "getTransformation", "t")).value["TransformationName"] == "t"
+
+
+class TestAnswers:
+    async def test_dates_authors_and_records(self, filled, admin):
+        row = (await filled.call(admin, "getTransformation", "1", False)).value
+        assert set(row["CreationDate"]) == {"__dCls", "obj"}
+        assert row["Author"] == "adminuser"
+        assert row["AuthorDN"] == "/O=Peer/CN=adminuser"
+        listed = (
+            await filled.call(admin, "getTransformations", {}, None, None, "CreationDate", None, 100, False, 0, None)
+        ).json
+        assert listed["Value"] == [row]
+        assert listed["ParameterNames"][:2] == ["TransformationID", "TransformationName"]
+        assert listed["Records"][0][:3] == [1, "t", "d"]
+        assert "1.0" in listed["Records"][0]
+        columns = ["TransformationID", "AuthorDN", "AuthorGroup"]
+        [few] = (
+            await filled.call(admin, "getTransformations", {}, None, None, "CreationDate", None, 100, False, 0, columns)
+        ).value
+        assert few["AuthorDN"] == "/O=Peer/CN=adminuser"
+        log = (await filled.call(admin, "getTransformationLogging", 1)).value
+        assert log[0]["AuthorDN"] == "/O=Peer/CN=adminuser"
+        assert log[0]["MessageDate"]["__dCls"] == "dt"
+        assert (await filled.call(admin, "getTransformations", {"AuthorDN": "/O=Peer/CN=adminuser"})).value
+        assert not (await filled.call(admin, "getTransformations", {"AuthorDN": "/O=Peer/CN=dave"})).value
+
+    async def test_records_can_be_left_out(self, tmp_path, dirac, credential):
+        async with serving(tmp_path / "tls", **{"dirac_https.records": False}) as (url, _):
+            dirac.base = url.removesuffix("/rpc")
+            assert set((await dirac.call(credential("dave"), "getTransformations")).json) == {"OK", "Value"}
+
+    async def test_the_four_families_of_clients(self, filled, admin):
+        cond = {"TransformationID": "1"}
+        name = "getTransformationFiles"
+        a = (await filled.call(admin, name, cond, None, None, "LastUpdate", None, 10000, 0, clientSetup="Peer")).value
+        assert [row["LFN"] for row in a] == ["/w/1", "/w/2"]
+        b = (
+            await filled.call(admin, name, cond, None, None, "LastUpdate", None, 0, None, None, clientSetup="Peer")
+        ).value
+        assert b == a
+        # limit and offset change places in client B: 2 is the limit, 1 the offset
+        b = (await filled.call(admin, name, cond, None, None, "LastUpdate", None, 2, 1, None, clientSetup="Peer")).value
+        assert [row["LFN"] for row in b] == ["/w/2"]
+        c = (await filled.call(admin, f"{name}AsJsonString", cond, None, None, "LastUpdate", None, 0, None, None)).value
+        assert json.loads(c) == {"OK": True, "Value": a}
+        d = (
+            await filled.call(admin, name, cond, None, None, "LastUpdate", None, 0, None, None, clientSetup="None")
+        ).value
+        assert d == c
+        bad = (await filled.call(admin, f"{name}AsJsonString", {"NoSuch": 1})).value
+        assert json.loads(bad)["OK"] is False
+
+    async def test_words_and_numbers_that_clients_match(self, filled, admin):
+        async def refused(method, *args):
+            reply = (await filled.call(admin, method, *args)).json
+            return reply["Errno"], reply["Message"]
+
+        assert await refused("getTransformation", "nope", True) == (0, "Transformation does not exist")
+        errno, message = await refused("getTransformationMetaQuery", 1, "Input")
+        assert errno == 2
+        assert "No such file or directory" in message
+        assert await refused("getTransformationParameters", 1, "X") == (
+            0,
+            "Parameter X not defined for transformation 1",
+        )
+        assert await refused("getTransformationParameters", 1, ["X"]) == (
+            0,
+            "Parameter X not defined for transformation 1",
+        )
+        assert await refused("addTransformation", *ADD) == (
+            0,
+            "Transformation with name t already exists with TransformationID = 1",
+        )
+        await filled.call(admin, "addTransformation", "p", "", "", "Processing", "", "", "")
+        assert await refused("extendTransformation", 2, 1) == (0, "Can not extend non-SIMULATION type production")
+        assert (await filled.call(admin, "getTransformationParameters", 1, ["Type"])).value == "MCSimulation"
+        assert (await filled.call(admin, "getTransformationTaskStats", 1)).value == {"TotalCreated": 0}
+        assert (await filled.call(admin, "cleanTransformation", 1)).value == 1
+
+    async def test_tolerance(self, filled, admin):
+        dated = {"__dCls": "dt", "obj": "2020-01-01 00:00:00"}
+        later = "2100-11-23 05:00:00.123456"
+        assert (await filled.call(admin, "getTransformations", {}, later, dated)).value
+        assert (await filled.call(admin, "extendTransformation", "1", "2")).value == [1, 2]
+        numbers = [*ADD[:8], "2.5", "0", "", "7", "8", 1, None, None]
+        assert (await filled.call(admin, "addTransformation", "numbers", *numbers[1:])).value == 2
+        found = (await filled.call(admin, "getTransformation", 2)).value
+        assert (found["GroupSize"], found["MaxNumberOfTasks"], found["EventsPerTask"]) == (2.5, 7, 8)
+        assert (await filled.call(admin, "getTransformationTaskStats", "")).value == {"Created": 2, "TotalCreated": 2}
+
+    async def test_raw_content_query_string_and_compression(self, filled, admin):
+        reply = await filled.call(admin, "getTransformation", 1, rawContent="x")
+        assert reply.headers["Content-Type"] == "application/json; charset=UTF-8"
+        assert reply.json["Value"]["TransformationID"] == 1
+        reply = await filled.post(admin, {"args": "[1]"}, path=f"{PATH}?method=echo&args=[2]")
+        assert reply.value == 1
+        body = gzip.compress(b"method=echo&args=%5B%22zipped%22%5D")
+        kind = "application/x-www-form-urlencoded"
+        reply = await filled.post(admin, body, Content_Type=kind, Content_Encoding="gzip")
+        assert reply.value == "zipped"
+        reply = await filled.call(admin, "echo", "x" * 2000)
+        assert reply.headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in (await filled.call(admin, "echo", "x")).headers
+
+    async def test_bodies_come_back_byte_for_byte(self, filled, admin):
+        body = "<a b='c'>\"\\ \r\n é 漢 😀 &amp; %s :x"
+        await filled.call(admin, "setTransformationParameter", 1, "Body", body)
+        assert (await filled.call(admin, "getTransformation", 1)).value["Body"] == body
+
+
+async def test_the_configuration_server(dirac, admin):
+    path = "/Configuration/Server"
+    reply = await dirac.post(admin, {"method": "getCompressedDataIfNewer", "args": '["0"]'}, path=path)
+    assert reply.value == {"newestVersion": "0"}
+    assert (await dirac.post(admin, {"method": "whoami", "args": "[]"}, path=path)).value["username"] == "adminuser"
+    assert (await dirac.post(admin, {"method": "getTransformations"}, path=path)).status == 501
+    assert (await dirac.post(None, {"method": "whoami"}, path=path)).status == 401
+
+
+async def test_without_enabling_there_is_no_such_path(tmp_path, dirac, credential):
+    async with serving(tmp_path / "tls", **{"dirac_https.enabled": False}) as (url, _):
+        dirac.base = url.removesuffix("/rpc")
+        assert (await dirac.call(credential("dave"), "ping")).status == 404
+
+
+def test_the_form_is_the_recorded_one():
+    assert unquote_plus("args=%5B2%2C+%5B%22%2Fw%2F1%22%2C+%22%2Fw%2F2%22%5D%5D") == 'args=[2, ["/w/1", "/w/2"]]'
