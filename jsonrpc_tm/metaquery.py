@@ -9,7 +9,6 @@ import operator
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -50,11 +49,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Condition:
+class Condition:
+    """One condition of a query.
+
+    :param operator: as in ``Failure``.
+    :param keys: the asked values in the form in which they compare; None when one cannot be read as the field's type.
+    """
+
     field: str
     operator: str
     asked: Any
-    keys: tuple[Key, ...] | None  # None: an asked value cannot be read as the field's type
+    keys: tuple[Key, ...] | None
 
     def holds(self, found: Key | None) -> bool:
         """Whether a value that is there (None: unreadable) fulfils the condition."""
@@ -154,19 +159,36 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def conditions(query: Mapping[str, Any], declared: Fields) -> Iterator[_Condition]:
-    """Yield the conditions of a validated query, values read as the declared types."""
-    for name, asked in query.items():
-        yield from _conditions(name, orjson.dumps(asked), declared.get(name))
+class Query:
+    """A meta query that is matched again and again: its values are read once for each set of field types.
+
+    :param asked: a validated query.
+    """
+
+    def __init__(self, asked: Mapping[str, Any]) -> None:
+        self.asked = asked
+        self._names = tuple(asked)
+        self._read: dict[tuple[FieldType | None, ...], tuple[Condition, ...]] = {}
+
+    def conditions(self, declared: Fields) -> tuple[Condition, ...]:
+        """Return the conditions, values read as the declared types."""
+        kinds = tuple(map(declared.get, self._names))
+        found = self._read.get(kinds)
+        if found is None:
+            found = self._read[kinds] = tuple(
+                condition
+                for (name, asked), kind in zip(self.asked.items(), kinds, strict=True)
+                for condition in _conditions(name, asked, kind)
+            )
+        return found
 
 
-@lru_cache(maxsize=4096)  # addFile asks the same queries for every file: reading them costs more than matching
-def _conditions(name: str, text: bytes, kind: FieldType | None) -> tuple[_Condition, ...]:
-    asked = orjson.loads(text)
+def _conditions(name: str, asked: Any, kind: FieldType | None) -> Iterator[Condition]:
     if asked in (MISSING, ANY):
-        return (_Condition(name, asked, asked, ()),)
-    pairs = asked.items() if type(asked) is dict else (("=", asked),)
-    return tuple(_Condition(name, SET_OPERATORS.get(word, word), value, _keys(value, kind)) for word, value in pairs)
+        yield Condition(name, asked, asked, ())
+        return
+    for word, value in asked.items() if type(asked) is dict else (("=", asked),):
+        yield Condition(name, SET_OPERATORS.get(word, word), value, _keys(value, kind))
 
 
 def _keys(value: Any, kind: FieldType | None) -> tuple[Key, ...] | None:
@@ -174,13 +196,13 @@ def _keys(value: Any, kind: FieldType | None) -> tuple[Key, ...] | None:
     return None if None in keys else tuple(key for key in keys if key is not None)
 
 
-def first_failure(query: Mapping[str, Any], metadata: Mapping[str, Any], declared: Fields) -> Failure | None:
+def first_failure(query: Query | Mapping[str, Any], metadata: Mapping[str, Any], declared: Fields) -> Failure | None:
     """Return the first condition that a file with *metadata* does not fulfil, None when it matches.
 
-    :param query: a validated query.
+    :param query: a validated query; a ``Query`` where many files are matched.
     :param declared: the catalog's fields and their types; others compare as JSON values.
     """
-    for condition in conditions(query, declared):
+    for condition in (query if isinstance(query, Query) else Query(query)).conditions(declared):
         found = metadata.get(condition.field)
         if found is None:
             failed = condition.operator != MISSING
@@ -191,64 +213,9 @@ def first_failure(query: Mapping[str, Any], metadata: Mapping[str, Any], declare
     return None
 
 
-def matches(query: Mapping[str, Any], metadata: Mapping[str, Any], declared: Fields) -> bool:
+def matches(query: Query | Mapping[str, Any], metadata: Mapping[str, Any], declared: Fields) -> bool:
     """Whether a file with *metadata* fulfils *query*; parameters as for ``first_failure``."""
     return first_failure(query, metadata, declared) is None
-
-
-class Files:
-    """Some thousand files to be matched with many queries: each condition looks at each distinct value once.
-
-    :param files: metadata by LFN.
-    :param declared: the catalog's fields and their types.
-    """
-
-    def __init__(self, files: Mapping[str, Mapping[str, Any]], declared: Fields) -> None:
-        self._files = files
-        self._lfns = list(files)
-        self._declared = declared
-        self._all = (1 << len(self._lfns)) - 1
-        self._values: dict[str, dict[Key | None, int]] = {}
-
-    def matching(self, query: Mapping[str, Any]) -> list[str]:
-        """Return the LFNs that fulfil a validated query, in the order given."""
-        chosen = self._all
-        for condition in conditions(query, self._declared):
-            values = self._field(condition.field)
-            if condition.operator == MISSING:
-                for mask in values.values():
-                    chosen &= ~mask
-            else:
-                fulfilled = 0
-                for key, mask in values.items():
-                    if condition.holds(key):
-                        fulfilled |= mask
-                chosen &= fulfilled
-            if not chosen:
-                return []
-        return [lfn for lfn, bit in zip(self._lfns, reversed(f"{chosen:b}"), strict=False) if bit == "1"]
-
-    def _field(self, name: str) -> dict[Key | None, int]:
-        """Return which files (a bit each) have which value of a field; None stands for unreadable ones."""
-        masks = self._values.get(name)
-        if masks is None:
-            kind = self._declared.get(name)
-            positions: dict[Key | None, list[int]] = {}
-            for position, lfn in enumerate(self._lfns):
-                value = self._files[lfn].get(name)
-                if value is not None:
-                    positions.setdefault(read(value, kind), []).append(position)
-            masks = {key: _mask(bits, len(self._lfns)) for key, bits in positions.items()}
-            self._values[name] = masks
-        return masks
-
-
-def _mask(positions: list[int], size: int) -> int:
-    # one big integer at once: adding bits one by one would copy it each time
-    octets = bytearray(size // 8 + 1)
-    for position in positions:
-        octets[position >> 3] |= 1 << (position & 7)
-    return int.from_bytes(octets, "little")
 
 
 def check_search(query: Mapping[str, Any], declared: Fields) -> None:
@@ -256,7 +223,7 @@ def check_search(query: Mapping[str, Any], declared: Fields) -> None:
 
     :raises CatalogError: a field is not declared, or an asked value cannot be read as its type.
     """
-    for condition in conditions(query, declared):
+    for condition in Query(query).conditions(declared):
         name = condition.field
         if name not in declared:
             raise CatalogError(f"The catalog has no metadata field {name!r}", field=name)

@@ -2,14 +2,15 @@
 
 from datetime import datetime
 
+import jsonschema
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from jsonrpc_tm import metaquery
 from jsonrpc_tm.errors import CatalogError
-from jsonrpc_tm.metaquery import Failure, Files, first_failure, matches, read, validate
+from jsonrpc_tm.metaquery import Failure, Query, first_failure, matches, read, validate
 
 FIELDS = {"zenith": "int", "energy": "float", "runDate": "date", "site": "string"}
 
@@ -249,11 +250,42 @@ def test_matching_equals_the_model(query, metadata):
     assert matches(validate(query), metadata, FIELDS) is model(query, metadata)
 
 
-@given(queries, st.lists(metadata, max_size=20))
-@example({"zenith": 1}, [{"zenith": 1}] * 9)
-def test_many_files_match_as_each_alone(query, many):
-    files = {f"/f{number}": metadata for number, metadata in enumerate(many)}
-    expected = [lfn for lfn, metadata in files.items() if matches(query, metadata, FIELDS)]
-    index = Files(files, FIELDS)
-    assert index.matching(query) == expected
-    assert index.matching(query) == expected
+@given(queries, metadata)
+def test_a_query_is_read_anew_for_other_types(query, metadata):
+    kept = Query(query)
+    for declared in (FIELDS, {}, {"zenith": "string", "free": "int"}, FIELDS):
+        assert matches(kept, metadata, declared) is matches(query, metadata, declared)
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        (
+            metaquery.MetaQuery(),
+            [{"a": 1}, {"a": ""}, {"a": [True, 1.5]}, {"a": {"=": [1], "<": 2}}, {"k" * 255: "x"}],
+            [
+                {},
+                {"a": None},
+                {"a": []},
+                {"a": {}},
+                {"a": [[1]]},
+                {"a": {"<": [1]}},
+                {"a": {"x": 1}},
+                {"": 1},
+                [],
+                None,
+            ],
+        ),
+        (metaquery.MetaQuery(empty=True), [{}, {"a": 1}], [{"a": {}}, None]),
+        (metaquery.QueryType(), ["Input", "Output"], ["input", "", None, 1]),
+    ],
+)
+def test_the_schemas_say_what_the_fields_take(field, good, bad):
+    schema = jsonschema.Draft7Validator(field.json_schema())
+    for value in good:
+        assert schema.is_valid(value), value
+        assert field.deserialize(value) == value
+    for value in bad:
+        assert not schema.is_valid(value), value
+        with pytest.raises(ValidationError):
+            field.deserialize(value)

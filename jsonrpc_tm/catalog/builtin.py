@@ -11,9 +11,10 @@ import orjson
 
 from ..errors import ConfigurationError
 from ..hookspecs import hookimpl
-from ..metaquery import Files, check_search
+from ..metaquery import check_search
 from ..storage.base import Storage, Transaction, chunks
 from .base import Catalog, CatalogProvider, FieldType, Metadata
+from .matching import Files
 
 if TYPE_CHECKING:
     from ..service import Service

@@ -5,20 +5,21 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
 
 import orjson
 from marshmallow import ValidationError
 
-from .. import metaquery
 from ..call import Call
 from ..catalog.base import FieldType, Metadata
+from ..catalog.matching import Files
+from ..metaquery import Query, validate
 from ..model import ACCEPTING_STATUSES, TRANSFORMATION_FILES
 from ..storage.base import Transaction, chunks
 from . import status
 
 logger = logging.getLogger(__name__)
-Query = Mapping[str, Any]
 
 _ACCEPTING = ", ".join(f"'{word}'" for word in ACCEPTING_STATUSES)
 _QUERIES = (
@@ -33,7 +34,9 @@ _REVIVED = {
     "UsedSE": "'Unknown'",
     "LastUpdate": ":now",
 }
-BUSY = 50_000
+KEPT = 2_000
+"""The longest query, in characters, that is kept in memory."""
+BUSY = 500_000
 """Pairs of a file and a query above which matching leaves the event loop to others."""
 
 
@@ -57,7 +60,7 @@ class Offer:
     def _match(self, queries: Mapping[int, Query]) -> dict[int, list[str]]:
         wanted: dict[int, list[str]] = {}
         for lfns in chunks(list(self.files)):
-            index = metaquery.Files({lfn: self.files[lfn] for lfn in lfns}, self.declared)
+            index = Files({lfn: self.files[lfn] for lfn in lfns}, self.declared)
             for trans_id, query in queries.items():
                 if matching := index.matching(query):
                     wanted.setdefault(trans_id, []).extend(matching)
@@ -66,7 +69,7 @@ class Offer:
     def still_wanted(self, queries: Mapping[int, Query]) -> dict[int, list[str]]:
         """Return which files the transformations of *queries* want now; only changed queries are matched again."""
         wanted = {
-            trans_id: self.wanted[trans_id] for trans_id in queries if queries[trans_id] == self.queries[trans_id]
+            trans_id: self.wanted[trans_id] for trans_id in queries if queries[trans_id] is self.queries[trans_id]
         }
         changed = {trans_id: queries[trans_id] for trans_id in queries if trans_id not in wanted}
         return wanted | (self._match(changed) if changed else {})
@@ -105,25 +108,22 @@ async def read_queries(tx: Transaction, only: Sequence[int] | None = None) -> di
         source = f"{tx.dialect.array('ids', 'int')} AS wanted {tx.dialect.straight_join} Transformations t"
         source += " ON t.TransformationID = wanted.value"
         rows = await tx.fetch_all(_QUERIES.format(source=source), {"ids": tx.dialect.pack(only)})
-    queries: dict[int, dict[str, Any]] = {}
-    broken: set[int] = set()
-    for row in rows:
-        trans_id = row["TransformationID"]
+    queries = {}
+    for trans_id, group in groupby(rows, key=itemgetter("TransformationID")):
+        query = tuple((row["MetaDataName"], row["MetaDataValue"]) for row in group)
         try:
-            queries.setdefault(trans_id, {})[row["MetaDataName"]] = _asked(row["MetaDataValue"])
+            queries[trans_id] = _kept(query) if sum(len(text) for _, text in query) <= KEPT else _parse(query)
         except (ValidationError, orjson.JSONDecodeError):
-            broken.add(trans_id)
-    for trans_id in broken:
-        logger.warning("the Input meta query of transformation %d cannot be understood", trans_id)
-        queries.pop(trans_id, None)
-    return dict(queries)
+            logger.warning("the Input meta query of transformation %d cannot be understood", trans_id)
+    return queries
 
 
-@lru_cache(maxsize=4096)
-def _asked(text: str) -> Any:
-    asked = orjson.loads(text)
-    metaquery.validate({"field": asked})
-    return asked
+def _parse(rows: tuple[tuple[str, str], ...]) -> Query:
+    return Query(validate({name: orjson.loads(text) for name, text in rows}))
+
+
+# nearly every call finds the queries of the one before: reading them takes much longer than matching one file
+_kept = lru_cache(maxsize=10_000)(_parse)
 
 
 async def give(tx: Transaction, call: Call, offered: Offer) -> set[str]:
