@@ -224,7 +224,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
             "server.tls.mode": "files",
             "server.tls.certificate": str(folder / "server.pem"),
             "server.tls.client_ca": str(folder / "ca.pem"),
-            "authentication": [{"x509": {}}, {"jwt": {"issuers": [jwt]}}],
+            "authentication": [{"x509": {"proxies": True}}, {"jwt": {"issuers": [jwt]}}],
             "registry.users": users,
             "registry.groups": {name: {"properties": properties} for name, properties in GROUPS.items()},
             "registry.hosts": {
@@ -334,3 +334,46 @@ async def test_table(running: Running, caller: Caller, way: str) -> None:
         if what != expected
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_bad_credentials_refuse_the_whole_request(running: Running) -> None:
+    limited = pki.proxy(running.credentials["member of managers"], policy=pki.LIMITED)
+    good = running.credentials["member of managers"]
+    for credential, headers in (
+        (None, {"Authorization": "Bearer nonsense"}),
+        (good, {"X-TM-Group": "managers, visitors"}),
+        (limited, {}),
+    ):
+        path = None if credential is None else credential.write(running.folder, "client")
+        context = client_context(running.folder / "ca.pem", path)
+        # ping, which is open to everybody, twice in a batch
+        batch = [{"jsonrpc": "2.0", "id": 1, "method": "ping"}] * 2
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(running.url, json=batch, headers=headers, ssl=context) as answer,
+        ):
+            content = await answer.json()
+            if credential is good:
+                assert [item["error"]["data"]["type"] for item in content] == ["Forbidden"] * 2
+                continue
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert (content["id"], content["error"]["code"]) == (None, -32001)
+            assert content["error"]["data"]["type"] == "Unauthenticated"
+            assert content["error"]["data"]["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_reasons(running: Running) -> None:
+    for name, reason in (
+        ("suspended", "suspended is suspended"),
+        ("groupless", "groupless is in no group"),
+        ("unknown", f"{_dn('unknown')} is not in the registry"),
+    ):
+        context = client_context(running.folder / "ca.pem", running.credentials[name].write(running.folder, "client"))
+        call = {"jsonrpc": "2.0", "id": 1, "method": "whoami"}
+        async with aiohttp.ClientSession() as session, session.post(running.url, json=call, ssl=context) as answer:
+            assert answer.status == 200
+            error = (await answer.json())["error"]
+        assert (error["code"], error["data"]["type"], error["data"]["reason"]) == (-32001, "Unauthenticated", reason)
