@@ -191,3 +191,12 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
+
+
+@pytest.fixture
+def jwks(site: Site) -> Site:
+    """A site with the keys of an issuer in ``jwks.json``."""
+    from .jwts import key_set
+
+    (site.folder / "jwks.json").write_text(key_set())
+    return site

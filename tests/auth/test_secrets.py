@@ -16,7 +16,8 @@ from jsonrpc_tm.server import listening
 
 from . import pki
 from .conftest import ALICE, REGISTRY, client_context
-from .test_jwt import BAD, KEYS, claims, key_set, token
+from .jwts import KEYS, claims, key_set, token
+from .test_jwt import BAD
 
 CALLS = [
     ("whoami", []),

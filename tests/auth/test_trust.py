@@ -150,6 +150,7 @@ def test_path_that_does_not_end(site: Site) -> None:
     first = issue("/CN=one", Issued(issue("/CN=two", ca=True).certificate, other), ca=True, key=one)
     second = issue("/CN=two", first, ca=True, key=other)
     assert refused(site.trust(), issue(ALICE, first), first, second) == message
+    assert refused(site.trust(first, second), issue(ALICE, first)) == message
     assert refused(Trust(None, None), issue(ALICE, ROOT)) == message
 
 
