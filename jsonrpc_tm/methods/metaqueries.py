@@ -79,7 +79,10 @@ async def delete_query(call: Call, transName: int | str, queryType: str) -> None
 
 def _parameters(**others: fields.Field) -> dict[str, fields.Field]:
     trans = fields.Transformation(required=True)
-    return {"transName": trans, **others, "queryType": metaquery.QueryType(required=True)}
+    kind = metaquery.QueryType(
+        required=True, metadata={"description": "the files that the transformation wants, or those that it makes"}
+    )
+    return {"transName": trans, **others, "queryType": kind}
 
 
 @hookimpl
@@ -89,7 +92,11 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     yield Method(
         "createTransformationMetaQuery",
         create_query,
-        _parameters(queryDict=metaquery.MetaQuery(required=True)),
+        _parameters(
+            queryDict=metaquery.MetaQuery(
+                required=True, metadata={"description": "{field: value, list of values or {operator: value}}"}
+            )
+        ),
         result="null",
         right=True,
         schema=null,

@@ -8,10 +8,11 @@ from .. import fields
 from ..call import Call
 from ..conditions import Where, invalid
 from ..hookspecs import hookimpl
-from ..model import CORE_PARAMETERS, FILE_STATES, TASK_STATES, TRANSFORMATIONS, wire_date
+from ..model import CORE_PARAMETERS, FILE_STATES, TASK_STATES, TRANSFORMATIONS
 from ..registry import Method
 from ..storage.base import Row, Transaction
 from . import counters
+from .listing import wire
 from .summaries import VIEWS, Part, RequestedTables, SortList, extras, fetch, narrow, render, select, summary
 
 Counts = Mapping[int, Mapping[str, int]]
@@ -24,7 +25,7 @@ async def transformation_summary(call: Call) -> dict[str, Any]:
         where = Where(tx.dialect)
         where.readable(call, "TransformationID")
         sql = f"SELECT {', '.join(CORE_PARAMETERS)} FROM Transformations WHERE {where.text} ORDER BY TransformationID"
-        rows = await tx.fetch_all(sql, where.parameters)
+        rows = wire(await tx.fetch_all(sql, where.parameters), TRANSFORMATIONS)
         tasks, files = [
             await _counts(tx, f"{table} WHERE {where.text}", status, where.parameters)
             for table, status in (("TransformationTasks", "ExternalStatus"), ("TransformationFiles", "Status"))
@@ -33,8 +34,7 @@ async def transformation_summary(call: Call) -> dict[str, Any]:
         for row in rows:
             trans_id = row["TransformationID"]
             stats = {**tasks[trans_id], "TotalCreated": sum(tasks[trans_id].values())}
-            shown = {name: wire_date(row[name]) if name in TRANSFORMATIONS.dates else row[name] for name in row}
-            answer[str(trans_id)] = {**shown, "JobStats": stats, "NumberOfFiles": _total(files[trans_id])}
+            answer[str(trans_id)] = {**row, "JobStats": stats, "NumberOfFiles": _total(files[trans_id])}
         return answer
 
     return await call.read(body)
