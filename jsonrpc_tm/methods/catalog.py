@@ -23,7 +23,9 @@ async def add_file(call: Call, fileDicts: list[str], force: bool) -> dict[str, A
     """Announce files: each one's metadata are looked up, and every accepting transformation that wants it gets it.
 
     True stands for a file that at least one transformation wants, also when it was there already. A file that was
-    removed and is wanted becomes Unused again.
+    removed and is wanted becomes Unused again. Errors of single files are in the answer.
+
+    :raises CatalogError: the catalog failed.
     """
     files, wanted = await _announce(call, fileDicts)
     return {
@@ -36,6 +38,7 @@ async def add_directory(call: Call, path: str, force: bool) -> dict[str, Any]:
     """Announce every file directly in a directory, as addFile does; Added counts those that are wanted.
 
     :raises NotFound: the catalog has no such directory.
+    :raises CatalogError: the catalog failed.
     """
     if await call.catalog.directory(path) is None:
         raise NotFound(f"There is no directory {path!r}")
@@ -57,6 +60,7 @@ async def set_metadata(call: Call, path: str, querydict: Metadata) -> None:
     The catalog itself is not changed.
 
     :raises NotFound: the catalog has no such file or directory.
+    :raises CatalogError: the catalog failed.
     """
     files = await call.catalog.files([path])
     if not files:
@@ -94,7 +98,10 @@ async def exists(call: Call, lfns: list[str]) -> dict[str, Any]:
 
 
 async def remove_file(call: Call, lfns: list[str]) -> dict[str, Any]:
-    """Mark files as Deleted in every transformation that has them."""
+    """Mark files as Deleted in every transformation that has them.
+
+    :raises InvalidState: a plugin's rule forbids a change of status.
+    """
     names = list(dict.fromkeys(lfns))
 
     async def body(tx: Transaction) -> set[str]:

@@ -28,6 +28,7 @@ async def add_fields(call: Call, fields: dict[str, FieldType]) -> int:
     """Declare metadata fields of the built-in catalog with their types.
 
     :raises Conflict: one is declared with another type.
+    :raises CatalogError: the server's catalog is not the built-in one.
     """
     _check_builtin(call)
     return await call.write(feed.add_fields, fields)
@@ -39,6 +40,7 @@ async def add_files(call: Call, files: dict[str, Metadata], announce: bool) -> d
     With ``announce`` all the given files are offered to the transformations, as by addFile, in the same transaction.
 
     :raises Conflict: a path is a directory, or a directory above one is a file.
+    :raises CatalogError: the server's catalog is not the built-in one.
     """
     _check_builtin(call)
 
@@ -60,6 +62,7 @@ async def set_metadata(call: Call, path: str, metadata: Metadata) -> None:
     Fields that are not named stay as they are; null takes one away. Nothing is offered to transformations.
 
     :raises Conflict: a directory above is a file.
+    :raises CatalogError: the server's catalog is not the built-in one.
     """
     _check_builtin(call)
     await call.write(feed.set_metadata, path, metadata)
@@ -69,6 +72,8 @@ async def remove(call: Call, paths: list[str]) -> int:
     """Remove files from the built-in catalog, and directories with all that is below them.
 
     Paths that are not there do not count. Transformations keep their files; see removeFile.
+
+    :raises CatalogError: the server's catalog is not the built-in one.
     """
     _check_builtin(call)
     return await call.write(feed.remove, paths)

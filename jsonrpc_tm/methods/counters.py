@@ -16,7 +16,10 @@ _JSON = (("AdditionalParameters", "ParameterValue"), ("TransformationMetaQueries
 
 
 async def distinct_values(call: Call, attribute: str, selectDict: dict[str, Any] | None) -> list[Any]:
-    """Return the distinct values of a column of the Transformations table, ascending, null first."""
+    """Return the distinct values of a column of the Transformations table, ascending, null first.
+
+    :raises InvalidParams: an unknown column, or a value that does not fit.
+    """
 
     async def body(tx: Transaction) -> list[Any]:
         table = TABLES["Transformations"]
@@ -30,7 +33,10 @@ async def distinct_values(call: Call, attribute: str, selectDict: dict[str, Any]
 async def table_distinct_values(
     call: Call, table: str, attributes: list[str], selectDict: dict[str, Any] | None
 ) -> dict[str, list[Any]]:
-    """Return the distinct values of columns of any table, ascending, null first."""
+    """Return the distinct values of columns of any table, ascending, null first.
+
+    :raises InvalidParams: an unknown table or column, or a value that does not fit.
+    """
 
     async def body(tx: Transaction) -> dict[str, list[Any]]:
         chosen = _table(table)
@@ -53,6 +59,8 @@ async def counters(
     """Count the rows of a table by the values of columns, or by the day of date columns: ``date(<column>)``.
 
     Combinations come in ascending order, null first.
+
+    :raises InvalidParams: an unknown table or column, a value that does not fit, a bound without a date column.
     """
 
     async def body(tx: Transaction) -> list[list[Any]]:

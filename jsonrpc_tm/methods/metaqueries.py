@@ -45,7 +45,13 @@ async def load(tx: Transaction, trans_id: int, query_type: str) -> dict[str, Any
 
 
 async def create_query(call: Call, transName: int | str, queryDict: dict[str, Any], queryType: str) -> None:
-    """Give a transformation a meta query. It counts at once for every file that is announced from now on."""
+    """Give a transformation a meta query.
+
+    It counts at once for every file that is announced from now on; files that are there already are not looked for.
+
+    :raises NotFound: no such transformation.
+    :raises Conflict: the transformation has a query of that type.
+    """
 
     async def body(tx: Transaction, owner: Owner) -> None:
         await store(tx, call, owner.id, queryDict, queryType)
@@ -54,7 +60,10 @@ async def create_query(call: Call, transName: int | str, queryDict: dict[str, An
 
 
 async def get_query(call: Call, transName: int | str, queryType: str) -> dict[str, Any]:
-    """Return a transformation's meta query as it was given."""
+    """Return a transformation's meta query as it was given.
+
+    :raises NotFound: no such transformation, or it has no query of that type.
+    """
 
     async def body(tx: Transaction) -> dict[str, Any]:
         owner = await call.find(tx, transName)
@@ -67,7 +76,10 @@ async def get_query(call: Call, transName: int | str, queryType: str) -> dict[st
 
 
 async def delete_query(call: Call, transName: int | str, queryType: str) -> None:
-    """Delete a transformation's meta query; files that it brought stay."""
+    """Delete a transformation's meta query; files that it brought stay.
+
+    :raises NotFound: no such transformation, or it has no query of that type.
+    """
 
     async def body(tx: Transaction, owner: Owner) -> None:
         if not await tx.execute("DELETE" + _OF, {"trans": owner.id, "kind": queryType}):

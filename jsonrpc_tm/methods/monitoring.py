@@ -47,6 +47,8 @@ async def transformation_summary_web(
 
     Records are lists in the order of ParameterNames; everything but integers is text. Extras counts the statuses of
     the page.
+
+    :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
     task_states = list(dict.fromkeys((*TASK_STATES, *call.settings["monitoring.task_states"])))
     file_states = list(dict.fromkeys((*FILE_STATES, *call.settings["monitoring.file_states"])))
@@ -123,6 +125,8 @@ def _table_summary(table: str) -> Any:
 
     Records are lists in the order of ParameterNames; everything but integers is text. Extras counts the statuses of
     the page; Selections are the distinct values of the columns that a portal offers as selectors.
+
+    :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
     return table_summary
 
@@ -140,6 +144,8 @@ async def tabbed_summary_web(
 
     The others are narrowed to the transformations of the first table's selected rows, and between files and tasks
     also to their tasks; dates and further conditions do not carry over.
+
+    :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
     if table in requestedTables:
         raise invalid("requestedTables", {table: ["It is the first table already."]})
