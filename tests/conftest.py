@@ -1,3 +1,3 @@
-from jsonrpc_tm.testing.mariadb_fixtures import mariadb, mysql_url
+"""Fixtures that other projects have too."""
 
-__all__ = ["mariadb", "mysql_url"]
+pytest_plugins = ["jsonrpc_tm.testing.plugin", "jsonrpc_tm.testing.mariadb_fixtures"]

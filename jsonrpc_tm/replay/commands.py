@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import signal
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,9 @@ def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **op
             junit.write(junit_file, outcomes)
     except (ConfigurationError, StorageUnavailable, aiohttp.ClientError, OSError) as error:
         click.echo(f"cannot replay: {error}", err=True)
-        sys.exit(CANNOT)
+        click.get_current_context().exit(CANNOT)
     click.echo(report.summary(outcomes))
-    sys.exit(WRONG if any(outcome.failed for outcome in outcomes) else RIGHT)
+    click.get_current_context().exit(WRONG if any(outcome.failed for outcome in outcomes) else RIGHT)
 
 
 @click.command()
@@ -90,7 +89,7 @@ def record(listen: str, url: str, output: Path, name: str, **options: Any) -> No
         asyncio.run(_record(host, int(port), url, recording, options))
     except (ConfigurationError, OSError) as error:
         click.echo(f"cannot record: {error}", err=True)
-        sys.exit(CANNOT)
+        click.get_current_context().exit(CANNOT)
     click.echo(f"{recording.scenarios} scenarios, {recording.steps} steps recorded in {output}")
 
 
