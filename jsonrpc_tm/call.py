@@ -10,7 +10,7 @@ from .catalog.guard import GuardedCatalog
 from .errors import Forbidden, NotFound
 from .identity import Decision, Identity, Owner
 from .registry import Method
-from .storage.base import Storage, Transaction
+from .storage.base import Storage, Transaction, claim
 
 if TYPE_CHECKING:
     from .catalog.base import Catalog
@@ -163,4 +163,6 @@ async def find(
         where.conditions("Transformations", readable)
     sql = _OWNER + where.text + (tx.dialect.for_update if lock else "")
     row = await tx.fetch_one(sql, where.parameters)
+    if row is not None and lock:
+        await claim(tx, [f"transformation {row['TransformationID']}"])
     return None if row is None else Owner(*row.values())

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import orjson
 
 from ..errors import Conflict
-from ..storage.base import Transaction, chunks
+from ..storage.base import Transaction, chunks, claim
 from .base import FieldType, Metadata
 from .builtin import below, directory_of, lineage, read_directories, read_fields, read_own
 
@@ -16,6 +16,7 @@ async def lock(tx: Transaction) -> None:
     select = "SELECT :path AS Path, :metadata AS Metadata"
     await tx.execute(tx.dialect.insert_new("CatalogDirectories", ("Path", "Metadata"), select, ("Path",)), root)
     await tx.fetch_one(f"SELECT Path FROM CatalogDirectories WHERE Path = :path{tx.dialect.for_update}", {"path": "/"})
+    await claim(tx, ["catalog"])
 
 
 async def add_fields(tx: Transaction, declared: Mapping[str, FieldType]) -> int:

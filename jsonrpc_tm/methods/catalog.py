@@ -11,7 +11,7 @@ from ..errors import NotFound
 from ..hookspecs import hookimpl
 from ..identity import MANAGEMENT
 from ..registry import Method
-from ..storage.base import Transaction, chunks
+from ..storage.base import Transaction, chunks, claim
 from . import status
 from .offers import offer
 
@@ -152,6 +152,7 @@ async def _lock(tx: Transaction, file_ids: Sequence[int]) -> None:
         sql = f"SELECT t.{key} FROM {ids} AS wanted {tx.dialect.straight_join} {table} t ON t.{key} = wanted.value"
         for chunk in chunks(sorted(values)):
             await tx.fetch_all(sql + tx.dialect.for_update, {"ids": tx.dialect.pack(chunk)})
+    await claim(tx, [f"transformation {trans_id}" for trans_id in having])
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from ..catalog.base import FieldType, Metadata
 from ..catalog.matching import Files
 from ..metaquery import Query, validate
 from ..model import ACCEPTING_STATUSES, TRANSFORMATION_FILES
-from ..storage.base import Transaction, chunks
+from ..storage.base import Transaction, chunks, claim
 from . import status
 
 logger = logging.getLogger(__name__)
@@ -135,6 +135,7 @@ async def give(tx: Transaction, call: Call, offered: Offer) -> set[str]:
     sql = f"SELECT t.TransformationID FROM {source} ON t.TransformationID = wanted.value ORDER BY t.TransformationID"
     ids = sorted(offered.wanted)
     await tx.fetch_all(sql + tx.dialect.for_update, {"ids": tx.dialect.pack(ids)})
+    await claim(tx, [f"transformation {trans_id}" for trans_id in ids])
     wanted = offered.still_wanted(await read_queries(tx, ids))
     chosen = {lfn for lfns in wanted.values() for lfn in lfns}
     file_ids = await _register(tx, [lfn for lfn in offered.files if lfn in chosen])

@@ -50,6 +50,18 @@ def chunks(values: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]
         yield values[start : start + size]
 
 
+async def claim(tx: Transaction, names: Iterable[str]) -> None:
+    """Make the locks that *tx* holds exclude transactions on the other nodes of a cluster too.
+
+    Those know nothing of each other's locks. Writing the same row is what they notice: of two that claim a name at the
+    same time one commits, and the other runs again. So claim after locking, and read afterwards.
+
+    :param names: what is locked, the same words wherever it is.
+    """
+    if tx.dialect.claim:
+        await tx.execute(tx.dialect.claim, {"names": tx.dialect.pack(sorted(names))})
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The state of a database's schema.

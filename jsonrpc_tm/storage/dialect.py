@@ -23,6 +23,8 @@ class Dialect:
     straight_join: ClassVar[str]
     tables: ClassVar[str]
     """Query: the tables of the database, as ``name``."""
+    claim: ClassVar[str]
+    """Statement that takes the names ``:names`` (packed), see ``storage.base.claim``; empty where locks do."""
     columns: ClassVar[str]
     """Query: its columns, as ``table_name`` and ``column_name``."""
 
@@ -114,6 +116,7 @@ class SQLite(Dialect):
 
     name = "sqlite"
     for_update = ""
+    claim = ""
     skip_locked = ""
     straight_join = "CROSS JOIN"
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
@@ -193,6 +196,7 @@ class MySQL(Dialect):
 
     name = "mysql"
     for_update = " FOR UPDATE"
+    claim = ""
     skip_locked = " FOR UPDATE SKIP LOCKED"
     straight_join = "STRAIGHT_JOIN"
     tables = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
@@ -277,6 +281,15 @@ class MySQL(Dialect):
         return ["SET foreign_key_checks = 0", *truncates, "SET foreign_key_checks = 1"]
 
 
+class Galera(MySQL):
+    """A MariaDB Galera cluster, where a row lock is known to its own node only."""
+
+    claim = (
+        f"INSERT INTO ClusterClaims (Name, Turn) SELECT value, 1 FROM {MySQL().array('names')} AS claimed"
+        " ON DUPLICATE KEY UPDATE Turn = ClusterClaims.Turn + 1"
+    )
+
+
 class MySQL8(MySQL):
     """Where MySQL 8.0 differs from MariaDB. Written by reading: there was no server to try it on."""
 
@@ -289,4 +302,5 @@ class MySQL8(MySQL):
 
 SQLITE = SQLite()
 MYSQL = MySQL()
+GALERA = Galera()
 MYSQL8 = MySQL8()

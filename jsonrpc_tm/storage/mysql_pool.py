@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError, StorageUnavailable
-from .dialect import MYSQL, MYSQL8, MySQL
+from .dialect import GALERA, MYSQL, MYSQL8, MySQL
 from .mysql_driver import driver
 from .urls import MYSQL_PORT, server_url
 
@@ -129,6 +129,8 @@ class Session:
     @property
     def dialect(self) -> MySQL:
         """The SQL that the server understands."""
+        if self.variables.get("wsrep_on") == "ON":
+            return GALERA
         return MYSQL if self.flavour == "MariaDB" else MYSQL8
 
     async def query(self, sql: str) -> list[tuple[Any, ...]]:

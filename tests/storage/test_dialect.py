@@ -16,6 +16,7 @@ ENGINES = (
     "storage/mysql*.py",
     "storage/adopt*.py",
     "testing/mariadb*.py",
+    "adopt/*.py",
     "demo/count.py",
 )
 # what only one of the engines understands, and ways to ask which it is

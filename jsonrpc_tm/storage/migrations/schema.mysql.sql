@@ -155,6 +155,12 @@ CREATE TABLE CatalogFiles (
     KEY CatalogFiles_Directory (Directory, LFN)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
+-- What transactions on several nodes of a cluster hold against each other (see storage.base.claim).
+CREATE TABLE ClusterClaims (
+    Name VARCHAR(255) NOT NULL PRIMARY KEY,
+    Turn BIGINT NOT NULL DEFAULT 0
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
 -- One row a transaction whose outcome its caller may have to look up; Abandoned: it did not happen and must not.
 CREATE TABLE CommitMarkers (
     Marker CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
