@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from .auth import dn as names
+from .auth import proxy as proxies
 from .errors import ConfigurationError
 
 DAYS = 90
@@ -101,6 +102,42 @@ def issue(folder: Path, user: str, dn: str | None = None) -> Folder:
     with _writing(folder):
         _issue(_authority(found), found, user, dn or _dn(user))
     return found
+
+
+def issue_proxy(folder: Path, user: str, group: str | None = None, *, limited: bool = False) -> Path:
+    """Make an RFC 3820 proxy of a user's certificate, valid for a day; return its file, as grid tools write it.
+
+    :param group: group for the DIRAC extension; None for none.
+    :param limited: make it a limited proxy.
+    :raises ConfigurationError: the user has no certificate in the folder, or the group cannot be written.
+    """
+    found = Folder(folder)
+    if not found.certificate(user).exists():
+        raise ConfigurationError(f"{found.certificate(user)} does not exist: make the certificate first")
+    if group is not None and not (group.isascii() and 0 < len(group) <= 100):
+        raise ConfigurationError(f"{group[:100]!r} cannot be a DIRAC group: 1 to 100 ASCII characters")
+    issuer = x509.load_pem_x509_certificate(found.certificate(user).read_bytes())
+    issuer_key: Any = serialization.load_pem_private_key(found.key(user).read_bytes(), None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    serial = x509.random_serial_number()
+    now = datetime.now(UTC)
+    number = x509.NameAttribute(x509.NameOID.COMMON_NAME, str(serial % 10**10))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([*issuer.subject.rdns, x509.RelativeDistinguishedName([number])]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(min(now + timedelta(days=1), issuer.not_valid_after_utc))
+    )
+    for extension, critical in proxies.extensions(group, limited=limited):
+        builder = builder.add_extension(extension, critical)
+    made = builder.sign(issuer_key, hashes.SHA256())
+    path = folder / f"{user}.proxy.pem"
+    with _writing(folder):
+        _write(path, pem(made) + pem(key) + pem(issuer))
+    return path
 
 
 def _authority(folder: Folder) -> trustme.CA:

@@ -1,4 +1,5 @@
 import concurrent.futures
+import ssl
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,8 @@ from cryptography import x509
 
 from jsonrpc_tm import devcerts, tls
 from jsonrpc_tm.auth import dn as names
+from jsonrpc_tm.auth.proxy import holder
+from jsonrpc_tm.auth.trust import Trust
 from jsonrpc_tm.errors import ConfigurationError
 from jsonrpc_tm.settings import Settings
 
@@ -88,3 +91,25 @@ def test_several_processes_start_at_once(tmp_path: Path) -> None:
 def _files(folder: devcerts.Folder) -> dict[str, Path | None]:
     found = {"certificate": folder.certificate("server"), "key": folder.key("server"), "client_ca": folder.ca}
     return {**found, "crl": None}
+
+
+@pytest.mark.parametrize("group", [None, "producers"])
+@pytest.mark.parametrize("limited", [False, True])
+def test_proxy(tmp_path: Path, group: str | None, limited: bool) -> None:
+    folder = devcerts.issue(tmp_path / "certs", "alice", "/DC=org/CN=alice")
+    path = devcerts.issue_proxy(folder.path, "alice", group, limited=limited)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    # what grid tools expect: proxy, key, chain in one file that OpenSSL takes as it is
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path)
+    chain = x509.load_pem_x509_certificates(path.read_bytes())
+    who = holder(Trust(folder.ca, None).verify(chain, datetime.now(UTC)))
+    assert (who.dn, who.group, who.proxy, who.limited) == ("/DC=org/CN=alice", group, True, limited)
+
+
+def test_proxies_that_cannot_be_made(tmp_path: Path) -> None:
+    devcerts.issue(tmp_path / "certs", "alice")
+    with pytest.raises(ConfigurationError, match="make the certificate first"):
+        devcerts.issue_proxy(tmp_path / "certs", "bob")
+    for group in ("", "é", "x" * 101):
+        with pytest.raises(ConfigurationError, match="cannot be a DIRAC group"):
+            devcerts.issue_proxy(tmp_path / "certs", "alice", group)

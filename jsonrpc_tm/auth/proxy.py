@@ -129,6 +129,25 @@ def dirac_group(certificate: x509.Certificate) -> str | None:
     return text.decode("ascii")
 
 
+def extensions(group: str | None, *, limited: bool) -> list[tuple[x509.ExtensionType, bool]]:
+    """Return the extensions that make a certificate a proxy, each with whether it is critical.
+
+    :param group: DIRAC group, ASCII, at most 100 characters; None for none.
+    """
+    # the OIDs' content: 1.3.6.1.4.1.3536.1.1.1.9 and 1.3.6.1.5.5.7.21.1
+    policy = bytes.fromhex("2b060104019b5001010109" if limited else "2b06010505071501")
+    info = _encode(0x30, _encode(0x30, _encode(0x06, policy)))
+    made: list[tuple[x509.ExtensionType, bool]] = [(x509.UnrecognizedExtension(PROXY_CERT_INFO, info), True)]
+    if group is not None:
+        made.append((x509.UnrecognizedExtension(DIRAC_GROUP, _encode(0x16, group.encode("ascii"))), False))
+    return made
+
+
+def _encode(tag: int, content: bytes) -> bytes:
+    assert len(content) < 128  # the short form of the length
+    return bytes([tag, len(content)]) + content
+
+
 def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
     for extension in certificate.extensions:
         if extension.oid == oid:

@@ -11,7 +11,9 @@ import click
     "--user", "users", multiple=True, metavar="NAME", help="Make a certificate for this user. May be repeated."
 )
 @click.option("--dn", metavar="DN", help="Subject of the user's certificate, such as /DC=org/DC=example/CN=alice.")
-def dev_certs(folder: Path, users: tuple[str, ...], dn: str | None) -> None:
+@click.option("--proxy", is_flag=True, help="Make a proxy of each user's certificate too, valid for a day.")
+@click.option("--proxy-group", metavar="GROUP", help="The same, with a DIRAC group in the proxy.")
+def dev_certs(folder: Path, users: tuple[str, ...], dn: str | None, proxy: bool, proxy_group: str | None) -> None:
     """Make certificates for development in DIR: an authority, a server, and users with any subject.
 
     What is there already is kept, the authority too; a user's certificate is made anew and lasts 90 days. The
@@ -27,3 +29,5 @@ def dev_certs(folder: Path, users: tuple[str, ...], dn: str | None) -> None:
     for user in users:
         devcerts.issue(folder, user, dn)
         click.echo(f"{user} {made.certificate(user)} {made.key(user)}")
+        if proxy or proxy_group is not None:
+            click.echo(f"{user} proxy {devcerts.issue_proxy(folder, user, proxy_group)}")

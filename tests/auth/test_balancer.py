@@ -144,6 +144,9 @@ def _bad_proxies(site: Site) -> dict[str, pki.Credential]:
         "of a user of an unknown authority": pki.proxy(pki.user(stranger, ALICE)),
         "named after somebody else": pki.proxy(mallory, subject=pki.below(alice.certificate.subject, "1")),
         "with two names more": pki.proxy(alice, subject=pki.below(alice.certificate.subject, "1", "2")),
+        "with another attribute than a common name": pki.proxy(
+            alice, subject=x509.Name([*alice.certificate.subject, x509.NameAttribute(x509.NameOID.USER_ID, "1")])
+        ),
         "with its user's name": pki.proxy(alice, subject=alice.certificate.subject),
         "without its user": pki.Credential(first.chain[:1], first.key),
         "without the proxy above it": pki.Credential([missing.chain[0], *missing.chain[2:]], missing.key),
@@ -162,6 +165,9 @@ def _bad_proxies(site: Site) -> dict[str, pki.Credential]:
         "that is an authority": pki.proxy(alice, extra=[(x509.BasicConstraints(True, None), True)]),
         "with another name besides": pki.proxy(
             alice, extra=[(x509.SubjectAlternativeName([x509.DNSName("example.org")]), False)]
+        ),
+        "with another name of its issuer": pki.proxy(
+            alice, extra=[(x509.IssuerAlternativeName([x509.DNSName("example.org")]), False)]
         ),
         "with an extension that nobody knows": pki.proxy(
             alice, extra=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\5\0"), True)]

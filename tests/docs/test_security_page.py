@@ -10,8 +10,11 @@ import yaml
 
 from jsonrpc_tm import app, tls
 from jsonrpc_tm.auth import tokens
-from jsonrpc_tm.devcerts import REGISTRY, Folder
+from jsonrpc_tm.client import Client
+from jsonrpc_tm.devcerts import REGISTRY, Folder, issue_proxy
 from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.listener import bind
+from jsonrpc_tm.server import listening
 from tests.auth import pki
 
 from .blocks import ROOT, blocks
@@ -78,6 +81,23 @@ def test_development_users() -> None:
     assert f"users {', '.join(f'`{name}`' for name in names[:-1])} and `{names[-1]}`" in page
 
 
+async def test_a_development_proxy_is_accepted(tmp_path: Path) -> None:
+    overrides = {"server.port": 0, "storage.url": "sqlite://:memory:", "server.tls.folder": str(tmp_path / "dev-certs")}
+    overrides |= {"authentication": [{"x509": {"proxies": True}}]}
+    settings, plugins = app.configure(None, {}, overrides)
+    context = tls.server_context(settings)
+    proxy = issue_proxy(tmp_path / "dev-certs", "alice", "producers")
+    service = app.build_service(settings, plugins=plugins)
+    with bind("127.0.0.1", 0) as bound:
+        async with (
+            service,
+            listening(service, bound, context) as url,
+            Client(url, cert=proxy, ca=tmp_path / "dev-certs" / "ca.pem") as client,
+        ):
+            who = await client.call("whoami")
+    assert (who["username"], who["group"], who["authentication"]) == ("alice", "producers", "proxy")
+
+
 @pytest.mark.parametrize("command", [line for text in blocks(PAGE, "sh") for line in text.splitlines()])
 def test_command(tmp_path: Path, command: str) -> None:
     command = command.replace("jsonrpc-tm ", f"{sys.executable} -m jsonrpc_tm ", 1)
@@ -90,4 +110,6 @@ def test_command(tmp_path: Path, command: str) -> None:
         assert done.stdout.count(".") == 2
         assert (tmp_path / "dev-tokens" / "jwks.json").exists()
     else:
-        assert Folder(tmp_path / "dev-certs").certificate("jane").exists()
+        user = command.split("--user ")[1].split()[0]
+        assert Folder(tmp_path / "dev-certs").certificate(user).exists()
+        assert (tmp_path / "dev-certs" / f"{user}.proxy.pem").exists() == ("proxy" in command)
