@@ -1,4 +1,5 @@
--- The reference service's tables (names, columns and keys), and the server's own after them.
+-- The reference service's tables (names, columns and keys), and the server's own after them. Indexes name the last
+-- column of the key too, which both engines add in any case: MariaDB's planner counts only on what is named.
 
 -- First: a database whose making was interrupted is known by it.
 CREATE TABLE SchemaVersions (
@@ -65,8 +66,8 @@ CREATE TABLE TransformationFiles (
     InsertedTime DATETIME,
     PRIMARY KEY (TransformationID, FileID),
     KEY TransformationFiles_File (FileID),
-    KEY TransformationFiles_Status (TransformationID, Status),
-    KEY TransformationFiles_Task (TransformationID, TaskID),
+    KEY TransformationFiles_Status (TransformationID, Status, FileID),
+    KEY TransformationFiles_Task (TransformationID, TaskID, FileID),
     CONSTRAINT TransformationFiles_Transformation FOREIGN KEY (TransformationID)
         REFERENCES Transformations (TransformationID),
     CONSTRAINT TransformationFiles_DataFile FOREIGN KEY (FileID) REFERENCES DataFiles (FileID)
@@ -81,7 +82,7 @@ CREATE TABLE TransformationTasks (
     CreationTime DATETIME NOT NULL,
     LastUpdateTime DATETIME NOT NULL,
     PRIMARY KEY (TransformationID, TaskID),
-    KEY TransformationTasks_Status (TransformationID, ExternalStatus),
+    KEY TransformationTasks_Status (TransformationID, ExternalStatus, TaskID),
     CONSTRAINT TransformationTasks_Transformation FOREIGN KEY (TransformationID)
         REFERENCES Transformations (TransformationID)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
@@ -91,7 +92,7 @@ CREATE TABLE TransformationFileTasks (
     FileID BIGINT NOT NULL,
     TaskID BIGINT NOT NULL,
     PRIMARY KEY (TransformationID, FileID, TaskID),
-    KEY TransformationFileTasks_Task (TransformationID, TaskID),
+    KEY TransformationFileTasks_Task (TransformationID, TaskID, FileID),
     CONSTRAINT TransformationFileTasks_File FOREIGN KEY (TransformationID, FileID)
         REFERENCES TransformationFiles (TransformationID, FileID),
     CONSTRAINT TransformationFileTasks_Task FOREIGN KEY (TransformationID, TaskID)

@@ -1,4 +1,5 @@
--- The reference service's tables (names, columns and keys), and the server's own after them.
+-- The reference service's tables (names, columns and keys), and the server's own after them. Indexes name the last
+-- column of the key too, which both engines add in any case: MariaDB's planner counts only on what is named.
 
 CREATE TABLE Transformations (
     TransformationID INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,8 +55,8 @@ CREATE TABLE TransformationFiles (
     PRIMARY KEY (TransformationID, FileID)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX TransformationFiles_File ON TransformationFiles (FileID);
-CREATE INDEX TransformationFiles_Status ON TransformationFiles (TransformationID, Status);
-CREATE INDEX TransformationFiles_Task ON TransformationFiles (TransformationID, TaskID);
+CREATE INDEX TransformationFiles_Status ON TransformationFiles (TransformationID, Status, FileID);
+CREATE INDEX TransformationFiles_Task ON TransformationFiles (TransformationID, TaskID, FileID);
 
 CREATE TABLE TransformationTasks (
     TransformationID INTEGER NOT NULL REFERENCES Transformations,
@@ -67,7 +68,7 @@ CREATE TABLE TransformationTasks (
     LastUpdateTime TEXT NOT NULL,
     PRIMARY KEY (TransformationID, TaskID)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX TransformationTasks_Status ON TransformationTasks (TransformationID, ExternalStatus);
+CREATE INDEX TransformationTasks_Status ON TransformationTasks (TransformationID, ExternalStatus, TaskID);
 
 CREATE TABLE TransformationFileTasks (
     TransformationID INTEGER NOT NULL,
@@ -77,7 +78,7 @@ CREATE TABLE TransformationFileTasks (
     FOREIGN KEY (TransformationID, FileID) REFERENCES TransformationFiles,
     FOREIGN KEY (TransformationID, TaskID) REFERENCES TransformationTasks
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX TransformationFileTasks_Task ON TransformationFileTasks (TransformationID, TaskID);
+CREATE INDEX TransformationFileTasks_Task ON TransformationFileTasks (TransformationID, TaskID, FileID);
 
 CREATE TABLE TaskInputs (
     TransformationID INTEGER NOT NULL,
@@ -148,12 +149,12 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('DataFiles', 'sqlite_autoindex_DataFiles_1', '10000000 1'),
     ('TransformationFiles', 'TransformationFiles', '20000000 100000 1'),
     ('TransformationFiles', 'TransformationFiles_File', '20000000 2'),
-    ('TransformationFiles', 'TransformationFiles_Status', '20000000 100000 20000'),
-    ('TransformationFiles', 'TransformationFiles_Task', '20000000 100000 10'),
+    ('TransformationFiles', 'TransformationFiles_Status', '20000000 100000 20000 1'),
+    ('TransformationFiles', 'TransformationFiles_Task', '20000000 100000 10 1'),
     ('TransformationTasks', 'TransformationTasks', '2000000 10000 1'),
-    ('TransformationTasks', 'TransformationTasks_Status', '2000000 10000 2000'),
+    ('TransformationTasks', 'TransformationTasks_Status', '2000000 10000 2000 1'),
     ('TransformationFileTasks', 'TransformationFileTasks', '20000000 100000 1 1'),
-    ('TransformationFileTasks', 'TransformationFileTasks_Task', '20000000 100000 10'),
+    ('TransformationFileTasks', 'TransformationFileTasks_Task', '20000000 100000 10 1'),
     ('TaskInputs', 'sqlite_autoindex_TaskInputs_1', '2000000 10000 1'),
     ('TransformationMetaQueries', 'sqlite_autoindex_TransformationMetaQueries_1', '20000 2 1 1'),
     ('TransformationMetaQueries', 'TransformationMetaQueries_Type', '20000 10000 2'),
