@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV)"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test lint unit test-slow bench fix docs clean
+.PHONY: demo run test lint unit test-slow test-interop bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -31,12 +31,16 @@ lint: $(READY) ## style and types
 	$(BIN)/mypy
 
 unit: $(READY) ## tests with a report of what they covered
-	@.ci/mariadb
+	@.ci/packages
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
 
 test-slow: $(READY) ## tests that take minutes: servers killed under load, large databases
-	@.ci/mariadb
+	@.ci/packages
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-interop: $(READY) ## DIRAC's own clients, of three releases, run a production through the DIRAC wire
+	@.ci/packages swig libssl-dev gcc libc6-dev python3-dev
+	TM_INTEROP_ENVIRONMENTS=.interop $(BIN)/python -m pytest -m interop $(ARGS)
 
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
 	@for script in benchmarks/*.py; do echo; echo "$$script"; $(BIN)/python $$script || exit 1; done
@@ -50,4 +54,4 @@ docs: $(READY)
 	$(BIN)/jsonrpc-tm methods --markdown --examples tests/conformance --set audit_log.enabled=true > docs/methods.md
 
 clean: ## remove what was made
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* coverage.xml build dist
+	rm -rf $(VENV) .interop .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* coverage.xml build dist
