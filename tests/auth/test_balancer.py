@@ -9,7 +9,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from multidict import CIMultiDict
 
+from jsonrpc_tm.auth import identify
 from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.identity import Credentials
 
 from . import pki
 from .conftest import ALICE, Site
@@ -243,3 +245,24 @@ async def test_partial_revocation_lists_do_not_count_as_the_whole(site: Site) ->
     crl.write_bytes(pki.crl(site.ca, extra=[(x509.DeltaCRLIndicator(1), True)]))
     async with site.server(BEHIND, server__tls__crl=str(crl)) as server:
         assert (await site.ask(server, headers=_headers(proxy))).status == 401
+
+
+@pytest.mark.parametrize(
+    ("remote", "listed"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("fd00::1", True),
+        ("11.1.2.3", False),
+        ("::ffff:11.1.2.3", False),
+        ("fd01::1", False),
+        ("", False),
+        ("unix:", False),
+        (None, False),
+    ],
+)
+async def test_addresses(site: Site, remote: str | None, listed: bool) -> None:
+    async with site.server([{"x509": {"balancers": ["10.0.0.0/8", "fd00::/16"]}}]) as server:
+        credentials = Credentials(_headers(site.user()), remote, None, site.clock())
+        who = await identify(server.service, credentials)
+    assert who.username == ("alice" if listed else None)

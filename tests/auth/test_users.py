@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from jsonrpc_tm import app, hookimpl
 from jsonrpc_tm.auth import identify, users
 from jsonrpc_tm.auth.users import ConfiguredUsers
 from jsonrpc_tm.errors import BadCredentials, ConfigurationError
@@ -115,3 +116,41 @@ async def test_authenticators_need_not_know_of_claimed_groups() -> None:
     assert await _identify(Fixed(ALICE), x_tm_group="") == ALICE
     refused = await _identify(Fixed(ALICE), x_tm_group="h")
     assert (refused.refused is not None, refused.group, refused.properties) == (True, None, ())
+
+
+class Directory:
+    """A registry from elsewhere."""
+
+    def by_dn(self, dn: str) -> users.User | None:
+        return users.User("somebody", ("everybody",)) if dn == "/CN=x" else None
+
+    def by_subject(self, issuer: str, subject: str) -> users.User | None:
+        return None
+
+    def by_name(self, name: str) -> users.User | None:
+        return None
+
+    def properties(self, group: str) -> tuple[str, ...]:
+        return ("ProductionUser",)
+
+
+class Plugin:
+    @hookimpl
+    def register_users(self, settings: Any) -> Any:
+        yield Directory()
+
+
+def test_registry_of_a_plugin() -> None:
+    overrides = {"storage.url": "sqlite://:memory:"}
+    service = app.create_service(None, {}, overrides, plugins=[Plugin()])
+    assert isinstance(service.users, Directory)
+    who = users.admit(
+        service.users,
+        service.users.by_dn("/CN=x"),
+        who="/CN=x",
+        claimed=None,
+        proven=None,
+        authentication="x509",
+        expires=datetime.now(UTC),
+    )
+    assert (who.username, who.group, who.properties) == ("somebody", "everybody", ("ProductionUser",))
