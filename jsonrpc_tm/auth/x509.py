@@ -153,12 +153,12 @@ class X509:
             raise BadCredentials("The certificate in the balancer's header is malformed") from None
         if not proxy:
             return holder(chain[:1])  # the balancer verified it
-        if not self._proxies:
-            raise BadCredentials("Proxies are not accepted")
         # no balancer knows the rules for proxies
         return holder(self._trust.verify(chain, now))
 
     def _identity(self, who: Holder, credentials: Credentials) -> Identity:
+        if who.proxy and not self._proxies:
+            raise BadCredentials("Proxies are not accepted")
         if who.limited and not self._limited:
             raise BadCredentials("Limited proxies are not accepted")
         # that every certificate had become valid was seen to before; connections outlive certificates
