@@ -81,9 +81,10 @@ async def transformation_summary_web(
 
 async def _page_counts(tx: Transaction, rows: list[Row], table: str, status: str) -> Counts:
     """Return how many rows of *table* belong to each transformation of a page, by status."""
-    source = f"{tx.dialect.array('ids', 'int')} AS page {tx.dialect.straight_join} {table}"
-    ids = tx.dialect.pack([row["TransformationID"] for row in rows])
-    return await _counts(tx, f"{source} ON TransformationID = page.value", status, {"ids": ids})
+    where = Where(tx.dialect)
+    # not a join with the packed ids, which would group in a temporary table instead of along the index
+    where.among("TransformationID", [row["TransformationID"] for row in rows], "int")
+    return await _counts(tx, f"{table} WHERE {where.text}", status, where.parameters)
 
 
 async def _counts(tx: Transaction, source: str, status: str, parameters: Mapping[str, Any]) -> Counts:
