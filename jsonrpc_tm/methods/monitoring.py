@@ -8,7 +8,7 @@ from .. import fields
 from ..call import Call
 from ..conditions import Where, invalid
 from ..hookspecs import hookimpl
-from ..model import CORE_PARAMETERS, FILE_STATES, TASK_STATES, TRANSFORMATIONS
+from ..model import CORE_PARAMETERS, FILE_STATES, TABLES, TASK_STATES, TRANSFORMATIONS
 from ..registry import Method
 from ..storage.base import Row, Transaction
 from . import counters
@@ -191,14 +191,14 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         result="{TotalRecords, ParameterNames, Records, Extras}; no rows: TotalRecords 0 and ParameterNames only",
         schema=page,
     )
-    for name, table in (
+    for name, shown in (
         ("getTransformationsSummaryWeb", "Transformations"),
         ("getTransformationTasksSummaryWeb", "TransformationTasks"),
         ("getTransformationFilesSummaryWeb", "TransformationFiles"),
     ):
         yield Method(
             name,
-            _table_summary(table),
+            _table_summary(shown),
             _page(),
             result="{TotalRecords, ParameterNames, Records, Extras, Selections}; no rows: the first two only",
             schema=page,
@@ -207,7 +207,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         "getTabbedSummaryWeb",
         tabbed_summary_web,
         {
-            "table": fields.Choice(*VIEWS, required=True),
+            "table": fields.Choice(*VIEWS, required=True, metadata={"description": "the first table"}),
             "requestedTables": RequestedTables(
                 required=True,
                 metadata={"description": 'other tables: {"SortList": [], "StartItem": 0, "MaxItems": 50}'},
@@ -222,17 +222,22 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             required=True, allow_none=True, metadata={"description": "column: value or list of values; null for all"}
         )
     }
+    table = fields.Text(required=True, metadata={"description": f"one of {', '.join(TABLES)}"})
     yield Method(
         "getDistinctAttributeValues",
         counters.distinct_values,
-        {"attribute": fields.Text(required=True), **select_dict},
+        {"attribute": fields.Text(required=True, metadata={"description": "a column"}), **select_dict},
         result="list of values, ascending, null first",
         schema={"type": "array"},
     )
     yield Method(
         "getTableDistinctAttributeValues",
         counters.table_distinct_values,
-        {"table": fields.Text(required=True), "attributes": fields.Texts(required=True), **select_dict},
+        {
+            "table": table,
+            "attributes": fields.Texts(required=True, metadata={"description": "columns"}),
+            **select_dict,
+        },
         result="{attribute: list of values}",
         schema={"type": "object", "additionalProperties": {"type": "array"}},
     )
@@ -240,7 +245,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         "getCounters",
         counters.counters,
         {
-            "table": fields.Text(required=True),
+            "table": table,
             "attrList": fields.Texts(
                 required=True, minimum=1, metadata={"description": "columns, or date(<date column>)"}
             ),
@@ -249,7 +254,11 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             ),
             "older": fields.DateTime(metadata={"description": "only rows whose timeStamp is before it; UTC"}),
             "newer": fields.DateTime(metadata={"description": "only rows whose timeStamp is not before it; UTC"}),
-            "timeStamp": fields.Text(allow_none=True, load_default=None),
+            "timeStamp": fields.Text(
+                allow_none=True,
+                load_default=None,
+                metadata={"description": "the date column that older and newer bound"},
+            ),
         },
         result="list of [{attribute: value}, count]",
         schema={"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}},

@@ -50,10 +50,10 @@ class View:
     def source(self, lfn: bool) -> str:
         """Return what stands after FROM; ``r`` is the table's row.
 
-        :param lfn: whether a file's name is asked for. It costs a join.
+        :param lfn: whether conditions or the order name the file: then the engine may begin with the file.
         """
         plain = f"{self.table.name} r"
-        return plain + " LEFT JOIN DataFiles ON DataFiles.FileID = r.FileID" if lfn else plain
+        return plain + " JOIN DataFiles ON DataFiles.FileID = r.FileID" if lfn else plain
 
 
 VIEWS = {
@@ -168,8 +168,15 @@ async def fetch(
     if not part.most:
         return total, []
     shown = ", ".join(name if name == "LFN" else f"r.{name}" for name in view.shown)
-    source = view.source("LFN" in view.shown)
-    sql = f"SELECT {shown} FROM {source} WHERE {selection.where.text}{ordered}{page(part.most, part.start)}"
+    tail = f" WHERE {selection.where.text}{ordered}{page(part.most, part.start)}"
+    by_name = selection.lfn or any(term.startswith("LFN:") for term in part.order)
+    if by_name or "LFN" not in view.shown:
+        sql = f"SELECT {shown} FROM {view.source(by_name)}{tail}"
+    else:
+        # names are looked up for the page alone, not for every row that has to be sorted
+        columns = ", ".join(f"r.{name}" for name in view.table.columns)
+        rows = f"(SELECT {columns} FROM {view.source(False)}{tail}) AS r"
+        sql = f"SELECT {shown} FROM {rows} LEFT JOIN DataFiles ON DataFiles.FileID = r.FileID{ordered}"
     return total, await tx.fetch_all(sql, selection.where.parameters)
 
 
