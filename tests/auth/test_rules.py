@@ -1,7 +1,9 @@
 import pytest
 
+from jsonrpc_tm.app import create_service
 from jsonrpc_tm.auth.rules import resolve
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.errors import ConfigurationError, Forbidden, Unauthenticated
+from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.registry import Method, Registry
 from jsonrpc_tm.settings import Settings
 
@@ -54,3 +56,22 @@ def test_unknown_rule_in_the_configuration_stops_the_start(rule) -> None:
 def test_rule_for_a_method_that_does_not_exist_stops_the_start() -> None:
     with pytest.raises(ConfigurationError, match=r"no method .pimg.*did you mean ping"):
         resolve(_settings(methods={"pimg": "all"}), _registry(ping="all"))
+
+
+async def test_cleaning_is_an_admins_act_while_owners_keep_the_rest() -> None:
+    rules = {"cleanTransformation": ["ProductionManagement"], "getTransformation": "all", "ping": ["ProductionUser"]}
+    overrides = {"storage.url": "sqlite://:memory:", "authorization.methods": rules}
+    owner, admin = Identity("alice", "g", ("ProductionSharing",)), Identity("root", "h", ("ProductionManagement",))
+    async with create_service(None, {}, overrides) as service:
+        await service.call("addTransformation", ["t", "d", "l", "Processing", "p", "Manual", ""], owner)
+        with pytest.raises(Forbidden) as refused:
+            await service.call("cleanTransformation", ["t"], owner)
+        assert refused.value.data == {"needs": ["ProductionManagement"]}
+        await service.call("completeTransformation", ["t"], owner)
+        assert await service.call("cleanTransformation", ["t"], admin) == 1
+        # and in both directions for other methods
+        assert (await service.call("getTransformation", ["t"]))["Status"] == "Completed"
+        with pytest.raises(Unauthenticated):
+            await service.call("ping")
+        with pytest.raises(Forbidden):
+            await service.call("ping", [], admin)
