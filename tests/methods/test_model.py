@@ -166,7 +166,7 @@ class Books(RuleBasedStateMachine):
     def set_tasks(self, number, ids, status, possible):
         trans, books = self.pick(number)
         if possible:
-            ids = [task for task in ids if task in books.tasks]
+            ids = [sorted(books.tasks)[task % len(books.tasks)] for task in ids if books.tasks]
         if all(task in books.tasks for task in ids):
             self.call("setTaskStatus", trans, ids, status)
             for task in ids:
@@ -187,9 +187,10 @@ class Books(RuleBasedStateMachine):
             books.tasks[task].status = "Reserved"
 
     @precondition(lambda self: self.books)
-    @rule(number=st.integers(0, 9), low=st.integers(0, 6), size=st.sampled_from([0, 1, 10**9]))
-    def delete_tasks(self, number, low, size):
+    @rule(number=st.integers(0, 9), first=st.integers(0, 9), size=st.sampled_from([0, 1, 10**9]))
+    def delete_tasks(self, number, first, size):
         trans, books = self.pick(number)
+        low = sorted(books.tasks)[first % len(books.tasks)] if books.tasks else first
         self.call("deleteTasks", trans, low, low + size)
         gone = {task for task in books.tasks if low <= task <= low + size}
         for task in gone:
@@ -205,9 +206,9 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.books)
     @rule(number=st.integers(0, 9), sure=RARELY)
     def clean(self, number, sure):
-        if not sure:
-            return
         trans, books = self.pick(number)
+        if not sure or not books.tasks:
+            return
         assert self.call("cleanTransformation", trans) == trans
         books.files.clear()
         books.tasks.clear()
