@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV)"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test lint unit test-slow test-interop bench fix docs clean
+.PHONY: demo run test lint unit test-slow test-interop mutate bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -41,6 +41,10 @@ test-slow: $(READY) ## tests that take minutes: servers killed under load, large
 test-interop: $(READY) ## DIRAC's own clients, of three releases, run a production through the DIRAC wire
 	@.ci/packages swig libssl-dev gcc libc6-dev python3-dev
 	TM_INTEROP_ENVIRONMENTS=.interop $(BIN)/python -m pytest -m interop $(ARGS)
+
+mutate: $(READY) ## change the code in random places and ask whether a test notices
+	$(BIN)/python -m pip install --quiet 'cosmic-ray>=8.3'
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
 	@for script in benchmarks/*.py; do echo; echo "$$script"; $(BIN)/python $$script || exit 1; done
