@@ -25,6 +25,7 @@ def place(tmp_path_factory):
         yield folder, environment(JSONRPC_TM__CLIENT__URL=url)
 
 
+@pytest.mark.xdist_group("the cli page")  # each command goes on where the one before it ended
 @pytest.mark.parametrize(("command", "expected"), STEPS, ids=[command for command, _ in STEPS])
 def test_the_command_prints_what_is_shown(place, command, expected, monkeypatch, capsys):
     check(command, expected, *place, monkeypatch, capsys)
