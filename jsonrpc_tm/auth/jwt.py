@@ -1,6 +1,7 @@
 """Authentication by bearer tokens: signed JSON Web Tokens (RFC 7519) of configured issuers."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from .users import Users, admit
 
 if TYPE_CHECKING:
     from ..service import Service
+
+logger = logging.getLogger(__name__)
 
 LEEWAY = 30
 """Seconds that clocks may differ."""
@@ -221,6 +224,11 @@ class Factory:
             if entry["issuer"] in issuers:
                 raise ConfigurationError(f"authentication.jwt: the issuer {entry['issuer']} is there twice")
             issuers[entry["issuer"]] = _issuer(entry, settings.folder)
+        if len(issuers) > 1 and (names := getattr(service.users, "of_any_issuer", [])):
+            logger.warning(
+                "several issuers are accepted, and each can issue the subjects of %s: write the issuer before them",
+                ", ".join(names[:10]) + (" …" if len(names) > 10 else ""),
+            )
         return Tokens(service.users, issuers)
 
 

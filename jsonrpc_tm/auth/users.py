@@ -79,6 +79,11 @@ class ConfiguredUsers:
             host = User(name, (HOSTS,), properties=tuple(entry.get("properties", ())))
             self._enter(host, entry.get("dns", ()), f"registry.hosts.{name}")
 
+    @property
+    def of_any_issuer(self) -> list[str]:
+        """Names of the users with a token subject that does not say whose it is."""
+        return sorted({user.name for (issuer, _), user in self._subjects.items() if issuer is None})
+
     def _enter(self, user: User, dns: Iterable[str], where: str) -> None:
         for dn in dns:
             try:

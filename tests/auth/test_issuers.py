@@ -34,6 +34,18 @@ async def test_issuers_do_not_speak_for_each_other(site: Site) -> None:
         assert (await ask(site, server, token(aud="a"))).status == 401
 
 
+async def test_subjects_that_any_issuer_can_issue_are_worth_a_warning(
+    jwks: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = entry(jwks=str(jwks.folder / "jwks.json"))
+    two = {**one, "issuer": "https://second.example.org"}
+    named = {"zoe": {"subjects": [f"{ISSUER} zoe"]}, "max": {}}
+    for issuers, users, warned in (([one], None, False), ([one, two], named, False), ([one, two], None, True)):
+        caplog.clear()
+        async with jwks.server([{"jwt": {"issuers": issuers}}], **({"registry__users": users} if users else {})):
+            assert ("the subjects of alice, bob, loner, sleepy:" in caplog.text) == warned
+
+
 async def test_subject_of_one_issuer_only(jwks: Site) -> None:
     users = {"zoe": {"subjects": [f"{ISSUER} zoe"], "groups": ["prod"]}, "max": {"subjects": ["https://x.org max"]}}
     options = {"issuers": [entry(jwks=str(jwks.folder / "jwks.json"))]}
