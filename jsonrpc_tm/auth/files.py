@@ -9,12 +9,17 @@ RELOAD = 5.0
 
 def stamp(paths: Iterable[Path]) -> object:
     """Return something that differs when one of the files, or a file in one of the folders, has changed."""
-    found = []
+    found: list[object] = []
     for path in paths:
         try:
             items = sorted(path.iterdir()) if path.is_dir() else [path]
-            stats = [(item.name, item.stat()) for item in items]
-            found += [(path, name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats]
         except OSError:
-            found.append((path, "", 0, 0, 0))
+            items = []
+        for item in items:
+            try:
+                stat = item.stat()
+            except OSError:  # gone, or a link to nothing
+                found.append((item, None))
+            else:
+                found.append((item, stat.st_mtime_ns, stat.st_size, stat.st_ino))
     return found

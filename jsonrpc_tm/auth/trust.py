@@ -169,7 +169,10 @@ def _lists(path: Path | None) -> list[x509.CertificateRevocationList]:
 def _members(path: Path | None, hashed: re.Pattern[str]) -> list[Path]:
     if path is None:
         return []
-    return [item for item in sorted(path.iterdir()) if hashed.fullmatch(item.name)] if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    # links to nothing are common in such folders, and OpenSSL passes over them
+    return [item for item in sorted(path.iterdir()) if hashed.fullmatch(item.name) and item.exists()]
 
 
 def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:

@@ -343,13 +343,20 @@ def test_unreadable_files(site: Site) -> None:
         Trust(None, site.folder / "text")
 
 
-def test_folder(site: Site) -> None:
+def test_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jsonrpc_tm.auth.trust.RELOAD", 0)
     for name in ("0a1b2c3d.0", "0a1b2c3d.1", "README", "0a1b2c3d.signing_policy", "ca.pem"):
         content = ROOT.certificate.public_bytes(serialization.Encoding.PEM) if name.endswith(".0") else b"text"
         (site.folder / name).write_bytes(content)
     (site.folder / "0a1b2c3d.1").unlink()
+    (site.folder / "0a1b2c3d.1").symlink_to("nothing.pem")
     (site.folder / "0a1b2c3d.r0").write_bytes(revocations(ROOT))
-    assert verified(Trust(site.folder, site.folder), issue(ALICE, ROOT))
+    alice = issue(ALICE, ROOT)
+    trust = Trust(site.folder, site.folder)
+    assert verified(trust, alice)
+    (site.folder / "0a1b2c3d.r0").write_bytes(revocations(ROOT, alice.certificate.serial_number))
+    trust.refresh()
+    assert refused(trust, alice) == "The certificate is revoked"
 
 
 def test_authority_made_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
