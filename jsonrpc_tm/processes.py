@@ -100,8 +100,7 @@ class Supervisor:
         os.close(self._lifeline[1])
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        # a terminal sends it to all processes; the parent decides
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # SIGINT, which a terminal sends to all processes, stays without effect: the parent decides
         try:
             self._work(lambda: reporting.send(_READY), self._lifeline[0])
         except ConfigurationError as error:

@@ -25,6 +25,10 @@ class Program:
         self.pid = process.pid
         self.url = ""
 
+    @property
+    def port(self) -> int:
+        return int(self.url.removesuffix("/rpc").rsplit(":", 1)[1])
+
     async def line(self) -> str:
         assert self.process.stdout is not None
         return (await self.process.stdout.readline()).decode().strip()
@@ -42,7 +46,11 @@ class Program:
         return await self.process.wait(), log
 
     def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        """Send a signal; SIGINT as a terminal does, to all its processes."""
+        if number == signal.SIGINT:
+            os.killpg(self.pid, number)
+        else:
+            os.kill(self.pid, number)
 
 
 @contextlib.asynccontextmanager
@@ -56,13 +64,13 @@ async def program(**settings: Any) -> AsyncIterator[Program]:
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         yield Program(process)
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
 
 
@@ -108,6 +116,11 @@ async def test_a_second_signal_ends_at_once(workers: int) -> None:
         assert server.process.stderr is not None
         while b"waiting for" not in await server.process.stderr.readline():
             pass
+        # nobody is kept waiting in the queue of a server that stops
+        with contextlib.suppress(ConnectionError):
+            while True:
+                socket.create_connection(("127.0.0.1", server.port)).close()
+                await asyncio.sleep(0)
         server.signal(signal.SIGTERM)
         with pytest.raises(aiohttp.ClientError):
             await running
@@ -140,7 +153,7 @@ async def test_workers_end_when_their_parent_is_killed() -> None:
         # they share stderr, which ends with the last of them
         _, log = await server.end()
         assert log.count("the parent process is gone") == 2
-        bind("127.0.0.1", int(server.url.removesuffix("/rpc").rsplit(":", 1)[1])).close()
+        bind("127.0.0.1", server.port).close()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from jsonrpc_tm import Method
+from jsonrpc_tm import Method, encoding
 from jsonrpc_tm.errors import BadCredentials
 from jsonrpc_tm.hookspecs import Route
 from jsonrpc_tm.identity import Credentials, Identity
@@ -174,6 +175,18 @@ async def test_a_bomb_is_413(wire: Wire, name: str) -> None:
     bomb = COMPRESSORS[name](b" " * 200_000_000)
     assert await is_refused(await wire.post(bomb, Content_Encoding=name), 413)
     assert await wire.call("echo", 1) == 1
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate"])
+def test_a_bomb_does_not_fill_the_memory(name: str) -> None:
+    bomb = COMPRESSORS[name](bytes(100_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(encoding.TooLarge):
+            encoding.decompress(bomb, name, 2**20)  # type: ignore[arg-type]
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_chunked_body_is_counted_as_it_comes(service: Service, wire: Wire) -> None:
