@@ -181,7 +181,8 @@ class FileStatuses(fields.Field):
 async def set_file_status(call: Call, transName: int | str, dictOfNewFilesStatus: dict[int, tuple[str, int]]) -> None:
     """Set the status of files in a transformation, all or none; with errorFlag true the ErrorCount grows by one.
 
-    :raises NotFound: a file id that is not in the transformation; ``data.missing`` lists them.
+    :raises NotFound: no such transformation, or file ids that are not in it, which ``data.missing`` lists.
+    :raises Forbidden: no right on it.
     :raises InvalidState: a plugin's rule forbids a change.
     """
     changes = [[file_id, *change] for file_id, change in dictOfNewFilesStatus.items()]

@@ -131,6 +131,7 @@ async def set_parameter(call: Call, transName: int | str, paramName: str, paramV
 
     :raises InvalidParams: a core parameter that cannot be set, or a value that does not fit.
     :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     :raises Conflict: ``expected`` does not hold, or the name is taken.
     :raises InvalidState: a plugin's rule forbids the status.
     """
@@ -212,6 +213,7 @@ async def delete_parameter(call: Call, transName: int | str, paramName: str) -> 
 
     :raises InvalidParams: a core parameter.
     :raises NotFound: no such transformation, or it has no such parameter.
+    :raises Forbidden: no right on it.
     """
     if paramName in CORE_PARAMETERS:
         raise _invalid("paramName", f"{paramName} is a core parameter; only additional ones can be deleted.")

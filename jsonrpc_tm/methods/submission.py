@@ -47,6 +47,8 @@ async def insert_tasks(tx: Transaction, call: Call, trans_id: int, number: int, 
 async def extend(call: Call, transName: int | str, nTasks: int) -> list[int]:
     """Add empty tasks to a transformation that simulates. Return their ids.
 
+    :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     :raises InvalidState: its type is not one of ``transformations.extendable_types``.
     """
 
@@ -67,6 +69,7 @@ async def get_tasks_to_submit(call: Call, transName: int | str, numTasks: int, s
     In the answer's JobDictionary ``Status`` is the status before, and ``InputData`` the LFNs joined by ``;``.
 
     :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     :raises InvalidState: a plugin's rule forbids it.
     """
 

@@ -26,6 +26,7 @@ async def add_task(call: Call, transName: int | str, lfns: list[str] | None, se:
     The files become Assigned, with the task's id and UsedSE = *se*. Of two calls for one file exactly one wins.
 
     :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     :raises InvalidState: files that are not in the transformation, or neither Unused nor ProbInFC; ``data.files``
         lists them and nothing happened.
     """
@@ -139,7 +140,8 @@ async def get_tasks(
 async def set_task_status(call: Call, transName: int | str, taskID: list[int], status: str) -> None:
     """Set the status of one task or several, all or none.
 
-    :raises NotFound: a task that does not exist; ``data.missing`` lists them.
+    :raises NotFound: no such transformation, or tasks that are not in it, which ``data.missing`` lists.
+    :raises Forbidden: no right on it.
     :raises InvalidState: a plugin's rule forbids a change.
     """
     await _report(call, transName, taskID, {"ExternalStatus": status})
@@ -150,7 +152,8 @@ async def set_task_status_and_wms_id(
 ) -> None:
     """Set the status of a task and its number in the workload system, both together.
 
-    :raises NotFound: no such task.
+    :raises NotFound: no such transformation, or no such task in it.
+    :raises Forbidden: no right on it.
     :raises InvalidState: a plugin's rule forbids the change.
     """
     await _report(call, transName, [taskID], {"ExternalStatus": status, "ExternalID": taskWmsID})
@@ -191,6 +194,8 @@ async def delete_tasks(call: Call, transName: int | str, taskMin: int, taskMax: 
     Their files become Unused, with no task and UsedSE Unknown.
 
     :raises InvalidParams: *taskMin* is more than *taskMax*.
+    :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     """
     if taskMin > taskMax:
         raise InvalidParams("taskMin is more than taskMax", errors={"taskMin": ["Must not be more than taskMax."]})

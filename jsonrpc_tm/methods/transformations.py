@@ -146,6 +146,7 @@ async def delete(call: Call, transName: int | str) -> None:
     """Delete a transformation and everything of it, its log included.
 
     :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     """
 
     async def body(tx: Transaction, owner: Owner) -> None:
@@ -162,6 +163,7 @@ async def clean(call: Call, transName: int | str) -> int:
     Files that no other transformation has are forgotten. Parameters and log stay; task numbers go on counting.
 
     :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     """
 
     async def body(tx: Transaction, owner: Owner) -> int:
@@ -200,6 +202,7 @@ async def complete(call: Call, transName: int | str) -> None:
     """Set a transformation's status to Completed.
 
     :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it.
     :raises InvalidState: a plugin's rule forbids it.
     """
 

@@ -83,5 +83,7 @@ def test_documentation(name):
     method = METHODS[name]
     assert method.doc.partition("\n")[0].endswith(".")
     assert method.result
-    if method.changes and name != "addTransformation":
-        assert ":raises" in method.doc or name == "extendTransformation", name
+    if method.right:
+        assert ":raises Forbidden: no right on it." in method.doc
+    if "transName" in method.params and name != "addTransformation":
+        assert ":raises NotFound: no such transformation" in method.doc
