@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from jsonrpc_tm.auth import tokens
 from jsonrpc_tm.auth.jwks import ALGORITHMS
+from jsonrpc_tm.auth.jwt import Tokens
 
 from .conftest import Site
 from .jwts import ISSUER, KEYS, KID, OTHER, PEM, ask, claims, encode, entry, hmac_token, public_key, serve, token
@@ -27,6 +28,24 @@ async def test_good_token(jwks: Site, algorithm: str) -> None:
             assert (who.username, who.group, who.properties) == ("alice", "prod", ("ProductionManagement",))
             assert (who.subject, who.dn, who.authentication) == ("alice-sub", None, "jwt")
             assert who.expires == END
+
+
+async def test_tokens_are_verified_once(jwks: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jsonrpc_tm.auth.jwt.CACHE", 2)
+    seen: list[str] = []
+    verify = Tokens._verify
+
+    async def counted(self: Tokens, text: str) -> Any:
+        seen.append(text)
+        return await verify(self, text)
+
+    monkeypatch.setattr(Tokens, "_verify", counted)
+    one, two, three = (token(jti=str(number)) for number in range(3))
+    async with serve(jwks) as server:
+        for text in (one, two, one, two, three, one, three):
+            assert (await ask(jwks, server, text)).status == 200
+    # the third pushed out the first, which pushed out the second
+    assert seen == [one, two, three, one]
 
 
 async def test_choosing_and_claiming_groups(jwks: Site) -> None:
