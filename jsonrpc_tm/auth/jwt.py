@@ -153,10 +153,8 @@ class Tokens:
             return admit(
                 self._users, user, who=f"The token's subject {subject!r}", claimed=claimed, proven=group, **facts
             )
-        # the issuer vouches for the membership; suspending still works here
+        # the issuer vouches for the membership (a claimed group is held against it afterwards); suspending still works
         facts["username"] = username
-        if claimed is not None and claimed != group:
-            return Identity(refused=f"The credentials are for the group {group!r}, not for {claimed[:100]!r}", **facts)
         if user is not None and user.suspended:
             return Identity(reason=f"{username} is suspended", **facts)
         rights = self._users.properties(group) if properties is None else tuple(properties)

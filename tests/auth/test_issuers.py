@@ -167,6 +167,15 @@ async def test_wrong_options_stop_the_start(jwks: Site, change: dict[str, Any], 
             pass
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"issuers": []}, {"issuers": {}}, {"issuers": "x"}, {"issuers": [1]}, {"isuers": []}]
+)
+async def test_issuers_that_are_no_list_stop_the_start(site: Site, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"authentication.*issuers"):
+        async with site.server([{"jwt": options}]):
+            pass
+
+
 async def test_the_same_issuer_twice_stops_the_start(jwks: Site) -> None:
     same = entry(jwks=str(jwks.folder / "jwks.json"))
     with pytest.raises(ConfigurationError, match="twice"):

@@ -105,6 +105,7 @@ BAD = {
     "wrong audience": lambda: token(aud="other"),
     "wrong audiences": lambda: token(aud=["other", "tm2"]),
     "audience as object": lambda: token(aud={"tm": True}),
+    "audience as list of objects": lambda: token(aud=["tm", {}]),
     "without audience": lambda: token(aud=None),
     "wrong issuer": lambda: token(iss="https://evil.example.org"),
     "issuer with a slash more": lambda: token(iss=ISSUER + "/"),
