@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from jsonrpc_tm import openrpc
@@ -79,6 +80,17 @@ def test_a_method_says_what_it_does_and_gives(method: Method) -> None:
     errors = {error.__name__ for error in _subclasses(TMError)}
     for name in re.findall(r"^:raises (\w+):", method.doc, flags=re.MULTILINE):
         assert name in errors
+
+
+def test_results_have_schemas_and_the_scenarios_results_fit_them() -> None:
+    without = {method.name for method in METHODS if not method.schema}
+    assert without == {"echo", "getTransformationParameters"}, "any JSON value may come"
+    validators = {method.name: jsonschema.Draft202012Validator(method.schema) for method in METHODS}
+    for scenario in SCENARIOS:
+        for step in scenario.steps:
+            if "result" in step.expected:
+                errors = list(validators[step.method].iter_errors(step.expected["result"]))
+                assert not errors, f"{scenario.name} step {step.number}: {errors[0].message}"
 
 
 @every_method
