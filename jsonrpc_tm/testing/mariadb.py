@@ -1,6 +1,7 @@
 """A private MariaDB server for tests: its own data folder, socket and port, gone when the session ends."""
 
 import contextlib
+import getpass
 import itertools
 import os
 import shutil
@@ -50,15 +51,17 @@ class MariaDB:
 
     :param folder: its own folder, which must not exist yet; short, because a socket's path has 107 bytes at most.
     :param options: further options of ``mariadbd``, after the defaults.
+    :param account: who runs it; only root can choose.
     """
 
     user = "root"
 
-    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = (), account: str | None = None) -> None:
         self.folder = folder
         self.options = tuple(options)
+        self.account = account or getpass.getuser()
         self.socket = folder / "s"
-        self.log = folder / "log"
+        self.log = folder / "log.err"
         self.temporary = folder / "tmp"
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -69,7 +72,10 @@ class MariaDB:
         self.folder.mkdir(parents=True)
         # of its own: a server that starts removes the temporary tables of others in the same folder
         self.temporary.mkdir()
-        command = ["mariadb-install-db", "--no-defaults", f"--user={_account()}", f"--datadir={self.folder / 'data'}"]
+        if self.account != getpass.getuser():
+            for path in (self.folder, self.temporary):
+                shutil.chown(path, self.account)
+        command = ["mariadb-install-db", "--no-defaults", f"--user={self.account}", f"--datadir={self.folder / 'data'}"]
         command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
         done = subprocess.run(
             command,
@@ -102,7 +108,7 @@ class MariaDB:
 
     def _defaults(self) -> list[str]:
         return [
-            f"--user={_account()}",
+            f"--user={self.account}",
             f"--datadir={self.folder / 'data'}",
             f"--socket={self.socket}",
             f"--tmpdir={self.temporary}",
@@ -169,11 +175,6 @@ class MariaDB:
     def drop_database(self, name: str) -> None:
         """Remove a database."""
         self.sql(f"DROP DATABASE {name}")
-
-
-def _account() -> str:
-    """The account to run under: root has to be told that root is meant."""
-    return "root" if os.geteuid() == 0 else os.environ.get("USER", "mysql")
 
 
 @contextlib.contextmanager

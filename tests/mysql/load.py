@@ -76,21 +76,22 @@ class Caller:
     chance: random.Random
     stop: asyncio.Event
 
-    async def call(self, *call: Any, client: Client | None = None) -> Any:
+    async def call(self, *call: Any, other: bool = False) -> Any:
         """Return the answer; errors that ask for it are retried on the next server.
 
+        :param other: begin with another server than usual.
         :raises TimeoutError: the effect of the call is not known: nothing is to be concluded from it.
         """
         while True:
             begin = self.books.now
             try:
-                answer = await (client or self.clients[0]).call(*call)
+                answer = await self.clients[-1 if other else 0].call(*call)
             except (StorageUnavailable, ConnectionFailed) as error:
                 self.books.errors.append((self.books.now, type(error).__name__, str(error)))
                 unknown = error.data.get("outcome") if isinstance(error, StorageUnavailable) else error.sent
                 self.clients.append(self.clients.pop(0))
                 await asyncio.sleep(0.1)
-                if unknown and not call[0].startswith("get"):
+                if unknown and not call[0].startswith("getTransformation"):
                     self.books.unsure[call[0]] += 1
                     raise TimeoutError from error
                 continue
@@ -124,7 +125,7 @@ class Caller:
         names = [f"/load/{self.name}/{turn}/{number}" for number in range(GROUP)]
         await self.call("addFilesToTransformation", PROCESSING, names)
         self.books.files.update(names)
-        calls = [self.call("addTaskForTransformation", PROCESSING, names) for _ in range(2)]
+        calls = [self.call("addTaskForTransformation", PROCESSING, names, other=other) for other in (False, True)]
         results = await asyncio.gather(*calls, return_exceptions=True)
         won = [result for result in results if isinstance(result, int)]
         for result in results:
@@ -157,7 +158,7 @@ class Caller:
 
     async def _read_back(self, trans: str, task: int, *statuses: str) -> None:
         rows = await self.call(
-            "getTransformationTasks", {"TransformationID": self.ids[trans], "TaskID": task}, client=self.clients[-1]
+            "getTransformationTasks", {"TransformationID": self.ids[trans], "TaskID": task}, other=True
         )
         if not rows or rows[0]["ExternalStatus"] not in statuses:
             self.books.stale.append((self.books.now, trans, task, rows))
