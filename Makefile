@@ -46,6 +46,10 @@ mutate: $(READY) ## change the code in random places and ask whether a test noti
 	$(BIN)/python -m pip install --quiet 'cosmic-ray>=8.3'
 	$(BIN)/python -m tests.mutation $(ARGS)
 
+test-cluster: $(READY) ## servers on three MariaDB Galera nodes that lose nodes and processes under load
+	@.ci/mariadb mariadb-server galera-4 rsync lsof
+	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
+
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
 	@for script in benchmarks/*.py; do echo; echo "$$script"; $(BIN)/python $$script || exit 1; done
 
