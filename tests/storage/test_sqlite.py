@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import threading
 
 import pytest
 
@@ -198,6 +199,40 @@ async def test_a_busy_database_is_tried_again_then_given_up(tmp_path):
         with pytest.raises(StorageUnavailable, match="busy"):
             await storage.run("add", add_files, ["/b"])
         other.close()
+
+
+async def test_all_who_wait_share_the_wait_for_another_process(tmp_path):
+    """One after the other they would wait for minutes."""
+    async with SqliteStorage(tmp_path / "tm.db", timeout=0.1) as storage:
+        other = sqlite3.connect(storage.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        begun = []
+        writer = storage._threads[-1].connection
+        writer.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
+        calls = [storage.run("add", add_files, [f"/{number}"]) for number in range(20)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(result) for result in results} == {StorageUnavailable}
+        assert len(begun) <= 3
+        other.close()
+
+
+async def test_what_was_cancelled_before_it_began_is_not_done(storage):
+    at_work, go_on = threading.Event(), threading.Event()
+
+    async def blocking(tx):
+        at_work.set()
+        go_on.wait(30)
+
+    first = asyncio.create_task(storage.run("blocking", blocking))
+    await asyncio.to_thread(at_work.wait, 30)
+    waiting = [asyncio.create_task(storage.run("add", add_files, [f"/{number}"])) for number in range(10)]
+    await asyncio.sleep(0)
+    for task in waiting[:5]:
+        task.cancel()
+    await asyncio.wait(waiting[:5])
+    go_on.set()
+    await asyncio.gather(first, *waiting[5:])
+    assert set(await storage.run("ids", file_ids)) == {f"/{number}" for number in range(5, 10)}
 
 
 @pytest.mark.parametrize(("slow", "logged"), [(1e-9, True), (0, False), (1000.0, False)])
