@@ -183,3 +183,18 @@ async def serving(service: Service) -> AsyncIterator[Wire]:
     with bind(settings["server.host"], settings["server.port"]) as bound:
         async with service, listening(service, bound) as url, aiohttp.ClientSession(auto_decompress=False) as session:
             yield Wire(url, session)
+
+
+ECHO = {"jsonrpc": "2.0", "method": "echo", "params": ["hello"], "id": 1}
+ANSWER = {"jsonrpc": "2.0", "result": "hello", "id": 1}
+
+
+async def is_refused(response: Any, status: int, code: int = -32600, kind: str = "InvalidRequest") -> bool:
+    assert response.status == status
+    assert response.content_type == "application/json"
+    body = json.loads(await response.read())
+    assert set(body) == {"jsonrpc", "error", "id"}
+    assert body["id"] is None
+    assert (body["error"]["code"], body["error"]["data"]["type"]) == (code, kind)
+    assert body["error"]["data"]["request_id"] == response.headers["X-Request-ID"]
+    return True

@@ -1,50 +1,21 @@
 """HTTP on a real socket: what is refused and how, compression, request ids, health."""
 
 import asyncio
-import gzip
 import json
 import logging
-import tracemalloc
-import zlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from jsonrpc_tm import Method, encoding
+from jsonrpc_tm import Method
 from jsonrpc_tm.errors import BadCredentials
 from jsonrpc_tm.hookspecs import Route
 from jsonrpc_tm.identity import Credentials, Identity
 from jsonrpc_tm.server import SERVICE
 from jsonrpc_tm.service import Service
 
-from .fakes import Gate, Nothing, Wire, make_service, serving
-
-ECHO = {"jsonrpc": "2.0", "method": "echo", "params": ["hello"], "id": 1}
-ANSWER = {"jsonrpc": "2.0", "result": "hello", "id": 1}
-
-
-@pytest.fixture
-def service() -> Service:
-    return make_service()
-
-
-@pytest.fixture
-async def wire(service: Service) -> AsyncIterator[Wire]:
-    async with serving(service) as wire:
-        yield wire
-
-
-async def is_refused(response: Any, status: int, code: int = -32600, kind: str = "InvalidRequest") -> bool:
-    assert response.status == status
-    assert response.content_type == "application/json"
-    body = json.loads(await response.read())
-    assert set(body) == {"jsonrpc", "error", "id"}
-    assert body["id"] is None
-    assert (body["error"]["code"], body["error"]["data"]["type"]) == (code, kind)
-    assert body["error"]["data"]["request_id"] == response.headers["X-Request-ID"]
-    return True
+from .fakes import ANSWER, ECHO, Gate, Nothing, Wire, is_refused, make_service, serving
 
 
 async def test_a_call(wire: Wire) -> None:
@@ -105,127 +76,6 @@ async def test_other_content_types_are_415(wire: Wire, content_type: str) -> Non
             wire.url, data=json.dumps(ECHO).encode(), skip_auto_headers=["Content-Type"], headers={}
         )
     assert await is_refused(response, 415)
-
-
-def _raw_deflate(data: bytes) -> bytes:
-    worker = zlib.compressobj(wbits=-15)
-    return worker.compress(data) + worker.flush()
-
-
-COMPRESSORS = {
-    "gzip": gzip.compress,
-    "x-gzip": gzip.compress,
-    "GZIP": gzip.compress,
-    "deflate": zlib.compress,
-    "identity": bytes,
-}
-
-
-@pytest.mark.parametrize("name", COMPRESSORS)
-async def test_compressed_bodies(wire: Wire, name: str) -> None:
-    for value in ("hello", "x" * 500_000, [f"/lhcb/{n * 7919}" for n in range(30_000)]):
-        body = COMPRESSORS[name](json.dumps({**ECHO, "params": [value]}).encode())
-        assert (await (await wire.post(body, Content_Encoding=name)).json())["result"] == value
-
-
-async def test_bare_deflate_which_many_clients_send(wire: Wire) -> None:
-    response = await wire.post(_raw_deflate(json.dumps(ECHO).encode()), Content_Encoding="deflate")
-    assert await response.json() == ANSWER
-
-
-@pytest.mark.parametrize("name", ["br", "zstd", "compress", "gzip, gzip", "deflate,gzip", "nonsense"])
-async def test_other_encodings_are_415(wire: Wire, name: str) -> None:
-    response = await wire.post(ECHO, Content_Encoding=name)
-    assert await is_refused(response, 415)
-    assert response.headers["Accept-Encoding"] == "gzip, deflate"
-
-
-@pytest.mark.parametrize("name", ["gzip", "deflate"])
-@pytest.mark.parametrize("damage", ["cut", "short", "trailing", "flipped", "plain", "empty", "twice"])
-async def test_a_stream_that_does_not_decompress_to_its_end_is_a_parse_error(
-    wire: Wire, name: str, damage: str
-) -> None:
-    whole = COMPRESSORS[name](json.dumps({**ECHO, "params": ["x" * 1000]}).encode())
-    body = {
-        "cut": whole[:-1],
-        "short": whole[:5],
-        "trailing": whole + b"x",
-        "flipped": whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:],
-        "plain": json.dumps(ECHO).encode(),
-        "empty": b"",
-        "twice": whole + whole,
-    }[damage]
-    response = await wire.post(body, Content_Encoding=name)
-    assert await is_refused(response, 200, -32700, "ParseError")
-
-
-async def test_the_largest_body(service: Service, wire: Wire) -> None:
-    limit = service.settings["server.max_body"]
-    frame = len(json.dumps({**ECHO, "params": [""]}))
-    largest = json.dumps({**ECHO, "params": ["x" * (limit - frame)]}).encode()
-    assert len(largest) == limit
-    assert (await wire.post(largest)).status == 200
-    assert await is_refused(await wire.post(largest + b" "), 413)
-    assert (await wire.post(gzip.compress(largest), Content_Encoding="gzip")).status == 200
-    assert await is_refused(await wire.post(gzip.compress(largest + b" "), Content_Encoding="gzip"), 413)
-
-
-@pytest.mark.parametrize("name", ["gzip", "deflate"])
-async def test_a_bomb_is_413(wire: Wire, name: str) -> None:
-    bomb = COMPRESSORS[name](b" " * 200_000_000)
-    assert await is_refused(await wire.post(bomb, Content_Encoding=name), 413)
-    assert await wire.call("echo", 1) == 1
-
-
-@pytest.mark.parametrize("name", ["gzip", "deflate"])
-def test_a_bomb_does_not_fill_the_memory(name: str) -> None:
-    bomb = COMPRESSORS[name](bytes(100_000_000))
-    tracemalloc.start()
-    try:
-        with pytest.raises(encoding.TooLarge):
-            encoding.decompress(bomb, name, 2**20)  # type: ignore[arg-type]
-        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
-    finally:
-        tracemalloc.stop()
-
-
-async def test_a_chunked_body_is_counted_as_it_comes(service: Service, wire: Wire) -> None:
-    async def chunks(size: int) -> AsyncIterator[bytes]:
-        body = json.dumps({**ECHO, "params": ["x" * size]}).encode()
-        for begin in range(0, len(body), 50_000):
-            yield body[begin : begin + 50_000]
-
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-    response = await wire.session.post(wire.url, data=chunks(500_000), headers=headers)
-    assert len((await response.json())["result"]) == 500_000
-    response = await wire.session.post(wire.url, data=chunks(3_000_000), headers=headers)
-    assert await is_refused(response, 413)
-
-
-@pytest.mark.parametrize(
-    ("accept", "encoding"),
-    [
-        ("gzip", "gzip"),
-        ("gzip, deflate, br", "gzip"),
-        ("deflate", "deflate"),
-        ("*", "gzip"),
-        ("gzip;q=0, deflate;q=0.5", "deflate"),
-        ("br", None),
-        ("gzip;q=0", None),
-        ("identity", None),
-    ],
-)
-async def test_answers_are_compressed_when_asked_and_worth_it(wire: Wire, accept: str, encoding: str | None) -> None:
-    for size in (2_000, 200_000):
-        response = await wire.post({**ECHO, "params": ["x" * size]}, Accept_Encoding=accept)
-        assert response.headers.get("Content-Encoding") == encoding
-        assert response.headers["Vary"] == "Accept-Encoding"
-        raw = await response.read()
-        plain = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[encoding](raw)
-        assert json.loads(plain)["result"] == "x" * size
-        assert encoding is None or len(raw) < size / 10
-    response = await wire.post(ECHO, Accept_Encoding=accept)
-    assert "Content-Encoding" not in response.headers
 
 
 @pytest.mark.parametrize("sent", ["abc-123", "0" * 128, "a.b:c/d+e=f@g~h_"])
