@@ -153,7 +153,7 @@ class FileStatuses(fields.Field):
         word = {"type": "string", "maxLength": 32}
         pair = {
             "type": "array",
-            "prefixItems": [word, {"type": "boolean"}],
+            "items": [word, {"type": "boolean"}],
             "minItems": 2,
             "maxItems": 2,
         }
