@@ -20,10 +20,9 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from jsonrpc_tm.app import build_service
+from jsonrpc_tm.app import build_service, configure
 from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.server import build_app
-from jsonrpc_tm.settings import load
 
 MANAGER = Identity("bench", "bench", ("ProductionManagement",))
 ROW = "SELECT * FROM Transformations WHERE TransformationName = ?"
@@ -96,9 +95,10 @@ async def main(calls: int, count: int, rounds: int) -> None:
     floor_app = web.Application(client_max_size=1 << 26)
     floor_app.router.add_post("/rpc", bare)
     with tempfile.TemporaryDirectory() as folder:
-        settings = load(None, {}, {"storage.url": f"sqlite:///{folder}/bench.db"})
-        service = build_service(settings, authenticators=[Everyone()])
+        settings, plugins = configure(overrides={"storage.url": f"sqlite:///{folder}/bench.db"})
+        service = build_service(settings, plugins=plugins, authenticators=[Everyone()])
         async with (
+            service,
             served(floor_app) as floor_url,
             served(build_app(service)) as url,
             aiohttp.ClientSession() as session,

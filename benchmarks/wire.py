@@ -117,8 +117,10 @@ class Server:
         return seconds
 
     def stop(self) -> None:
-        self.pipe.close()
+        # closing the pipe is not enough: the servers started later have a copy of it
+        self.process.terminate()
         self.process.join()
+        self.pipe.close()
 
 
 async def cost(server: Server, session: aiohttp.ClientSession, body: Any, headers: Any, calls: int) -> float:

@@ -25,7 +25,7 @@ _MISSING = object()
 @client_options
 @pass_program
 def call(program: Program, /, method: str, parameters: tuple[str, ...], **options: str | None) -> None:
-    """Call METHOD on a server and print its result as JSON.
+    """Call METHOD on a server, print its result.
 
     Parameters go by name (NAME=VALUE), by position, or all together as one JSON object or array; - reads that JSON
     from standard input. A value is JSON if it parses, else text: 5 is a number, '"5"' a text, hello a text too.

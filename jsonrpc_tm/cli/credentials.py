@@ -14,7 +14,9 @@ import click
 @click.option("--proxy", is_flag=True, help="Make a proxy of each user's certificate too, valid for a day.")
 @click.option("--proxy-group", metavar="GROUP", help="The same, with a DIRAC group in the proxy.")
 def dev_certs(folder: Path, users: tuple[str, ...], dn: str | None, proxy: bool, proxy_group: str | None) -> None:
-    """Make certificates for development in DIR: an authority, a server, and users with any subject.
+    """Make certificates for development.
+
+    DIR gets an authority, a server's certificate, and those of users with any subject.
 
     What is there already is kept, the authority too; a user's certificate is made anew and lasts 90 days. The
     authority's key lies beside it: do not use it for anything that matters.

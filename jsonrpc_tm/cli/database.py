@@ -40,7 +40,7 @@ def _schema(program: Program) -> Schema:
 @db.command()
 @pass_program
 def current(program: Program) -> None:
-    """Show which version of the tables the database has, and which this program wants."""
+    """Show versions: the database's, the program's."""
     schema = _schema(program)
     for owner, wanted in schema.wanted.items():
         click.echo(f"{owner}: version {schema.present.get(owner, 0)} of {wanted}")
@@ -51,9 +51,9 @@ def current(program: Program) -> None:
 @db.command()
 @pass_program
 def upgrade(program: Program) -> None:
-    """Bring the tables up to date; a blank database gets all of them.
+    """Bring the tables up to date.
 
-    There is no way back but a backup made before.
+    A blank database gets all of them. There is no way back but a backup made before.
     """
     done = _run(program, lambda storage: storage.upgrade())
     for step in done:
@@ -66,7 +66,10 @@ def upgrade(program: Program) -> None:
 @click.pass_context
 @pass_program
 def check(program: Program, ctx: click.Context) -> None:
-    """Tell whether the tables are what this program needs; exit code 1 when they are not."""
+    """Tell whether the tables are right.
+
+    Exit code 1 when this program needs something else.
+    """
     schema = _schema(program)
     findings = [f"to be done: {step}" for step in schema.pending] + list(schema.differences)
     for finding in findings:

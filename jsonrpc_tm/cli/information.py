@@ -11,7 +11,10 @@ from .program import Program, as_json, pass_program, print_json
 @click.option("--json", "as_document", is_flag=True, help="Print JSON.")
 @pass_program
 def plugins(program: Program, as_document: bool) -> None:
-    """List the plugins with where they come from and the hooks they implement."""
+    """List the plugins.
+
+    Each is shown with where it comes from and the hooks it implements.
+    """
     loaded = program.plugins
     rows = [
         {"name": name, "kind": origin.kind, "origin": origin.origin, "hooks": loaded.hooks_of(name)}
@@ -32,7 +35,10 @@ def plugins(program: Program, as_document: bool) -> None:
 @click.option("--json", "as_document", is_flag=True, help="Print the values as JSON.")
 @pass_program
 def settings(program: Program, as_markdown: bool, as_document: bool) -> None:
-    """Show every setting with its value and where that came from; secrets are not shown."""
+    """Show the settings.
+
+    Each is shown with its value and where that came from, secrets excepted.
+    """
     if as_markdown:
         click.echo(markdown(CORE_SETTINGS), nl=False)
         return

@@ -18,7 +18,9 @@ logger = logging.getLogger(__name__)
 @click.option("--harness", is_flag=True, help="Let tests drive it: clock and database can be reset (loopback only).")
 @pass_program
 def serve(program: Program, harness: bool) -> None:
-    """Start the server; it prints `listening on URL` when it is ready and stops on SIGTERM or Ctrl-C.
+    """Start the server.
+
+    It prints `listening on URL` when it is ready and stops on SIGTERM or Ctrl-C.
 
     Without configuration it listens on https://127.0.0.1:8443/rpc with a SQLite database `tm.db` in the current
     folder, and makes certificates for development.

@@ -1,0 +1,28 @@
+"""Every measurement runs to its end; what it measures is not looked at here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALLEST = {
+    "calls.py": ["--calls", "5", "--names", "20", "--rounds", "1"],
+    "storage.py": ["0.05"],
+    "wire.py": ["--calls", "8", "--rounds", "1"],
+}
+
+
+def test_all_are_here():
+    assert {path.name for path in (ROOT / "benchmarks").glob("*.py")} == SMALLEST.keys()
+
+
+@pytest.mark.parametrize(("name", "options"), SMALLEST.items())
+def test_it_runs(name, options, tmp_path):
+    words = [sys.executable, str(ROOT / "benchmarks" / name), *options]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
