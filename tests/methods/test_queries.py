@@ -236,3 +236,28 @@ async def test_any_text_comes_back_byte_for_byte_on_every_path(storage, text):
     message = f"LongDescription updated to {text}"
     assert (await tm.log(trans_id))[-1] == (message if len(message) <= 255 else message[:252] + "...")
     await tm("deleteTransformation", trans_id)
+
+
+async def test_texts_sort_by_code_point(tm):
+    names = ["a", "B", "_", "é", "e", "z", "日", "\U0001f600", "\ufb00", "a ", "A", "aa", "ä"]
+    for name in names:
+        await tm.add(name)
+    rows = await tm("getTransformations", orderAttribute="TransformationName", columns=["TransformationName"])
+    assert [row["TransformationName"] for row in rows] == sorted(names)
+    rows = await tm("getTransformations", orderAttribute="TransformationName:desc", columns=["TransformationName"])
+    assert [row["TransformationName"] for row in rows] == sorted(names, reverse=True)
+
+
+async def test_long_lists_of_every_kind(filled):
+    async def found(**condition):
+        return [row["TransformationID"] for row in await filled("getTransformations", condition)]
+
+    many = range(2, 2000)
+    assert await found(TransformationID=[None, *many]) == [2, 3]
+    assert await found(TransformationID=[str(number) for number in many]) == [2, 3]
+    assert await found(TransformationName=["a", "B", "x" * 300, *(f"n{n}" for n in many)]) == [2]
+    assert await found(GroupSize=[n + 0.5 for n in many] + [1]) == [2]
+    days = [f"2024-10-{day:02d}T{hour:02d}:00:00Z" for day in range(1, 29) for hour in range(24)]
+    assert await found(CreationDate=days) == [1, 2, 3]
+    assert await found(CreationDate=[day for day in days if day != "2024-10-15T13:00:00Z"]) == [1, 3]
+    assert await found(Description=[None, *(f"d{n}" for n in many)]) == []
