@@ -127,7 +127,8 @@ async def empty(storage: Storage) -> None:
     """Delete every row, so that identifiers start at 1 again."""
 
     async def body(tx: Transaction) -> None:
-        for statement in tx.dialect.empty(await _tables(tx)):
+        numbered = [row["name"] for row in await tx.fetch_all(tx.dialect.numbered)]
+        for statement in tx.dialect.empty(await _tables(tx), numbered):
             await tx.execute(statement)
 
     await storage.run("harness.reset", body)
