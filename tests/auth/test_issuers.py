@@ -117,6 +117,29 @@ async def test_claims_fall_back_to_the_registry(jwks: Site) -> None:
         assert who.identity.username == "alice"
 
 
+async def test_token_that_names_a_group_but_no_user(jwks: Site) -> None:
+    async with serve(jwks, preset="diracx") as server:
+        # the subject is alice's, whose groups the registry knows
+        for group, refused in (("analysis", False), ("admin", True)):
+            text = _diracx(sub="alice-sub", preferred_username=None, dirac_group=group)
+            who = (await ask(jwks, server, text)).identity
+            assert who is not None
+            assert (who.username, who.refused is not None) == ("alice", refused)
+            assert who.properties == (() if refused else ("ProductionUser",))
+        who = (await ask(jwks, server, _diracx(sub="nobody", preferred_username=None))).identity
+        assert who is not None
+        assert (who.authenticated, who.properties) == (False, ())
+
+
+async def test_group_of_a_user_whom_the_registry_does_not_know(jwks: Site) -> None:
+    async with serve(jwks, preset="diracx") as server:
+        for group, properties in (("analysis", ("ProductionUser",)), ("nonsense", ())):
+            text = _diracx(preferred_username="zoe", dirac_group=group, dirac_properties=None)
+            who = (await ask(jwks, server, text)).identity
+            assert who is not None
+            assert (who.username, who.group, who.properties) == ("zoe", group, properties)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
