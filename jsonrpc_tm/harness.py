@@ -25,7 +25,7 @@ from .settings import Settings
 from .storage.base import Storage, Transaction
 from .testing.catalog import DictCatalog
 
-BOOKKEEPING = ("SchemaVersions", "CommitMarkers")
+BOOKKEEPING = ("SchemaVersions", "CommitMarkers", "ClusterClaims")
 """Tables that say nothing about transformations: they are not emptied, and may have rows."""
 
 
