@@ -91,7 +91,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("storage.pool_size", Number(1), 10, "Most connections to the database, per process."),
     Setting("storage.timeout", "seconds", 10, "How long to wait for a connection or a lock before giving up."),
     Setting("storage.slow_statement", "seconds", 1, "Statements and transactions that take longer are logged."),
-    Setting("storage.statement_timeout", "seconds", 300, "Longest time one statement may take (MySQL)."),
+    Setting("storage.statement_timeout", "seconds", 300, "Longest time one statement may take."),
     Setting(
         "storage.read_default_file",
         "path",

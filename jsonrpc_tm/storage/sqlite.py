@@ -18,7 +18,7 @@ from . import migrate
 from .base import Schema, StorageProvider
 from .dialect import SQLITE, Dialect
 from .runner import Failure, Runner
-from .sqlite_threads import Interrupted, Job, Reader, SqliteTransaction, Writer, drive
+from .sqlite_threads import Interrupted, Job, Reader, SqliteTransaction, Watch, Writer, drive
 from .urls import sqlite_path
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ _GONE = {
     sqlite3.SQLITE_CANTOPEN: "The database cannot be opened",
     sqlite3.SQLITE_PERM: "The database cannot be opened",
     sqlite3.SQLITE_NOMEM: "The database ran out of memory",
+    sqlite3.SQLITE_INTERRUPT: "The database took too long",
 }
 
 
@@ -61,6 +62,7 @@ class SqliteStorage:
     :param migrations: plugins' migrations.
     :param timeout: seconds that a transaction is tried.
     :param slow: seconds above which transactions and statements are logged; 0 logs none.
+    :param statement_timeout: seconds that one statement may take.
     :param readers: connections that only read; with none, the writer reads too.
     """
 
@@ -74,6 +76,7 @@ class SqliteStorage:
         migrations: Iterable[migrate.PluginMigration] = (),
         timeout: float = 10.0,
         slow: float = 1.0,
+        statement_timeout: float = 300.0,
         readers: int = READERS,
     ) -> None:
         self.path = path
@@ -81,6 +84,7 @@ class SqliteStorage:
         self.runner = Runner(classify, timeout, slow)
         self._migrate = migrate_on_open
         self._migrations = tuple(migrations)
+        self._statement_timeout = statement_timeout
         self._readers = readers if path else 0
         self._inode: tuple[int, int] | None = None
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -100,9 +104,11 @@ class SqliteStorage:
         if self.path:
             status = os.stat(self.path)
             self._inode = status.st_dev, status.st_ino
-        common = asyncio.get_running_loop(), self._check, self.runner.statement
-        self._threads = [Reader("sqlite-reader", reader, self._reads, *common) for reader in readers]
-        self._threads.append(Writer("sqlite-writer", writer, self._writes, *common))
+        loop = asyncio.get_running_loop()
+        self._threads = [
+            Reader("sqlite-reader", reader, self._reads, loop, self._check, self._watch()) for reader in readers
+        ]
+        self._threads.append(Writer("sqlite-writer", writer, self._writes, loop, self._check, self._watch()))
         for thread in self._threads:
             thread.start()
         self._open = True
@@ -122,6 +128,9 @@ class SqliteStorage:
             for thread in threads:
                 thread.join()
         self._threads = []
+
+    def _watch(self) -> Watch:
+        return Watch(self.runner.statement, self._statement_timeout)
 
     async def run(
         self, name: str, body: Callable[..., Awaitable[T]], *args: Any, read: bool = False, **kwargs: Any
@@ -154,7 +163,7 @@ class SqliteStorage:
         connection = await self._retry(lambda: self._connect("ro"))
         try:
             return await asyncio.to_thread(
-                lambda: drive("schema", self._describe(SqliteTransaction(connection, "schema")))
+                lambda: drive("schema", self._describe(SqliteTransaction(connection, "schema", self._watch())))
             )
         finally:
             connection.close()
@@ -211,7 +220,7 @@ class SqliteStorage:
 
     def _migrate_now(self, connection: sqlite3.Connection, upgrade: bool, done: list[str]) -> None:
         """Do all pending steps in one transaction: of two processes one does them, the other finds them done."""
-        tx = SqliteTransaction(connection, "migrate")
+        tx = SqliteTransaction(connection, "migrate", self._watch())
         connection.execute("BEGIN IMMEDIATE" if upgrade else "BEGIN")
         try:
             found = drive("migrate", migrate.plan(tx, self._migrations))
@@ -282,6 +291,7 @@ class SqliteProvider:
             migrations=migrations,
             timeout=options.get("timeout", 10.0),
             slow=options.get("slow_statement", 1.0),
+            statement_timeout=options.get("statement_timeout", 300.0),
             # one connection of the pool is the writer's
             readers=min(READERS, options.get("pool_size", 10) - 1),
         )

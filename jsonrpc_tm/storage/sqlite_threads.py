@@ -22,24 +22,46 @@ logger = logging.getLogger(__name__)
 GROUP_SECONDS = 0.02
 """How long a group of writes takes in new members before it commits."""
 GROUP_SIZE = 1000
+STEPS_BETWEEN_LOOKS = 1_000_000
+"""Steps of SQLite's machine, some tens of milliseconds, between looks at the clock."""
 
 
 class Interrupted(Exception):
     """The group of a transaction was lost through no fault of its own: run it again."""
 
 
-class SqliteTransaction:
-    """The verbs on one connection. None of them ever suspends.
+class Watch:
+    """Times the statements of one connection, and ends one that takes too long.
 
-    :param watch: called with name, SQL and seconds of every statement.
+    :param report: called with transaction, SQL and seconds of every statement.
+    :param limit: seconds that one statement may take.
     """
+
+    def __init__(self, report: Callable[[str, str, float], None], limit: float) -> None:
+        self._report = report
+        self._limit = limit
+        self._begin = 0.0
+
+    def begin(self) -> None:
+        """A statement begins."""
+        self._begin = time.perf_counter()
+
+    def end(self, name: str, sql: str) -> None:
+        """It ended."""
+        self._report(name, sql, time.perf_counter() - self._begin)
+
+    def late(self) -> bool:
+        """Whether the statement should end now; SQLite asks from time to time."""
+        return time.perf_counter() - self._begin > self._limit
+
+
+class SqliteTransaction:
+    """The verbs on one connection. None of them ever suspends."""
 
     dialect: Dialect = SQLITE
     __slots__ = ("_connection", "_watch", "name")
 
-    def __init__(
-        self, connection: sqlite3.Connection, name: str, watch: Callable[[str, str, float], None] | None = None
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, name: str, watch: Watch) -> None:
         self._connection = connection
         self._watch = watch
         self.name = name
@@ -50,10 +72,11 @@ class SqliteTransaction:
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> int:
         """Run a statement once for each set of parameters; return the number of rows matched in all."""
-        begin = time.perf_counter()
-        rows = self._connection.executemany(sql, parameters).rowcount
-        self._timed(sql, begin)
-        return max(rows, 0)
+        self._watch.begin()
+        try:
+            return max(self._connection.executemany(sql, parameters).rowcount, 0)
+        finally:
+            self._watch.end(self.name, sql)
 
     async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
         """Return all rows."""
@@ -74,7 +97,7 @@ class SqliteTransaction:
         return self._run(sql, parameters)[2]
 
     def _run(self, sql: str, parameters: Parameters, most: int | None = None) -> tuple[list[Row], int, int]:
-        begin = time.perf_counter()
+        self._watch.begin()
         cursor = self._connection.execute(sql, parameters)
         try:
             rows: list[Row] = []
@@ -86,11 +109,7 @@ class SqliteTransaction:
         finally:
             # a statement left half read would keep its lock
             cursor.close()
-            self._timed(sql, begin)
-
-    def _timed(self, sql: str, begin: float) -> None:
-        if self._watch:
-            self._watch(self.name, sql, time.perf_counter() - begin)
+            self._watch.end(self.name, sql)
 
 
 class Job:
@@ -135,7 +154,7 @@ class Worker(threading.Thread):
         jobs: "queue.SimpleQueue[Job | None]",
         loop: asyncio.AbstractEventLoop,
         check: Callable[[], None],
-        watch: Callable[[str, str, float], None],
+        watch: Watch,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self.connection = connection
@@ -143,6 +162,7 @@ class Worker(threading.Thread):
         self._loop = loop
         self._check = check
         self._watch = watch
+        connection.set_progress_handler(watch.late, STEPS_BETWEEN_LOOKS)
 
     def run(self) -> None:
         """Work until the queue gives None, then close the connection."""

@@ -235,6 +235,25 @@ async def test_what_was_cancelled_before_it_began_is_not_done(storage):
     assert set(await storage.run("ids", file_ids)) == {f"/{number}" for number in range(5, 10)}
 
 
+@pytest.mark.parametrize("read", [True, False])
+async def test_a_statement_that_takes_too_long_is_ended(tmp_path, read):
+    async def endless(tx):
+        counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
+        if read:
+            await tx.fetch_value(counting)
+        else:
+            await tx.execute(f"INSERT INTO DataFiles (LFN) {counting}")
+
+    async with SqliteStorage(tmp_path / "tm.db", statement_timeout=0.2, timeout=1000) as storage:
+        calls = [storage.run("add", add_files, [f"/{number}"]) for number in range(4)]
+        calls[2:2] = [storage.run("endless", endless, read=read)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        with pytest.raises(StorageUnavailable, match="took too long"):
+            raise results.pop(2)
+        assert results == [None] * 4
+        assert len(await storage.run("ids", file_ids)) == 4
+
+
 @pytest.mark.parametrize(("slow", "logged"), [(1e-9, True), (0, False), (1000.0, False)])
 async def test_slow_statements_and_transactions_are_logged_by_name(tmp_path, caplog, slow, logged):
     async with SqliteStorage(tmp_path / "tm.db", slow=slow) as storage:
