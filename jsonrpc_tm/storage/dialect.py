@@ -22,8 +22,9 @@ class Dialect:
     skip_locked: ClassVar[str]
     straight_join: ClassVar[str]
     tables: ClassVar[str]
-    numbered: ClassVar[str]
     """Query: the tables of the database, as ``name``."""
+    numbered: ClassVar[str]
+    """Query: those that gave out identifiers, as ``name``."""
     claim: ClassVar[str]
     """Statement that takes the names ``:names`` (packed), see ``storage.base.claim``; empty where locks do."""
     columns: ClassVar[str]
