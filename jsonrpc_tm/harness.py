@@ -15,7 +15,7 @@ from marshmallow import missing, validate
 from . import fields
 from .app import build_service
 from .call import Call
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidParams
 from .identity import Authenticator, Credentials, Identity
 from .listener import is_loopback
 from .plugins import Plugins
@@ -75,10 +75,12 @@ class Harness:
 
         :param now: ISO 8601.
         :param catalog: the content of a catalog.json; None for the server's own catalog.
+        :raises ValueError: *now* or *catalog* has another form; nothing is changed.
         """
-        await empty(self.service.storage)
+        chosen = self._own_catalog if catalog is None else DictCatalog(catalog)
         await self.set_clock(now)
-        self.service.catalog = self._own_catalog if catalog is None else DictCatalog(catalog)
+        await empty(self.service.storage)
+        self.service.catalog = chosen
 
     async def set_clock(self, now: str) -> None:
         """Set the clock.
@@ -90,7 +92,10 @@ class Harness:
     def _methods(self) -> Iterable[Method]:
         async def reset(call: Call, now: str, catalog: dict[str, Any] | None) -> None:
             """Empty the storage, set the clock and put a file catalog in place of the configured one."""
-            await self.reset(now, catalog)
+            try:
+                await self.reset(now, catalog)
+            except ValueError as error:
+                raise InvalidParams("Invalid catalog", errors={"catalog": [str(error)]}) from None
 
         async def set_clock(call: Call, now: str) -> None:
             """Set the server's clock, which stands still in between."""

@@ -72,6 +72,14 @@ async def test_the_catalog_is_put_in_place_of_the_servers_own(manager: LocalClie
     assert list(answer["Failed"]) == ["/f"]
 
 
+async def test_a_wrong_catalog_is_refused_and_nothing_emptied(manager: LocalClient) -> None:
+    await fill(manager)
+    for wrong in ({"fields": 5}, {"fields": {"a": "text"}}, {"files": ["/f"]}, {"directories": {"/": 1}}, {"more": {}}):
+        with pytest.raises(InvalidParams):
+            await manager.call("harness.reset", "2024-10-15", wrong)
+    assert len(await manager.call("getTransformations")) == 1
+
+
 async def test_a_database_with_rows_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/tm.db"
     driven = harness(url)

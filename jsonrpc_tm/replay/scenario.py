@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..identity import ANONYMOUS, Identity
+from ..testing.catalog import DictCatalog
 
 MATCHES = ("keys", "subset", "present")
 CATALOG, IDENTITIES = "catalog.json", "identities.json"
@@ -96,7 +98,7 @@ def load(
     for file in files:
         key = _companion(file, CATALOG, catalog), _companion(file, IDENTITIES, identities)
         if key not in worlds:
-            worlds[key] = World(_object(key[0], null=True), read_identities(key[1]), key[1].parent)
+            worlds[key] = World(_catalog(key[0]), read_identities(key[1]), key[1].parent)
         scenarios.append(Scenario(file.stem, file, tuple(_steps(file, worlds[key])), worlds[key]))
     return scenarios
 
@@ -122,6 +124,16 @@ def _object(path: Path, *, null: bool = False) -> Any:
     return value
 
 
+def _catalog(path: Path) -> Any:
+    content = _object(path, null=True)
+    try:
+        if content is not None:
+            DictCatalog(content)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    return content
+
+
 def read_identities(path: Path) -> dict[str, dict[str, Any] | None]:
     """Return the content of an identities.json.
 
@@ -135,18 +147,22 @@ def read_identities(path: Path) -> dict[str, dict[str, Any] | None]:
 
 
 def _steps(file: Path, world: World) -> Iterable[Step]:
-    for row, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file}: {error}") from None
+    for row, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            yield _step(json.loads(line), world)
+            yield _step(json.loads(line), row, world)
         except KeyError as error:
             raise ConfigurationError(f"{file}:{row}: {error} is missing") from None
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"{file}:{row}: {error}") from None
 
 
-def _step(data: Any, world: World) -> Step:
+def _step(data: Any, row: int, world: World) -> Step:
     if not isinstance(data, dict):
         raise TypeError("not an object")
     if ("result" in data) == ("error" in data):
@@ -161,8 +177,9 @@ def _step(data: Any, world: World) -> Step:
         raise ValueError("params is a list or an object")
     if not isinstance(data["now"], str):
         raise ValueError("now is not a text")
+    datetime.fromisoformat(data["now"])
     return Step(
-        data["step"],
+        data.get("step", row),
         data["now"],
         data["as"],
         data["method"],

@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from .. import metaquery
 from ..catalog.base import Catalog, FieldType, Metadata
@@ -13,9 +13,11 @@ class DictCatalog(Catalog):
 
     :param content: ``{"fields": {name: type}, "directories": {path: metadata}, "files": {lfn: metadata}}``.
         A path is a file or a directory when it is a key there; nothing is made up in between.
+    :raises ValueError: it has another form.
     """
 
     def __init__(self, content: Mapping[str, Any]) -> None:
+        _check(content)
         self._fields: Mapping[str, FieldType] = content.get("fields", {})
         self._directories: Mapping[str, Metadata] = content.get("directories", {})
         self._files: Mapping[str, Metadata] = content.get("files", {})
@@ -77,6 +79,25 @@ class DictCatalog(Catalog):
         for ancestor in paths:
             merged |= self._directories.get(ancestor, {})
         return merged
+
+
+def _check(content: Mapping[str, Any]) -> None:
+    if unknown := content.keys() - {"fields", "directories", "files"}:
+        raise ValueError(f"a catalog has fields, directories and files, not {min(unknown)}")
+    for name, kind in _entries(content, "fields"):
+        if kind not in get_args(FieldType):
+            raise ValueError(f"the type of the field {name} is one of: {', '.join(get_args(FieldType))}")
+    for part in ("directories", "files"):
+        for path, metadata in _entries(content, part):
+            if not isinstance(metadata, dict):
+                raise ValueError(f"the metadata of {path} are not an object")
+
+
+def _entries(content: Mapping[str, Any], part: str) -> Iterable[tuple[str, Any]]:
+    entries = content.get(part, {})
+    if not isinstance(entries, dict):
+        raise ValueError(f"{part} is not an object")
+    return entries.items()
 
 
 def _parent(lfn: str) -> str:

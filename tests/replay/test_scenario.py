@@ -71,6 +71,7 @@ def test_a_null_catalog_keeps_the_servers_own(tmp_path: Path) -> None:
         (line(result=1, match="nearly"), "match is one of"),
         (line(result=1, params="x"), "params is a list or an object"),
         (line(result=1, now=5), "now is not a text"),
+        (line(result=1, now="noon"), "Invalid isoformat string"),
         (line(error={}), "'type' is missing"),
         (line(error={"type": 5}), "type is not a text"),
     ],
@@ -93,7 +94,24 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "catalog.json").write_text("[]")
     with pytest.raises(ConfigurationError, match=r"catalog\.json: not an object"):
         load([tmp_path])
+    for wrong in ('{"fields": []}', '{"fields": {"a": "text"}}', '{"files": {"/f": 5}}', '{"paths": {}}'):
+        (tmp_path / "catalog.json").write_text(wrong)
+        with pytest.raises(ConfigurationError, match=r"catalog\.json: "):
+            load([tmp_path])
     (tmp_path / "catalog.json").write_text("{}")
     (tmp_path / "identities.json").write_text('{"alice": {"username": "alice"}}')
     with pytest.raises(ConfigurationError, match=r"identities\.json: alice needs"):
         load([tmp_path])
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    write(tmp_path, one=[line()])
+    (tmp_path / "one.jsonl").write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"one\.jsonl: "):
+        load([tmp_path])
+
+
+def test_a_step_without_number_has_that_of_its_line(tmp_path: Path) -> None:
+    second = {name: value for name, value in line().items() if name != "step"}
+    [scenario] = load([write(tmp_path, one=[line(1), second])])
+    assert [step.number for step in scenario.steps] == [1, 2]
