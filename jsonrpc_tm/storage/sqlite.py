@@ -29,6 +29,7 @@ OLDEST = (3, 37, 0)
 BUSY_SECONDS = 1.0
 """How long SQLite itself waits for another process's lock before the runner takes over."""
 READERS = 4
+LARGEST_LOG = 64 * 2**20
 _GONE = {
     sqlite3.SQLITE_FULL: "The disk of the database is full",
     sqlite3.SQLITE_READONLY: "The database cannot be written: it is read-only, or was moved",
@@ -206,6 +207,8 @@ class SqliteStorage:
             if self.path and mode != "wal":
                 raise ConfigurationError(f"the file system of {self.path} has no write-ahead log (journal {mode!r})")
             connection.execute("PRAGMA synchronous = FULL")
+            # after a large transaction the log is cut back to this
+            connection.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
             self._migrate_now(connection, upgrade, done)
             # off while migrating, for steps that rebuild a table
             connection.execute("PRAGMA foreign_keys = ON")

@@ -15,7 +15,7 @@ from jsonrpc_tm.testing.storage_contract import add_files, add_transformation, c
 
 
 async def pragmas(tx):
-    names = ("journal_mode", "synchronous", "foreign_keys")
+    names = ("journal_mode", "synchronous", "foreign_keys", "journal_size_limit")
     return [await tx.fetch_value(f"PRAGMA {name}") for name in names]
 
 
@@ -36,7 +36,7 @@ async def test_every_connection_that_writes_waits_for_the_disk(tmp_path, monkeyp
 
     monkeypatch.setattr(SqliteStorage, "_connect", recorded)
     async with SqliteStorage(tmp_path / "tm.db") as storage:
-        assert await storage.run("pragmas", pragmas) == ["wal", 2, 1]
+        assert await storage.run("pragmas", pragmas) == ["wal", 2, 1, 64 * 2**20]
         writing = [connection for mode, connection in made if mode != "ro"]
         assert [c.execute("PRAGMA synchronous").fetchone()[0] for c in writing] == [2]
         reading = [connection for mode, connection in made if mode == "ro"]
