@@ -16,7 +16,7 @@ from ..errors import ConfigurationError
 from ..harness import Harness
 from .scenario import Step, World, read_identities
 from .targets import MEMORY, on_scratch
-from .wire import JsonRpc, Wire
+from .wire import JsonRpc, Request, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,22 @@ class Socket:
         await self._control.reset(now, self._world.catalog)
 
     async def call(self, step: Step) -> Mapping[str, Any] | None:
-        """Send the step's request over the caller's connection."""
+        """Send the step's request over the caller's connection.
+
+        What the wire cannot express goes as JSON-RPC, unjudged: later steps build on it.
+        """
+        await self._control.set_clock(step.now)
         request = self._wire.request(step)
         if request is None:
+            await self._send(step.caller, JsonRpc().request(step))
             return None
-        await self._control.set_clock(step.now)
+        return self._wire.answer(*await self._send(step.caller, request))
+
+    async def _send(self, caller: str, request: Request) -> tuple[int, bytes]:
         url = self._url if request.path is None else self._url.with_path(request.path)
-        session = await self._session(step.caller)
+        session = await self._session(caller)
         async with session.post(url, data=request.body, headers=request.headers) as response:
-            return self._wire.answer(response.status, await response.read())
+            return response.status, await response.read()
 
     def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
         """Compare as the wire says."""
