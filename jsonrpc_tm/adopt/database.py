@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from ..errors import ConfigurationError
-from ..storage.mysql import MySQLStorage
+from ..storage.mysql import LOCK, MySQLStorage
 from ..storage.mysql_pool import Session
 from ..storage.mysql_verbs import MySQLTransaction
 
@@ -124,6 +124,6 @@ async def connected(storage: MySQLStorage) -> AsyncIterator[Database]:
         database = Database(session, storage.plain(session))
         if session.flavour == "MariaDB":
             await session.query("SET SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0")
-        if not await database.tx.fetch_value("SELECT GET_LOCK(CONCAT('jsonrpc_tm ', DATABASE()), 0)"):
+        if not await database.tx.fetch_value(f"SELECT GET_LOCK({LOCK}, 0)"):
             raise ConfigurationError(f"another process is changing the tables of {storage.url}")
         yield database

@@ -37,6 +37,8 @@ from .urls import redacted
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+LOCK = "CONCAT('jsonrpc_tm ', MD5(DATABASE()))"
+"""Name of the lock that who changes the schema holds; a name of a lock has 64 characters at most."""
 _MARKERS_KEPT = 600
 """Seconds; no transaction asks for its outcome that long."""
 _PRUNE_SECONDS = 60.0
@@ -227,8 +229,14 @@ class MySQLStorage:
                     pass
 
     async def ready(self) -> None:
-        """Return when the database answers; see ``Storage.ready``."""
-        await self.run("ready", _probe, read=True)
+        """Return when the database answers; see ``Storage.ready``. Unlike ``run`` it does not wait for better times."""
+        # the first may find a connection that broke while nobody used it; the second makes a new one
+        for last in (False, True):
+            try:
+                return await self._attempt("ready", _probe, read=True)
+            except (driver.Error, OSError) as error:
+                if last:
+                    raise StorageUnavailable("The database does not answer") from error
 
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
@@ -282,17 +290,18 @@ class MySQLStorage:
             raise migrate.refuse(found)
         if session.flavour == "MariaDB":
             await session.query("SET SESSION max_statement_time = 0")
-        # of two hosts one migrates, the other waits and finds it done
-        if not await tx.fetch_value("SELECT GET_LOCK(CONCAT('jsonrpc_tm ', DATABASE()), 3600)"):
+        # of two hosts one migrates, the other waits and finds it done; the lock ends with the session
+        if not await tx.fetch_value(f"SELECT GET_LOCK({LOCK}, 3600)"):
             raise ConfigurationError(f"another process has been migrating {self.url} for an hour")
-        try:
-            found = await migrate.plan(tx, self._migrations)
-            resuming = _Resuming(tx)
-            for step in found.pending:
-                await migrate.apply(resuming, step)
-                logger.info("migrated %s: %s", self.url, step)
-        finally:
-            await tx.fetch_value("SELECT RELEASE_LOCK(CONCAT('jsonrpc_tm ', DATABASE()))")
+        found = await migrate.plan(tx, self._migrations)
+        for step in found.pending:
+            try:
+                await migrate.apply(_Resuming(tx), step)
+            except driver.Error as error:
+                raise ConfigurationError(
+                    f"{step} cannot be applied to {self.url}: {error.args[-1]}; mend it, then `db upgrade` goes on"
+                ) from error
+            logger.info("migrated %s: %s", self.url, step)
         return [str(step) for step in found.pending]
 
 

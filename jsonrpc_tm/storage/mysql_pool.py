@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import re
+import socket
 import ssl
 import time
 from collections import deque
@@ -289,6 +290,8 @@ class Pool:
         try:
             async with asyncio.timeout(self.timeout):
                 await connection.ping()  # connects; unlike driver.connect() it leaves us the object when cancelled
+                if host.socket is None:
+                    notice_silence(connection._writer.get_extra_info("socket"))
                 return await self._prepare(connection, host)
         except BaseException as error:
             connection.close()
@@ -351,6 +354,16 @@ def session_settings(session: Session, timeout: float, statement_timeout: float)
         variables["wsrep_sync_wait"] = 1
     settings = ", ".join(f"SESSION {name} = {value}" for name, value in variables.items())
     return [f"SET {settings}", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"]
+
+
+def notice_silence(connection: socket.socket) -> None:
+    """Let the system end a connection whose other side has vanished without a word, within half a minute.
+
+    Without this a call would wait for its answer as long as a statement may take.
+    """
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000)):
+        if hasattr(socket, name):  # not every system has them all
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def refused(error: BaseException) -> bool:

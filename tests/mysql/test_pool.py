@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -141,6 +142,31 @@ async def test_connections_are_few_and_used_again(open_mysql, mariadb):
 
         ids = await asyncio.gather(*(storage.run("who", who, read=i % 2 == 0) for i in range(50)))
         assert len(set(ids)) <= 3
+
+
+async def test_a_silent_peer_is_noticed(open_mysql):
+    async with open_mysql() as storage:
+        session = await storage.pool.connect()
+        connection = session.connection._writer.get_extra_info("socket")
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+        session.close()
+
+
+async def test_readiness_does_not_wait_for_long(open_mysql, mariadb, mysql_url):
+    async with open_mysql(pool_size=1) as storage:
+        await storage.ready()
+        number = mariadb.sql(
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '" + mysql_url.split("/")[-1] + "'"
+        )
+        mariadb.sql(f"KILL {number}")
+        await storage.ready()
+        storage.pool.target = replace(storage.pool.target, hosts=(Host("127.0.0.1", 1),))
+        storage.pool.blame(Host("127.0.0.1", mariadb.port))
+        with pytest.raises(StorageUnavailable, match="does not answer"):
+            await storage.ready()
+        assert "ready" not in storage.runner.statistics
 
 
 async def test_waiting_for_a_connection_ends(open_mysql):
