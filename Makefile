@@ -32,7 +32,7 @@ lint: $(READY) ## style and types
 
 unit: $(READY) ## tests with a report of what they covered
 	@.ci/packages
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
 
 test-slow: $(READY) ## tests that take minutes: servers killed under load, large databases
 	@.ci/packages

@@ -6,21 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from jsonrpc_tm.plugins import Plugins
 from jsonrpc_tm.replay import report, sockets, targets
 from jsonrpc_tm.replay.run import Open, ScenarioOutcome, run
-from jsonrpc_tm.replay.scenario import load
+from jsonrpc_tm.replay.scenario import Scenario, load
 from jsonrpc_tm.testing.mariadb import MariaDB
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "conformance"
 SCENARIOS = load([HERE])
+RECORDED = [scenario for scenario in SCENARIOS if scenario.path.parent.name == "scenarios"]
 
 
-def replay(open_target: Open) -> dict[str, ScenarioOutcome]:
-    """Run all scenarios on one server: starting one takes longer than a scenario."""
+def replay(open_target: Open, scenarios: list[Scenario] = SCENARIOS) -> dict[str, ScenarioOutcome]:
+    """Run scenarios on one server: starting one takes longer than a scenario."""
 
     async def outcomes() -> dict[str, ScenarioOutcome]:
-        return {outcome.scenario.name: outcome async for outcome in run(SCENARIOS, open_target)}
+        return {outcome.scenario.name: outcome async for outcome in run(scenarios, open_target)}
 
     return asyncio.run(outcomes())
 
@@ -38,6 +40,7 @@ def in_memory() -> dict[str, ScenarioOutcome]:
     return replay(targets.in_process)
 
 
+@pytest.mark.xdist_group("conformance in_memory")
 @every_scenario
 def test_in_memory(in_memory: dict[str, ScenarioOutcome], name: str) -> None:
     check(in_memory[name])
@@ -51,6 +54,7 @@ def in_a_file(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ScenarioOut
     return outcomes
 
 
+@pytest.mark.xdist_group("conformance in_a_file")
 @every_scenario
 def test_in_a_file(in_a_file: dict[str, ScenarioOutcome], name: str) -> None:
     check(in_a_file[name])
@@ -61,6 +65,7 @@ def over_http() -> dict[str, ScenarioOutcome]:
     return replay(sockets.over_http)
 
 
+@pytest.mark.xdist_group("conformance over_http")
 @every_scenario
 def test_over_http(over_http: dict[str, ScenarioOutcome], name: str) -> None:
     check(over_http[name])
@@ -77,14 +82,28 @@ def on_mariadb(mariadb: MariaDB) -> dict[str, ScenarioOutcome]:
 
 
 @pytest.mark.mariadb
+@pytest.mark.xdist_group("conformance on_mariadb")
 @every_scenario
 def test_on_mariadb(on_mariadb: dict[str, ScenarioOutcome], name: str) -> None:
     check(on_mariadb[name])
 
 
+@pytest.fixture(scope="module")
+def in_diracs_wire() -> dict[str, ScenarioOutcome]:
+    [wire] = [wire for wire, _ in Plugins(entry_points=False).collect("register_replay_wire")]
+    return replay(lambda world: sockets.over_http(world, wire=wire), RECORDED)
+
+
+# our own scenarios are about arguments that the wire's page lets pass
+@pytest.mark.xdist_group("conformance in_diracs_wire")
+@pytest.mark.parametrize("name", [scenario.name for scenario in RECORDED])
+def test_in_diracs_wire(in_diracs_wire: dict[str, ScenarioOutcome], name: str) -> None:
+    check(in_diracs_wire[name])
+
+
 def test_the_index_counts_every_scenario() -> None:
     index = json.loads((HERE / "index.json").read_text())
-    steps = {s.name: len(s.steps) for s in SCENARIOS if s.path.parent.name == "scenarios"}
+    steps = {scenario.name: len(scenario.steps) for scenario in RECORDED}
     assert steps == {name: entry["steps"] for name, entry in index.items()}
 
 
