@@ -65,6 +65,15 @@ async def test_waiting_writes_share_a_commit(storage):
     assert len(commits) < 100
 
 
+async def test_writes_beyond_a_full_group_get_the_next_one(storage, monkeypatch):
+    monkeypatch.setattr("jsonrpc_tm.storage.sqlite_threads.GROUP_SIZE", 3)
+    names = [f"t{number}" for number in range(10)]
+    async with asyncio.timeout(30):  # else a writer that stopped by mistake would never answer
+        ids = await asyncio.gather(*(storage.run("add", add_transformation, name) for name in names))
+        assert sorted(ids) == list(range(1, 11))
+        assert await storage.run("add", add_transformation, "after") == 11
+
+
 async def test_a_failing_member_leaves_the_others_of_its_group(storage):
     async def refuse(tx, lfns):
         await add_files(tx, lfns)
