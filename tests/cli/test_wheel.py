@@ -37,10 +37,15 @@ def tm(wheel, tmp_path):
 def test_what_is_in_it(wheel):
     names = {path.relative_to(wheel).as_posix() for path in wheel.rglob("*") if path.is_file()}
     assert "jsonrpc_tm/storage/migrations/schema.sqlite.sql" in names
-    assert {f"jsonrpc_tm/shipped/{path.name}" for path in (ROOT / "plugins").glob("*.py")} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "jsonrpc_tm").rglob("*") if path.is_file()}
-    assert {name for name in package if "__pycache__" not in name} <= names
+    sources = {f"{folder}/": ROOT / folder for folder in ("jsonrpc_tm", "plugins")}
+    wanted = {
+        prefix.replace("plugins/", "jsonrpc_tm/shipped/") + path.relative_to(folder).as_posix()
+        for prefix, folder in sources.items()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if name.startswith("jsonrpc_tm/")} == wanted
 
 
 def test_it_serves_and_calls(tm, wheel):
