@@ -12,6 +12,9 @@ from jsonrpc_tm.harness import Harness
 from jsonrpc_tm.testing.configuration import configure
 from jsonrpc_tm.testing.operations import Operation, differences, operations, outcomes
 
+# a busy machine is no reason to fail
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
 
 def harness(url: str) -> Harness:
     configured, plugins = configure({"storage.url": url, "storage.migrate": True})
@@ -27,14 +30,14 @@ async def compare(first: str, second: str, sequence: Sequence[Operation]) -> lis
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=SUPPRESSED)
 @given(sequence=operations())
 def test_a_file_and_memory_agree(sequence: list[Operation], tmp_path: Path) -> None:
     assert asyncio.run(compare("sqlite://:memory:", f"sqlite:///{tmp_path}/tm.db", sequence)) == []
 
 
 @pytest.mark.mariadb
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=SUPPRESSED)
 @given(sequence=operations())
 def test_sqlite_and_mariadb_agree(sequence: list[Operation], mysql_url: str) -> None:
     assert asyncio.run(compare("sqlite://:memory:", mysql_url, sequence)) == []
@@ -63,7 +66,7 @@ def test_most_calls_succeed() -> None:
     """A sequence of refusals would compare nothing."""
     counts = {"result": 0, "error": 0}
 
-    @settings(max_examples=30, deadline=None, database=None)
+    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=SUPPRESSED)
     @given(sequence=operations())
     def count(sequence: list[Operation]) -> None:
         async def run() -> None:

@@ -32,7 +32,7 @@ _CHANGES = [
         (r"\bDESC\b", ""),
         (r" ORDER BY [\w., ]+", ""),
         (r"\+ 1\b", "+ 2"),
-        (r"(?<= )[01]\b", "7"),
+        (r"(?<!SELECT )(?<= )[01]\b", "7"),
         (r"'([A-Za-z]+)'", r"'x\1'"),
         (r", LastUpdate(Time)? = :now", ""),
         (r"\bUNION ALL\b", "UNION"),
