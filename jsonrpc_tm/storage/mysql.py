@@ -233,7 +233,8 @@ class MySQLStorage:
         # the first may find a connection that broke while nobody used it; the second makes a new one
         for last in (False, True):
             try:
-                return await self._attempt("ready", _probe, read=True)
+                await self._attempt("ready", _probe, read=True)
+                break
             except (driver.Error, OSError) as error:
                 if last:
                     raise StorageUnavailable("The database does not answer") from error
