@@ -11,7 +11,7 @@ from ..storage.base import Row, Transaction
 from . import shadow
 from .database import NEW, Database
 from .survey import QUERIES, Survey, source_columns
-from .tables import Adopted, above, checksum, expression, within
+from .tables import Adopted, above, checksum, expression, owned, owners, within
 from .values import JSON, Unreadable, asked, dumps, parameter
 
 
@@ -148,9 +148,9 @@ class Copying:
         values = ", ".join(expressions.values())
         source, where = self.found.sources[table.name], within("s", table.key, low="low0" in bounds)
         parameters = {**bounds, **(self._names() if table.name == "Transformations" else {})}
-        owned = _owned(table)
+        rows = f"SELECT {values} FROM `{source}` AS s"
         copied = await self.tx.execute(
-            f"INSERT INTO {NEW}{table.name} ({names}) SELECT {values} FROM `{source}` AS s WHERE {where} AND {owned}",
+            f"INSERT INTO {NEW}{table.name} ({names}) {rows}{owners(table, 'STRAIGHT_JOIN', NEW)} WHERE {where}",
             parameters,
         )
         if not table.parents:
@@ -159,15 +159,16 @@ class Copying:
         if total == copied:
             return copied, 0
         aside = await self.tx.execute(
-            f"INSERT INTO {table.aside} ({names}) SELECT {values} FROM `{source}` AS s WHERE {where} AND NOT {owned}",
+            f"INSERT INTO {table.aside} ({names}) {rows}{owners(table, 'LEFT JOIN', NEW)}"
+            f" WHERE {where} AND NOT {owned(table)}",
             parameters,
         )
         return copied, aside
 
     async def _convert(self, table: Adopted, bounds: Mapping[str, Any]) -> tuple[int, int]:
         """Copy a chunk whose texts become JSON."""
-        owned, orphans = await self._converted(table, bounds)
-        for name, rows in ((NEW + table.name, owned), (table.aside, orphans)):
+        mine, orphans = await self._converted(table, bounds)
+        for name, rows in ((NEW + table.name, mine), (table.aside, orphans)):
             if rows:
                 columns = list(rows[0])
                 quoted = ", ".join(f"`{column}`" for column in columns)
@@ -176,7 +177,7 @@ class Copying:
                     f"INSERT INTO {name} ({quoted}) VALUES ({values})",
                     [{f"p{place}": value for place, value in enumerate(row.values())} for row in rows],
                 )
-        return len(owned), len(orphans)
+        return len(mine), len(orphans)
 
     async def _converted(self, table: Adopted, bounds: Mapping[str, Any]) -> tuple[list[Row], list[Row]]:
         """Return the new rows of a chunk, those with an owner and those without."""
@@ -184,15 +185,14 @@ class Copying:
         names = ", ".join(f"{column.text} AS `{name}`" for name, column in columns.items())
         where = within("s", table.key, low="low0" in bounds)
         rows = await self.tx.fetch_all(
-            f"SELECT {names}, {_owned(table)} AS `owned?` FROM `{self.found.sources[table.name]}` AS s WHERE {where}"
-            " ORDER BY s.TransformationID",
+            f"SELECT {names}, {owned(table)} AS `owned?` FROM `{self.found.sources[table.name]}` AS s"
+            f"{owners(table, 'LEFT JOIN', NEW)} WHERE {where} ORDER BY s.TransformationID",
             bounds,
         )
-        owned: list[Row] = []
-        orphans: list[Row] = []
+        both: tuple[list[Row], list[Row]] = [], []
         for row in rows:
-            (owned if row.pop("owned?") else orphans).append(_query(row) if table.name == QUERIES else _parameter(row))
-        return owned, orphans
+            both[not row.pop("owned?")].append(_query(row) if table.name == QUERIES else _parameter(row))
+        return both
 
     async def _sums(self, table: Adopted, bounds: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return (rows copied, rows aside, digest) as the old table demands it, and as the new one has it."""
@@ -243,17 +243,6 @@ class Copying:
 
 def _bounds(name: str, key: Sequence[int] | None) -> dict[str, Any]:
     return {f"{name}{place}": value for place, value in enumerate(key or ())}
-
-
-def _owned(table: Adopted) -> str:
-    """Return the condition that every owner of a row ``s`` has been copied."""
-    conditions = [
-        f"EXISTS (SELECT 1 FROM {NEW}{parent} AS p WHERE "
-        + " AND ".join(f"p.{column} = s.{column}" for column in columns)
-        + ")"
-        for parent, columns in table.parents.items()
-    ]
-    return f"({' AND '.join(conditions) or '1 = 1'})"
 
 
 def _parameter(row: Row) -> Row:

@@ -124,6 +124,7 @@ async def connected(storage: MySQLStorage) -> AsyncIterator[Database]:
         database = Database(session, storage.plain(session))
         if session.flavour == "MariaDB":
             await session.query("SET SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0")
-        if not await database.tx.fetch_value(f"SELECT GET_LOCK({LOCK}, 0)"):
+        # a session that has just ended may hold it for a moment longer
+        if not await database.tx.fetch_value(f"SELECT GET_LOCK({LOCK}, 5)"):
             raise ConfigurationError(f"another process is changing the tables of {storage.url}")
         yield database

@@ -7,7 +7,7 @@ from typing import Any
 from .. import model
 from ..storage.base import Row
 from .database import NEW, OLD, OLD_QUERIES, ORPHANED, TRIGGER, Database, SourceColumn
-from .tables import TABLES, Adopted
+from .tables import TABLES, Adopted, owned, owners
 from .values import Unreadable, asked, parameter
 
 EXAMPLES = 5
@@ -190,19 +190,15 @@ async def _orphans(database: Database, found: Survey) -> None:
         for parent, columns in table.parents.items():
             if parent not in found.sources:
                 continue
+            one = Adopted(table.name, table.key, {parent: columns})
             count = await database.tx.fetch_value(
-                f"SELECT COUNT(*) FROM `{source}` AS s WHERE {_without(parent, columns)}"
+                f"SELECT COUNT(*) FROM `{source}` AS s{owners(one, 'LEFT JOIN', '')} WHERE NOT {owned(one)}"
             )
             if count:
                 found.note(
                     "orphans",
                     f"{count} row(s) of {source} belong to no row of {parent}; they are kept, in {table.aside}.",
                 )
-
-
-def _without(parent: str, columns: Sequence[str]) -> str:
-    same = " AND ".join(f"p.{column} = s.{column}" for column in columns)
-    return f"NOT EXISTS (SELECT 1 FROM `{parent}` AS p WHERE {same})"
 
 
 async def _texts(database: Database, found: Survey) -> None:

@@ -70,6 +70,29 @@ def expression(source: SourceColumn, target: SourceColumn, renamed: Mapping[int,
     return value
 
 
+def owners(table: Adopted, join: str, prefix: str) -> str:
+    """Return the joins from a row ``s`` to its owners ``p0 …``, which have unique keys.
+
+    :param join: ``STRAIGHT_JOIN`` or ``LEFT JOIN``: both read the rows first and then look the owners up. Left to
+        itself the engine may begin with a table that it takes for small because it has just been filled.
+    :param prefix: of the owners' tables.
+    """
+    joins = []
+    for number, (parent, columns) in enumerate(table.parents.items()):
+        same = " AND ".join(f"p{number}.{column} = s.{column}" for column in columns)
+        joins.append(f" {join} `{prefix}{parent}` AS p{number} ON {same}")
+    return "".join(joins)
+
+
+def owned(table: Adopted) -> str:
+    """Return the condition that ``LEFT JOIN`` found every owner."""
+    found = [f"p{number}.TransformationID IS NOT NULL" for number in range(len(table.parents))]
+    for number, parent in enumerate(table.parents):
+        if parent == "DataFiles":
+            found[number] = f"p{number}.FileID IS NOT NULL"
+    return f"({' AND '.join(found) or '1 = 1'})"
+
+
 def checksum(expressions: list[str]) -> str:
     """Return the aggregates that stand for a set of rows: their number, and two of a hash of each row."""
     parts = ", ".join(f"COALESCE(CONCAT('=', {part}), '0')" for part in expressions)
