@@ -57,6 +57,8 @@ def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **op
     except (ConfigurationError, StorageUnavailable, aiohttp.ClientError, OSError) as error:
         click.echo(f"cannot replay: {error}", err=True)
         click.get_current_context().exit(CANNOT)
+    for line in report.left_out_count(outcomes):
+        click.echo(line)
     click.echo(report.summary(outcomes))
     click.get_current_context().exit(WRONG if any(outcome.failed for outcome in outcomes) else RIGHT)
 

@@ -22,6 +22,13 @@ def left_out(outcome: ScenarioOutcome) -> Iterator[str]:
             yield f"not expressible: {outcome.scenario.name} step {done.step.number}: {done.step.method}"
 
 
+def left_out_count(outcomes: Iterable[ScenarioOutcome]) -> Iterator[str]:
+    """Yield a line with the number of steps that the wire could not carry, if there are any."""
+    count = sum(not done.expressed for outcome in outcomes for done in outcome.steps)
+    if count:
+        yield f"{count} steps not expressible in this wire"
+
+
 def summary(outcomes: Iterable[ScenarioOutcome]) -> str:
     """Return the last line: how many scenarios and steps there were, and how many steps failed."""
     outcomes = list(outcomes)

@@ -78,6 +78,8 @@ async def test_what_a_wire_cannot_express_is_listed_and_not_counted(tmp_path: Pa
     outcomes = await replay(write(tmp_path, a=lines), Echo())
     assert report.summary(outcomes) == "1 scenarios, 1 steps, 0 failed"
     assert list(report.left_out(outcomes[0])) == ["not expressible: a step 2: untold"]
+    assert list(report.left_out_count(outcomes)) == ["1 steps not expressible in this wire"]
+    assert list(report.left_out_count([])) == []
 
 
 async def test_junit(tmp_path: Path) -> None:
