@@ -172,7 +172,7 @@ async def _report(call: Call, trans: int | str, task_ids: list[int], values: Map
             pairs = f"target.ExternalStatus AS old, :ExternalStatus AS new FROM {source} AS source"
             await status.check_rows(tx, call, "task", f"{pairs} JOIN TransformationTasks target ON {on}", parameters)
             if await tx.execute(update, {**parameters, "now": call.timestamp}) != len(chunk):
-                raise await _missing(tx, owner, chunk)
+                raise await _missing(tx, owner, ids)
 
     await call.change(trans, body)
 
