@@ -33,12 +33,19 @@ def _number(value: Any) -> float | int:
     return value  # type: ignore[no-any-return]
 
 
+def _integer(value: Any) -> int:
+    try:
+        return fields.identifier(value)
+    except ValidationError:
+        raise ValidationError("Not an integer of 64 bits.") from None
+
+
 def _text(value: Any) -> str:
     return fields.text(fields.number_as_text(value), None)
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    "int": fields.identifier,
+    "int": _integer,
     "float": _number,
     "date": fields.moment,
     "text": _text,

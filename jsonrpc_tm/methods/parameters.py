@@ -66,7 +66,9 @@ def core_value(name: str, value: Any) -> Any:
         text = fields.number_as_text(value)
         return transformation_name(text) if name == "TransformationName" else fields.text(text, column.length)
     number = scalar(column, value)
-    if number is None or number < 0:
+    if number is None:
+        raise ValidationError("Must not be null.")
+    if number < 0:
         raise ValidationError("Must be at least 0.")
     return number
 

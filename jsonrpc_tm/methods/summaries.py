@@ -119,13 +119,13 @@ def select(tx: Transaction, call: Call, view: View, select_dict: Mapping[str, An
     :raises InvalidParams: an unknown column, a value that does not fit, or no date where one is needed.
     """
     conditions = dict(select_dict)
-    since, until = conditions.pop("FromDate", None), conditions.pop("ToDate", None)
+    since, until = (_moment(name, conditions.pop(name, None)) for name in ("FromDate", "ToDate"))
     if view.date == "CreationDate":
         created = conditions.pop("CreationDate", None)
-        since = created if since in (None, "") else since
+        since = _moment("CreationDate", created) if since is None else since
     where = Where(tx.dialect, name)
     where.conditions(view.table.name, conditions, view.columns, "r.", "selectDict")
-    where.bounds(view.table.name, _moment("ToDate", until), _moment("FromDate", since), view.date, "r.")
+    where.bounds(view.table.name, until, since, view.date, "r.")
     where.readable(call, "r.TransformationID")
     return Selection(view, where, "LFN" in conditions)
 
@@ -151,20 +151,20 @@ def narrow(tx: Transaction, call: Call, view: View, first: Selection) -> Selecti
 
 
 async def fetch(
-    tx: Transaction, selection: Selection, part: Part, parameter: str = "startItem"
+    tx: Transaction, selection: Selection, part: Part, parameter: str | None = None
 ) -> tuple[int, list[Row]]:
     """Return the number of selected rows, and the rows of a part of them.
 
-    :param parameter: what errors name.
+    :param parameter: the parameter that describes the part, where it is one; what errors name.
     :raises InvalidParams: the part begins behind the last row (no row at all is no error), or an unknown sort column.
     """
     view = selection.view
-    ordered = order_by(view.table.name, part.order, view.columns, "r.", "sortList")
+    ordered = order_by(view.table.name, part.order, view.columns, "r.", parameter or "sortList")
     total: int = await tx.fetch_value(f"SELECT COUNT(*) {selection.rows}", selection.where.parameters)
     if not total:
         return 0, []
     if part.start >= total:
-        raise invalid(parameter, [f"There are {total} rows."])
+        raise invalid(parameter or "startItem", [f"There are {total} rows."])
     if not part.most:
         return total, []
     shown = ", ".join(name if name == "LFN" else f"r.{name}" for name in view.shown)
@@ -181,7 +181,7 @@ async def fetch(
 
 
 async def summary(
-    tx: Transaction, selection: Selection, part: Part, *, tabbed: bool = False, parameter: str = "startItem"
+    tx: Transaction, selection: Selection, part: Part, *, tabbed: bool = False, parameter: str | None = None
 ) -> dict[str, Any]:
     """Return a page with its counts and the choices under the same selection.
 

@@ -131,6 +131,17 @@ async def test_values_that_do_not_fit_change_nothing(sqlite_tm, name, wrong):
     assert await sqlite_tm.dump() == before
 
 
+async def test_what_is_wrong_with_a_number(sqlite_tm):
+    await sqlite_tm.add()
+    for name, wrong, said in (
+        ("GroupSize", None, "Must not be null."),
+        ("MaxNumberOfTasks", "5.0", "Not an integer of 64 bits."),
+        ("MaxNumberOfTasks", -1, "Must be at least 0."),
+    ):
+        data = await sqlite_tm.refused("InvalidParams", "setTransformationParameter", 1, name, wrong)
+        assert data["errors"] == {"paramValue": [said]}
+
+
 @pytest.mark.parametrize("name", ["", "p" * 33, "a\0", 5, None, ["a"]])
 async def test_names_of_parameters(sqlite_tm, name):
     await sqlite_tm.add()

@@ -92,7 +92,8 @@ async def test_wrong_parameters(full_sqlite, params, wrong):
 
 async def test_a_bad_sort_column_of_another_table(full_sqlite):
     others = {"TransformationTasks": {"SortList": [["LFN", "ASC"]]}}
-    await full_sqlite.refused("InvalidParams", TABBED, "Transformations", others, {}, [], 0, 10)
+    data = await full_sqlite.refused("InvalidParams", TABBED, "Transformations", others, {}, [], 0, 10)
+    assert list(data["errors"]) == ["requestedTables"]
 
 
 @RELAXED
