@@ -119,5 +119,5 @@ def after_field(*, pair: bool) -> fields.Field:
 def columns_field() -> fields.Field:
     """Return the parameter ``columns``."""
     text = "the columns wanted; null for all"
-    # a name too long for a column is an unknown one, not a long one
-    return fields.Texts(65535, allow_none=True, load_default=None, metadata={"description": text})
+    # a name that no column can have is an unknown one, not a wrong one
+    return fields.Texts(65535, empty=True, allow_none=True, load_default=None, metadata={"description": text})
