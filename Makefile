@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV)"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test lint unit test-slow test-interop mutate bench fix docs clean
+.PHONY: demo run test lint unit test-slow test-interop test-cluster mutate bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -47,7 +47,7 @@ mutate: $(READY) ## change the code in random places and ask whether a test noti
 	$(BIN)/python -m tests.mutation $(ARGS)
 
 test-cluster: $(READY) ## servers on three MariaDB Galera nodes that lose nodes and processes under load
-	@.ci/mariadb mariadb-server galera-4 rsync lsof
+	@.ci/packages mariadb-server galera-4 rsync lsof
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3

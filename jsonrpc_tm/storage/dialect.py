@@ -3,6 +3,7 @@
 Facts measured on SQLite 3.40 and MariaDB 10.11. Parameters are named (``:name``) on both.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -14,12 +15,11 @@ Kind = Literal["int", "float", "text"]
 """Kind of a packed value."""
 
 
-class Dialect:
+class Dialect(ABC):
     """What both engines spell the same; the two below fill in the rest."""
 
     name: ClassVar[str]
     for_update: ClassVar[str]
-    skip_locked: ClassVar[str]
     straight_join: ClassVar[str]
     tables: ClassVar[str]
     """Query: the tables of the database, as ``name``."""
@@ -38,35 +38,36 @@ class Dialect:
         """Return *values* as the JSON text that ``array`` and ``records`` take."""
         return orjson.dumps(values if isinstance(values, list | tuple) else list(values)).decode()
 
+    @abstractmethod
     def array(self, parameter: str, kind: Kind = "text") -> str:
         """Return a derived table with the columns ``position`` (from 0) and ``value`` of a packed list.
 
         Write ``FROM {array} AS wanted {straight_join} T ON …`` so that the engine looks each value up in T.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def records(self, parameter: str, **columns: Kind) -> str:
         """Return a derived table of a packed list of lists: ``position`` (from 0) and the named columns, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert_new(self, table: str, columns: Sequence[str], select: str, key: Sequence[str]) -> str:
         """Return an INSERT of *select*'s rows that leaves alone the rows whose *key* is there already.
 
         Not for tables whose engine gives out identifiers: rows left alone may use some up. See ``insert_new_rows``.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def insert_new_rows(self, table: str, columns: Sequence[str], key: Sequence[str]) -> str:
         """Return an INSERT for ``executemany``, parameters named like the columns; present keys are left alone.
 
         Identifiers come in the order of the rows. A row left alone may use one up, so ask first which are new.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def upsert(self, table: str, columns: Sequence[str], key: Sequence[str], update: Sequence[str]) -> str:
         """Return an INSERT with parameters named like the columns; where *key* is there, *update* is set instead."""
-        raise NotImplementedError
 
+    @abstractmethod
     def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
         """Return an UPDATE of the rows ``target`` of *table* that match a row ``source`` of *source*.
 
@@ -75,37 +76,36 @@ class Dialect:
         :param assignments: expression by column. It may use ``source``; of ``target`` only columns not assigned
             before it, because MySQL assigns from left to right.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
         """Return a DELETE of the rows ``target`` of *table* that match a row ``source`` of *source*.
 
         :param key: the table's primary key; may be left out for the tables of ``model.TABLES``.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
         """Return the condition that *columns* sort after *values* (SQL expressions), in a form an index serves."""
-        raise NotImplementedError
 
+    @abstractmethod
     def day(self, column: str) -> str:
         """Return the day of a date column as text, ``YYYY-MM-DD``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def concat(self, *parts: str) -> str:
         """Return the concatenation of text expressions."""
-        raise NotImplementedError
 
+    @abstractmethod
     def characters(self, expression: str) -> str:
         """Return the length of a text in characters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:
         """Return statements that empty *tables*, whatever refers to what, and begin identifiers at 1 again.
 
         :param numbered: those of them whose engine gives out identifiers, see ``numbered``.
         """
-        raise NotImplementedError
 
 
 def _names(names: Iterable[str]) -> str:
@@ -122,7 +122,6 @@ class SQLite(Dialect):
     name = "sqlite"
     for_update = ""
     claim = ""
-    skip_locked = ""
     straight_join = "CROSS JOIN"
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
     numbered = "SELECT name FROM sqlite_sequence"
@@ -203,7 +202,6 @@ class MySQL(Dialect):
     name = "mysql"
     for_update = " FOR UPDATE"
     claim = ""
-    skip_locked = " FOR UPDATE SKIP LOCKED"
     straight_join = "STRAIGHT_JOIN"
     tables = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
     numbered = (

@@ -321,7 +321,7 @@ class Pool:
 
 
 def check_version(session: Session) -> None:
-    """Refuse servers that lack what the SQL needs (JSON_TABLE, SKIP LOCKED, NO PAD collations).
+    """Refuse servers that lack what the SQL needs (JSON_TABLE, NO PAD collations).
 
     :raises ConfigurationError: the server is too old.
     """

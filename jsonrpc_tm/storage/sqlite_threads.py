@@ -10,6 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -141,7 +142,7 @@ def drive(name: str, body: Awaitable[Any]) -> Any:
     raise RuntimeError(f"the body of transaction {name} waits for something that is not a verb of its transaction")
 
 
-class Worker(threading.Thread):
+class Worker(threading.Thread, ABC):
     """A thread with a connection of its own, fed by a queue that several workers may share.
 
     :param check: called before each transaction; raises when the database must not be used.
@@ -172,8 +173,9 @@ class Worker(threading.Thread):
         finally:
             self.connection.close()
 
+    @abstractmethod
     def _work(self, job: Job) -> None:
-        raise NotImplementedError
+        """Do a job that the queue gave, and deliver it."""
 
     def _drive(self, job: Job) -> None:
         try:

@@ -3,10 +3,8 @@
 import re
 from pathlib import Path
 
-import pytest
-
 import jsonrpc_tm
-from jsonrpc_tm.storage.dialect import MYSQL, SQLITE, Dialect, MySQL, SQLite
+from jsonrpc_tm.storage.dialect import Dialect, MySQL, SQLite
 
 PACKAGE = Path(jsonrpc_tm.__file__).parent
 # adoption speaks to MySQL only; the demo counts a second time past the storage, on purpose
@@ -16,7 +14,6 @@ ENGINES = (
     "storage/mysql*.py",
     "adopt/*.py",
     "testing/mariadb*.py",
-    "adopt/*.py",
     "demo/count.py",
 )
 # what only one of the engines understands, and ways to ask which it is
@@ -41,10 +38,6 @@ def test_engine_differences_live_in_the_dialect_only():
     assert found == []
 
 
-@pytest.mark.parametrize("dialect", [SQLITE, MYSQL])
-def test_both_dialects_say_everything(dialect):
-    """Every helper and every attribute of the contract is there."""
-    for name in vars(Dialect):
-        if not name.startswith("_") and name not in ("pack", "ddl"):
-            assert name in vars(type(dialect)), name
+def test_both_dialects_say_everything():
+    """Methods are abstract until an engine has them; nothing but this looks after the pieces of text."""
     assert set(Dialect.__annotations__) <= set(vars(SQLite)) & set(vars(MySQL))
