@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import logging
 import os
 import queue
 import threading
@@ -23,7 +24,9 @@ from typing import Any
 import orjson
 
 from jsonrpc_tm import CallRecord, Method, Setting, fields, hookimpl
+from jsonrpc_tm.errors import ConfigurationError
 
+logger = logging.getLogger(__name__)
 SECTION = "audit_log"
 
 
@@ -42,9 +45,11 @@ class Journal:
 
     @contextlib.asynccontextmanager
     async def lifetime(self, _service: object) -> AsyncIterator[None]:
-        """Write while the server runs; at the end everything queued is in the file."""
-        self.files[0].parent.mkdir(parents=True, exist_ok=True)
-        self._end_torn_line()
+        """Write while the server runs; at the end everything queued is in the file.
+
+        :raises ConfigurationError: the file cannot be written.
+        """
+        self._prepare()
         thread = threading.Thread(target=self._work, name=SECTION, daemon=True)
         thread.start()
         try:
@@ -53,8 +58,16 @@ class Journal:
             self._lines.put(None)
             await asyncio.to_thread(thread.join)
 
+    def _prepare(self) -> None:
+        try:
+            self.files[0].parent.mkdir(parents=True, exist_ok=True)
+            with open(self.files[0], "ab", opener=_private):
+                self._end_torn_line()
+        except OSError as error:
+            raise ConfigurationError(f"{SECTION}.path: {self.files[0]} cannot be written: {error.strerror}") from None
+
     def _end_torn_line(self) -> None:
-        with contextlib.suppress(FileNotFoundError), open(self.files[0], "rb+") as file:
+        with open(self.files[0], "rb+") as file:
             if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) is not None and file.read(1) != b"\n":
                 file.write(b"\n")  # a crash of the machine cut the last line: the next one must not be lost with it
 
@@ -65,7 +78,13 @@ class Journal:
 
     def _work(self) -> None:
         while (line := self._lines.get()) is not None:
-            self._write(line)
+            try:
+                self._write(line)
+            except OSError as error:
+                # a full disk must neither end the thread nor lose the line without a trace
+                logger.error(
+                    "%s cannot be written: %s; it lacks %s", self.files[0], error.strerror, line.decode().strip()
+                )
 
     def _write(self, line: bytes) -> None:
         # the lock file keeps the processes of one server from rotating at the same time

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 
+from jsonrpc_tm.errors import InvalidParams, MethodNotFound, Unauthenticated
 from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.service import Service
 
@@ -22,15 +23,15 @@ async def _answer(service: Service, identity: Identity, fields: Mapping[str, str
     """Answer the two methods: there is no configuration here, and it is never newer than the client's own."""
     name = fields["method"]
     if name not in ("getCompressedDataIfNewer", "whoami"):
-        raise Status(501)
+        raise Status(501, MethodNotFound(f"No method {name[:100]!r}"))
     identity = who(service, identity, fields)
     if name == "whoami":
         if not identity.authenticated:
-            raise Status(401)
+            raise Status(401, Unauthenticated(f"whoami needs an identity: {identity.reason or 'unknown caller'}"))
         return encode(answers.ok(await service.call("whoami", [], identity, request_id)))
     try:
         given = decode(fields.get("args", "[]"), limits(service))
-    except Undecodable:
-        raise Status(500) from None
+    except Undecodable as error:
+        raise Status(500, InvalidParams(str(error))) from None
     version = given[0] if isinstance(given, list) and given and isinstance(given[0], str) else "0"
     return encode(answers.ok({"newestVersion": version}))

@@ -9,10 +9,19 @@ from typing import Any
 
 from aiohttp import web
 
-from jsonrpc_tm import encoding
+from jsonrpc_tm import CallRecord, encoding
 from jsonrpc_tm.auth.users import Users
 from jsonrpc_tm.body import Limits
-from jsonrpc_tm.errors import Conflict, InternalError, InvalidParams, ParseError, TMError, Unauthenticated
+from jsonrpc_tm.errors import (
+    Conflict,
+    Forbidden,
+    InternalError,
+    InvalidParams,
+    MethodNotFound,
+    ParseError,
+    TMError,
+    Unauthenticated,
+)
 from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.server import RUNNING, SERVICE, Refusal, caller, read_body
 from jsonrpc_tm.service import Service
@@ -31,10 +40,14 @@ _JSON = "application/json"
 
 
 class Status(Exception):
-    """An answer that is only an HTTP status, as tornado writes it."""
+    """An answer that is only an HTTP status, as tornado writes it.
 
-    def __init__(self, status: int) -> None:
+    :param error: what the audit log hears of it; None where the service, or nobody, has a call to tell of.
+    """
+
+    def __init__(self, status: int, error: TMError | None = None) -> None:
         self.status = status
+        self.error = error
 
 
 def handler(*, records: bool) -> Handler:
@@ -84,7 +97,15 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
     headers = request.headers.copy()
     headers.popall("X-TM-Group", None)
     identity = await caller(request, request_id, headers)
-    return await answer(service, identity, fields, request_id), bool(fields.get("rawContent"))
+    try:
+        return await answer(service, identity, fields, request_id), bool(fields.get("rawContent"))
+    except Status as refused:
+        if (error := refused.error) is not None:
+            now = service.clock()
+            service.report(
+                CallRecord(name[:100], None, identity, request_id, error.type, error.message, 0.0, False, now)
+            )
+        raise
 
 
 def _page(status: int) -> web.Response:
@@ -110,8 +131,10 @@ def who(service: Service, identity: Identity, fields: Mapping[str, str]) -> Iden
     try:
         extra = decode(fields["extraCredentials"], limits(service)) if fields.get("extraCredentials") else None
         return callers.resolve(identity, extra, users)
-    except (Undecodable, callers.NotAuthorised):
-        raise Status(401) from None
+    except Undecodable as error:
+        raise Status(401, Unauthenticated(f"extraCredentials: {error}")) from None
+    except callers.NotAuthorised as error:
+        raise Status(401, Unauthenticated(str(error))) from None
 
 
 async def _call(
@@ -125,19 +148,20 @@ async def _call(
     """Make a call in the order of DIRAC's checks: method, credentials, authorisation, arguments."""
     name = fields["method"]
     if (name not in methods.METHODS and name != methods.AS_TEXT) or methods.ours(name) not in service.registry:
-        raise Status(501)
+        raise Status(501, MethodNotFound(f"No method {name[:100]!r}"))
     identity = who(service, identity, fields)
     rule = service.rules[methods.ours(name)]
-    if rule != "all" and (not identity.authenticated or (isinstance(rule, tuple) and not identity.has_any(rule))):
-        raise Status(401)
+    if rule != "all" and not identity.authenticated:
+        raise Status(401, Unauthenticated(f"{name} needs an identity: {identity.reason or 'unknown caller'}"))
+    if isinstance(rule, tuple) and not identity.has_any(rule):
+        raise Status(401, Forbidden(f"{name} needs one of: {', '.join(rule)}"))
     try:
         given = decode(fields.get("args", "[]"), limits(service))
         if not isinstance(given, list):
             raise Undecodable("args is no list")
         result = await _result(service, identity, methods.ours(name), given, request_id, records=records)
     except (Undecodable, methods.WrongArguments) as error:
-        logger.info("%s: %s", name, error, extra={"request_id": request_id})
-        raise Status(500) from None
+        raise Status(500, InvalidParams(str(error))) from None
     if fields.get("rawContent"):
         return json.dumps(result)
     # clients of DIRAC 9 say that they have no setup; they and the newest of 8 want the list as a text

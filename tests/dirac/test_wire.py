@@ -6,7 +6,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from .conftest import PATH, serving
+from .conftest import PATH, Dirac, serving
 
 ADD = ["t", "d", "ld", "MCSimulation", "Standard", "Manual", "", "General", 1, 0, "a body", 0, 0, True, None, None]
 UNAUTHORIZED = "<html><title>401: Unauthorized</title><body>401: Unauthorized</body></html>"
@@ -263,6 +263,41 @@ async def test_the_configuration_server(dirac, admin):
     assert (await dirac.post(admin, {"method": "whoami", "args": "[]"}, path=path)).value["username"] == "adminuser"
     assert (await dirac.post(admin, {"method": "getTransformations"}, path=path)).status == 501
     assert (await dirac.post(None, {"method": "whoami"}, path=path)).status == 401
+
+
+async def test_what_is_refused_is_in_the_audit_log(tmp_path, dirac, credential):
+    audit = tmp_path / "audit.jsonl"
+    settings = {"audit_log.enabled": True, "audit_log.path": str(audit)}
+    agent, dave = credential("agent"), credential("dave")
+    async with serving(tmp_path / "tls", **settings) as (url, _):
+        server = Dirac(url, dirac.ca, tmp_path)
+        await server.call(dave, "getTransformations")
+        await server.call(dave, "noSuch")
+        await server.call(None, "getTransformations")
+        await server.call(dave, "removeFile", ["/x"])
+        await server.call(dave, "getTransformations", extraCredentials='"dirac_prod"')
+        await server.call(agent, "getTransformations", extraCredentials='["/O=Peer/CN=dave", "prod_user"]')
+        await server.post(dave, {"method": "getTransformation", "args": "{"})
+        await server.call(dave, "deleteTransformation", "t")
+        await server.call(None, "whoami")
+        await server.post(None, {"method": "noSuch"}, path="/Configuration/Server")
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert [(line["user"], line["method"], line["outcome"]) for line in lines] == [
+        ("dave", "noSuch", "MethodNotFound"),
+        (None, "getTransformations", "Unauthenticated"),
+        ("dave", "removeFile", "Forbidden"),
+        ("dave", "getTransformations", "Unauthenticated"),
+        ("agent", "getTransformations", "Unauthenticated"),
+        ("dave", "getTransformation", "InvalidParams"),
+        ("dave", "deleteTransformation", "Forbidden"),
+        (None, "whoami", "Unauthenticated"),
+        (None, "noSuch", "MethodNotFound"),
+    ]
+    reasons = [line["reason"] for line in lines]
+    assert all(reasons)
+    assert reasons[2] == "removeFile needs one of: ProductionManagement, FileCatalogManagement"
+    assert reasons[3] == "dave is not in the group 'dirac_prod'"
+    assert reasons[4] == "only a host with TrustedHost may speak for others"
 
 
 async def test_without_enabling_there_is_no_such_path(tmp_path, dirac, credential):

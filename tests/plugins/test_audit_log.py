@@ -1,5 +1,6 @@
 """The audit log: what is written, what is not, rotation, and reading it back."""
 
+import errno
 import json
 import multiprocessing
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ import pytest
 
 from jsonrpc_tm import CallRecord
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import Forbidden, InvalidParams, NotFound, TMError
+from jsonrpc_tm.errors import ConfigurationError, Forbidden, InvalidParams, NotFound, TMError
 from jsonrpc_tm.identity import ANONYMOUS, Identity
 from jsonrpc_tm.plugins import Plugins
 
@@ -99,6 +100,31 @@ async def test_a_torn_line_takes_no_other_with_it(tmp_path):
     async with server(tmp_path) as service:
         tail = await service.call("audit.tail", [], MANAGER)
     assert [line["method"] for line in tail] == ["addTransformation", "deleteTransformation"]
+
+
+def test_what_cannot_be_written_is_in_the_servers_log_and_later_lines_are_written(tmp_path, caplog, monkeypatch):
+    journal = journal_class()(tmp_path / "audit.jsonl", 1000, 1)
+    write = journal._write
+
+    def full_for_a_moment(line: bytes) -> None:
+        if b"second" in line:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(line)
+
+    monkeypatch.setattr(journal, "_write", full_for_a_moment)
+    for name in ("first", "second", "third"):
+        journal._lines.put(b'{"method": "%s"}\n' % name.encode())
+    journal._lines.put(None)
+    journal._work()
+    assert [line["method"] for line in journal.read(10, lambda line: True)] == ["first", "third"]
+    assert 'audit.jsonl cannot be written: No space left on device; it lacks {"method": "second"}' in caplog.text
+
+
+async def test_a_file_that_cannot_be_written_stops_the_start(tmp_path):
+    (tmp_path / "logs").write_text("no folder")
+    with pytest.raises(ConfigurationError, match=r"audit_log\.path: .*audit\.jsonl cannot be written"):
+        async with server(tmp_path):
+            pass
 
 
 def write_many(path: str, name: str) -> None:
