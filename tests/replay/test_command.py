@@ -169,3 +169,11 @@ def test_two_entries_that_contradict_each_other(right: Path) -> None:
     result = invoke(right)
     assert result.exit_code == 2
     assert "bob says otherwise of its user or group" in result.stderr
+
+
+def test_another_wire(right: Path) -> None:
+    result = invoke(right, "--wire", "dirac")
+    assert (result.exit_code, result.output) == (0, "2 scenarios, 10 steps, 0 failed\n")
+    result = invoke(right, "--wire", "nosuch")
+    assert result.exit_code == 2
+    assert "there is no wire 'nosuch'; there are dirac" in result.stderr

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 
 from jsonrpc_tm import client
@@ -167,3 +168,42 @@ async def test_the_command_records_until_it_is_stopped(served: Any, tmp_path: Pa
 
 
 TLS = {"cert": "alice.pem", "key": "alice.key", "ca": "ca.pem"}
+
+
+def test_callers_get_keys_of_their_own(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    alice = {"username": "alice", "group": "a", "properties": [], "DN": None, "secondsLeft": 5}
+    assert recording.caller(alice) == "alice"
+    assert recording.caller({**alice, "secondsLeft": 4}) == "alice"
+    assert recording.caller({**alice, "group": "b", "DN": "/CN=alice"}) == "alice/b"
+    assert recording.caller(None) == "nobody"
+    assert json.loads((tmp_path / "identities.json").read_text()) == {
+        "alice": {"username": "alice", "group": "a", "properties": []},
+        "alice/b": {"username": "alice", "group": "b", "properties": [], "DN": "/CN=alice"},
+        "nobody": None,
+    }
+
+
+async def test_credentials_of_a_call_are_passed_on(tmp_path: Path, aiohttp_server: Any) -> None:
+    seen: list[tuple[str | None, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent = await request.json()
+        seen.append((request.headers.get("Authorization"), sent["method"]))
+        return web.json_response({"jsonrpc": "2.0", "id": sent["id"], "result": {**ALICE, "data": 1}})
+
+    app = web.Application()
+    app.router.add_post("/rpc", answer)
+    upstream = await aiohttp_server(app)
+    async with (
+        recorder("127.0.0.1", 0, str(upstream.make_url("/rpc")), Recording(tmp_path), token="mine") as url,
+        aiohttp.ClientSession() as http,
+    ):
+        for headers in ({}, {"Authorization": "Bearer theirs"}, {}):
+            async with http.post(url, json=call("echo", 1), headers=headers) as response:
+                assert response.status == 200
+    mine, theirs = "Bearer mine", "Bearer theirs"
+    assert seen == [(mine, "whoami"), (mine, "echo"), (theirs, "whoami"), (theirs, "echo"), (mine, "echo")]
+
+
+ALICE = {"username": "alice", "group": "a", "properties": []}
