@@ -43,14 +43,13 @@ def accepted(header: str | None) -> Encoding | None:
     """Return the encoding to answer in, given an Accept-Encoding header."""
     if not header:
         return None
-    found: set[str] = set()
+    wanted: dict[str, bool] = {}
     for part in header.lower().split(","):
         name, _, parameter = part.partition(";")
-        if not _OFF.match(parameter.strip()):
-            found.add(name.strip())
-    if "gzip" in found or "*" in found:
-        return "gzip"
-    return "deflate" if "deflate" in found else None
+        wanted[name.strip()] = not _OFF.match(parameter.strip())
+    others = wanted.get("*", False)
+    choices: tuple[Encoding, ...] = ("gzip", "deflate")
+    return next((encoding for encoding in choices if wanted.get(encoding, others)), None)
 
 
 def compress(data: bytes, encoding: Encoding) -> bytes:

@@ -119,6 +119,8 @@ async def test_a_chunked_body_is_counted_as_it_comes(service: Service, wire: Wir
         ("gzip;q=0, deflate;q=0.5", "deflate"),
         ("br", None),
         ("gzip;q=0", None),
+        ("gzip;q=0, *", "deflate"),
+        ("*;q=0, gzip;q=0.1", "gzip"),
         ("identity", None),
     ],
 )
