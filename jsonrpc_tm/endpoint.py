@@ -26,8 +26,6 @@ from .service import Service
 
 logger = logging.getLogger(__name__)
 
-# in place of aiohttp's and Python's versions
-_NAME = "jsonrpc-tm"
 _REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 # zlib lets other threads run; below this the hop costs more than the work
 _IN_THREAD = 64 * 1024
@@ -108,7 +106,7 @@ async def _answer(request: web.Request) -> web.Response:
                 status=refusal.status,
                 body=failure(refusal.error, request_id),
                 content_type="application/json",
-                headers={"X-Request-ID": request_id, "Server": _NAME, **refusal.headers},
+                headers={"X-Request-ID": request_id, **refusal.headers},
             )
         if running.draining:
             response.force_close()
@@ -242,7 +240,7 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None) -> b
 
 
 async def _respond(request: web.Request, body: bytes | None, request_id: str) -> web.Response:
-    headers = {"X-Request-ID": request_id, "Server": _NAME}
+    headers = {"X-Request-ID": request_id}
     if body is None:
         return web.Response(status=204, headers=headers)
     if len(body) >= encoding.WORTH:

@@ -28,6 +28,7 @@ __all__ = ["RUNNING", "SERVICE", "Refusal", "build_app", "caller", "listening", 
 
 logger = logging.getLogger(__name__)
 
+_NAME = "jsonrpc-tm"
 # a proxy certificate with its chain, URL-encoded by a balancer, is larger than aiohttp's 8 KiB
 _MAX_HEADER = 64 * 1024
 # seconds
@@ -56,6 +57,7 @@ _http_logger.addFilter(_OneLine())
 def build_app(service: Service) -> web.Application:
     """Return the application that serves *service*, which the caller opens and closes."""
     app = web.Application(client_max_size=service.settings["server.max_body"])
+    app.on_response_prepare.append(_sign)
     add_endpoint(app, service)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
@@ -63,6 +65,11 @@ def build_app(service: Service) -> web.Application:
         for route, _ in service.plugins.collect("register_routes", settings=service.settings):
             app.router.add_route(route.verb, route.path, route.handler)
     return app
+
+
+async def _sign(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the server's name in place of aiohttp's and Python's versions."""
+    response.headers["Server"] = _NAME
 
 
 async def _live(request: web.Request) -> web.Response:

@@ -149,6 +149,12 @@ async def test_other_paths_are_404(wire: Wire) -> None:
     assert (await wire.session.post(wire.base + "/", data=b"{}")).status == 404
 
 
+@pytest.mark.parametrize("path", ["/rpc", "/health/live", "/nothing"])
+async def test_no_answer_tells_versions(wire: Wire, path: str) -> None:
+    response = await wire.session.get(wire.base + path)
+    assert response.headers["Server"] == "jsonrpc-tm"
+
+
 async def test_routes_of_plugins() -> None:
     class Plugins:
         def collect(self, hook: str, **_: Any) -> list[tuple[Route, str]]:
