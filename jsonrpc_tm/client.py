@@ -251,12 +251,19 @@ def tls_context(
             where = f"{cert} (with key {key})" if key is not None else cert
             context.load_cert_chain(cert, key, password="")  # an encrypted key fails: nobody is there to ask
     except ssl.SSLError as error:
+        if where == cert and cert is not None and _lacks_key(Path(cert)):
+            raise ConfigurationError(f"{where} has no private key; name the key's file, too") from None
         raise ConfigurationError(f"{where} is no usable PEM file: {error.reason or 'wrong contents'}") from None
     except OSError as error:
         raise ConfigurationError(f"cannot read {where}: {error.strerror}") from None
     if key is not None and cert is None:
         raise ConfigurationError("a key needs its certificate")
     return context
+
+
+def _lacks_key(certificate: Path) -> bool:
+    content = certificate.read_bytes()
+    return b"CERTIFICATE-----" in content and b"PRIVATE KEY-----" not in content
 
 
 def _endpoint(url: str) -> str:

@@ -50,9 +50,18 @@ def bind(host: str, port: int) -> socket.socket:
 
 def url(listener: socket.socket, settings: Mapping[str, Any], tls: bool) -> str:
     """Return the URL of the endpoint on a bound socket."""
-    host = settings["server.host"]
+    return _url(settings["server.host"], listener.getsockname()[1], settings, tls)
+
+
+def local_url(settings: Mapping[str, Any]) -> str:
+    """Return the URL at which this machine's programs reach the server of *settings*; with port 0 the usual one."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings["server.host"], settings["server.host"])
+    return _url(host, settings["server.port"] or 8443, settings, settings["server.tls.mode"] != "off")
+
+
+def _url(host: str, port: int, settings: Mapping[str, Any], tls: bool) -> str:
     host = f"[{host}]" if ":" in host else host
-    return f"http{'s' if tls else ''}://{host}:{listener.getsockname()[1]}{settings['server.path']}"
+    return f"http{'s' if tls else ''}://{host}:{port}{settings['server.path']}"
 
 
 def context(settings: "Settings") -> ssl.SSLContext | None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..client import Client
+from ..listener import local_url
 from ..settings import Settings
 from .program import F
 
@@ -47,6 +48,8 @@ def client(settings: Settings, options: Mapping[str, str | None]) -> Client:
             )
         else:
             chosen[name] = given
+    if chosen["url"] is None:
+        chosen["url"] = local_url(settings)
     if options.get("cert") is not None and options.get("key") is None:
         chosen["key"] = None  # it is in the certificate's file; the setting belongs to another one
     _develop(settings, chosen)

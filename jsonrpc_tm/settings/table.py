@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..fields import Boolean, Choice, Field, Text, Texts
-from .types import MethodRule, Named, Number, Plugged, PluggedList, Record, field_of
+from .types import MethodRule, Named, Number, Plugged, PluggedList, Record, UrlPath, field_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def _names() -> Texts:
 CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.host", Text(empty=False), "127.0.0.1", "Address to listen on."),
     Setting("server.port", Number(0, 65535), 8443, "TCP port; 0 takes any free one (see the line `listening on`)."),
-    Setting("server.path", Text(empty=False), "/rpc", "Path of the JSON-RPC endpoint."),
+    Setting("server.path", UrlPath(), "/rpc", "Path of the JSON-RPC endpoint."),
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
@@ -150,7 +150,12 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         ["MissingInFC"],
         "File statuses that do not count in PercentProcessed.",
     ),
-    Setting("client.url", Text(None, empty=False), "https://127.0.0.1:8443/rpc", "Server that `call` talks to."),
+    Setting(
+        "client.url",
+        Text(None, empty=False),
+        None,
+        "Server that `call` talks to; null for the one that `server` describes, on this machine.",
+    ),
     Setting("client.cert", "path", None, "Client certificate, or proxy with its chain and key, PEM."),
     Setting("client.key", "path", None, "Private key of the client certificate, PEM."),
     Setting("client.ca", "path", None, "Authorities of the server's certificate: PEM file or hashed folder."),

@@ -12,6 +12,7 @@ from ..errors import ConfigurationError
 from ..fields import Field
 
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_URL_PATH = re.compile(r"(/[\w.~-]+)+/?|/", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)\Z", re.ASCII)
 
 
@@ -59,6 +60,19 @@ class Path(fields.Text):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(4096, empty=False, **kwargs)
+
+
+class UrlPath(fields.Text):
+    """The path of a URL: letters, digits and ``._~-`` between slashes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(empty=False, **kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        path = super()._deserialize(value)
+        if not _URL_PATH.fullmatch(path):
+            raise ValidationError("Not the path of a URL, such as /rpc.")
+        return path
 
 
 class Record(Field):

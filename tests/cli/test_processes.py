@@ -111,6 +111,14 @@ def test_without_credentials_the_developers_certificate_is_taken(tm):
     assert json.loads(out)["username"] == "admin"
 
 
+def test_the_server_of_the_configuration_is_the_one_that_is_called(tm, place, monkeypatch):
+    port = place[1]["JSONRPC_TM__CLIENT__URL"].rpartition(":")[2].partition("/")[0]
+    monkeypatch.delenv("JSONRPC_TM__CLIENT__URL")
+    for settings in ((f"server.port={port}",), (f"server.port={port}", "server.host=0.0.0.0")):
+        code, out, err = tm("call", "whoami", *(word for setting in settings for word in ("--set", setting)))
+        assert (code, json.loads(out)["username"], err) == (0, "admin", "")
+
+
 def test_credentials_and_group(tm, monkeypatch):
     alice = ("--cert", "dev-certs/alice.pem", "--key", "dev-certs/alice.key", "--ca", "dev-certs/ca.pem")
     assert json.loads(tm("call", "whoami", *alice)[1])["username"] == "alice"

@@ -303,6 +303,7 @@ class TestTLS:
             ({"cert": files / "none.pem"}, r"cannot read .*none\.pem: No such file"),
             ({"cert": files / "garbage.pem"}, r"garbage\.pem is no usable PEM file"),
             ({"cert": files / "cert.pem", "key": files / "garbage.pem"}, r"\(with key .*garbage\.pem\) is no usable"),
+            ({"cert": files / "cert.pem"}, r"cert\.pem has no private key; name the key's file, too"),
             ({"key": files / "key.pem"}, "a key needs its certificate"),
         ):
             with pytest.raises(ConfigurationError, match=message):

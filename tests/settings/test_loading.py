@@ -89,6 +89,9 @@ def test_settings_are_a_mapping_that_hides_its_values():
         ("server: 5\n", "@1: server: Not an object."),
         ("- 5\n", "@1: Not an object."),
         ("server:\n  tls:\n    mode: of\n", "@3: server.tls.mode: Must be one of: dev, files, off."),
+        ("server:\n  path: rpc\n", "@2: server.path: Not the path of a URL, such as /rpc."),
+        ("server:\n  path: '/{x}'\n", "@2: server.path: Not the path of a URL, such as /rpc."),
+        ("server:\n  path: //\n", "@2: server.path: Not the path of a URL, such as /rpc."),
         ("server:\n  max_body: 64 mib\n", "@2: server.max_body: Not a size (bytes, or a text such as 64 MiB)."),
         ("server:\n  host:\n", "@2: server.host: Field may not be null."),
         ("storage:\n  migrate: yes\n", "@2: storage.migrate: Not a boolean."),
@@ -258,7 +261,7 @@ def test_plugin_options_look_at_nothing_else(write):
 
 def test_a_later_finding_names_the_place(write):
     config = write("authentication:\n  - x509:\n      proxies: maybe\nauthorization:\n  methods:\n    pong: all\n")
-    settings = load(config, {}, {"server.path": "rpc"})
+    settings = load(config, {}, {"server.path": "/x"})
     error = settings.wrong("authorization.methods", "pong", message="no such method.")
     assert str(error) == f"{config}:6: authorization.methods.pong: no such method."
     assert str(settings.wrong("server.path", message="bad.")) == "--set: server.path: bad."
