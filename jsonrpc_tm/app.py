@@ -84,8 +84,10 @@ def build_service(
         lifetimes=_all(plugins, "register_lifetime", settings),
         plugins=plugins,
     )
-    service.catalog = catalog or _open_catalog(service, plugins)
-    service.authenticators = _open_authenticators(service, plugins) if authenticators is None else tuple(authenticators)
+    service.catalog = catalog or _open_catalog(service, settings, plugins)
+    service.authenticators = (
+        _open_authenticators(service, settings, plugins) if authenticators is None else tuple(authenticators)
+    )
     return service
 
 
@@ -112,18 +114,21 @@ def storage_provider(url: str, plugins: Plugins) -> StorageProvider:
     return provider
 
 
-def _open_catalog(service: Service, plugins: Plugins) -> Catalog:
-    options = service.settings["catalog"]
-    provider = _named("catalog", options["name"], plugins.collect("register_catalog"), "name")
+def _open_catalog(service: Service, settings: Settings, plugins: Plugins) -> Catalog:
+    options = settings["catalog"]
+    where = settings.origin("catalog", "name")
+    provider = _named("catalog", options["name"], plugins.collect("register_catalog"), "name", where)
     catalog: Catalog = provider.open(options, service)
     return catalog
 
 
-def _open_authenticators(service: Service, plugins: Plugins) -> tuple[Authenticator, ...]:
+def _open_authenticators(service: Service, settings: Settings, plugins: Plugins) -> tuple[Authenticator, ...]:
     factories = plugins.collect("register_authenticator")
     return tuple(
-        _named("authenticator", name, factories, "name")(options or {}, service)
-        for entry in service.settings["authentication"]
+        _named("authenticator", name, factories, "name", settings.origin("authentication", index, name))(
+            options or {}, service
+        )
+        for index, entry in enumerate(settings["authentication"])
         for name, options in entry.items()
     )
 
@@ -132,8 +137,11 @@ def _all(plugins: Plugins, hook: str, settings: Settings) -> tuple[Any, ...]:
     return tuple(item for item, _ in plugins.collect(hook, settings=settings))
 
 
-def _named(kind: str, name: str, found: Sequence[tuple[Any, Provenance]], attribute: str) -> Any:
-    """Return the only object whose *attribute* is *name*."""
+def _named(kind: str, name: str, found: Sequence[tuple[Any, Provenance]], attribute: str, where: str = "") -> Any:
+    """Return the only object whose *attribute* is *name*.
+
+    :param where: the place in the configuration that has the name.
+    """
     by_name: dict[str, tuple[Any, Provenance]] = {}
     for item, origin in found:
         key = getattr(item, attribute)
@@ -143,7 +151,8 @@ def _named(kind: str, name: str, found: Sequence[tuple[Any, Provenance]], attrib
     if name not in by_name:
         close = difflib.get_close_matches(name, by_name, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(by_name)) or 'none'}"
-        raise ConfigurationError(f"no plugin provides the {kind} {name!r}; {hint}")
+        place = f"{where}: " if where else ""
+        raise ConfigurationError(f"{place}no plugin provides the {kind} {name!r}; {hint}")
     return by_name[name][0]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..registry import Registry, Rule
+from ..settings import Settings
 
 WORDS = ("all", "authenticated")
 
@@ -24,7 +25,9 @@ def resolve(settings: Mapping[str, Any], registry: Registry) -> Mapping[str, Rul
         if name not in registry:
             close = difflib.get_close_matches(name, [method.name for method in registry], n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
-            raise ConfigurationError(f"authorization.methods: there is no method {name!r}{hint}")
+            place = settings.origin("authorization.methods", name) if isinstance(settings, Settings) else ""
+            where = f"{place}: authorization.methods" if place else "authorization.methods"
+            raise ConfigurationError(f"{where}: there is no method {name!r}{hint}")
     default = _rule(settings["authorization.default"], "authorization.default")
     found: dict[str, Rule] = {}
     for method in registry:

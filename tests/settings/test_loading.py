@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jsonrpc_tm import fields
+from jsonrpc_tm.app import create_service
 from jsonrpc_tm.errors import ConfigurationError
 from jsonrpc_tm.settings import CORE_SETTINGS, Setting, Settings, find_config, load, plugin_options
 from jsonrpc_tm.settings.types import KINDS, Record
@@ -287,3 +288,21 @@ def test_the_file_that_is_found(tmp_path, monkeypatch):
     assert find_config(None, {}) == Path("config.yaml")
     assert find_config(None, {"JSONRPC_TM_CONFIG": "b.yaml"}) == Path("b.yaml")
     assert find_config("c.yaml", {"JSONRPC_TM_CONFIG": "b.yaml"}) == Path("c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "authorization:\n  methods:\n    ping: all\n    pong: all\n",
+            "@4: authorization.methods: there is no method ",
+        ),
+        ("authentication:\n  - x509\n  - x510: {}\n", "@3: no plugin provides the authenticator 'x510'; did you mean"),
+        ("catalog:\n  name: other\n", "@2: no plugin provides the catalog 'other'; there are builtin"),
+    ],
+)
+def test_what_only_the_plugins_know_is_named_with_its_line_too(write, text, message):
+    config = write(text)
+    with pytest.raises(ConfigurationError) as caught:
+        create_service(config, {}, {"storage.url": "sqlite://:memory:"})
+    assert str(caught.value).replace(f"{config}:", "@").startswith(message)
