@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 LOCK = "CONCAT('jsonrpc_tm ', MD5(DATABASE()))"
 """Name of the lock that who changes the schema holds; a name of a lock has 64 characters at most."""
+ROOMY_PACKET = 64 * 2**20
+"""Bytes; a call may be that large (``server.max_body``)."""
 _MARKERS_KEPT = 600
 """Seconds; no transaction asks for its outcome that long."""
 _PRUNE_SECONDS = 60.0
@@ -79,6 +81,8 @@ class MySQLStorage:
             raise RuntimeError(f"{self.url} is open already")
         async with self.session() as session:
             await self._prepare(session, self._migrate)
+            if (packet := int(session.variables["max_allowed_packet"])) < ROOMY_PACKET:
+                logger.warning("the database's max_allowed_packet is %d: larger values are refused", packet)
         self._pruning = asyncio.create_task(self._prune(), name="prune commit markers")
         return self
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ..errors import StorageUnavailable
+from ..errors import InvalidParams
 from .base import Parameters, Row
 from .dialect import Dialect
 from .mysql_driver import driver
@@ -194,10 +194,10 @@ class MySQLTransaction:
     async def _run(self, sql: str, bound: str) -> AsyncIterator[Any]:
         """Send a statement and yield its cursor.
 
-        :raises StorageUnavailable: it is larger than the database takes; the server would drop the connection.
+        :raises InvalidParams: it is larger than the database takes; the server would drop the connection.
         """
         if len(bound) * 4 > self._packet and len(bound.encode()) + 1 > self._packet:
-            raise StorageUnavailable(f"The data are too large for the database (max_allowed_packet is {self._packet})")
+            raise InvalidParams(f"The data are too large for the database (max_allowed_packet is {self._packet})")
         begin = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout), self._session.connection.cursor() as cursor:

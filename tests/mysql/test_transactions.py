@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jsonrpc_tm.errors import NotFound, StorageUnavailable
+from jsonrpc_tm.errors import InvalidParams, NotFound, StorageUnavailable
 from jsonrpc_tm.storage.mysql_driver import driver
 from jsonrpc_tm.storage.mysql_verbs import classify, translate
 
@@ -68,8 +68,13 @@ async def test_what_the_server_would_not_take_is_refused_before_it_is_sent(stora
     async def big(tx):
         await tx.execute("UPDATE Transformations SET Body = :body", {"body": "x" * 17 * 2**20})
 
-    with pytest.raises(StorageUnavailable, match="max_allowed_packet"):
+    with pytest.raises(InvalidParams, match="max_allowed_packet"):
         await storage.run("big", big)
+
+
+async def test_a_small_packet_is_said_at_start(open_mysql, caplog):
+    async with open_mysql():
+        assert "max_allowed_packet" in caplog.text
 
 
 async def test_rows_of_16_megabytes_and_more_are_read(mariadb, open_mysql):
