@@ -60,7 +60,8 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.tls.client_ca", "path", None, "Authorities of client certificates: PEM file or hashed folder."),
     Setting("server.tls.crl", "path", None, "Revocation lists: PEM file or folder; read again when changed."),
     Setting("server.tls.force_off", "boolean", False, "Allow mode `off` on an address that is not loopback."),
-    Setting("limits.depth", Number(1, 1000), 64, "Deepest nesting of arrays and objects in a request."),
+    # what is read must fit into an answer, and orjson writes at most 254 levels
+    Setting("limits.depth", Number(1, 250), 64, "Deepest nesting of arrays and objects in a request."),
     Setting(
         "limits.calls_per_minute",
         Number(0),
