@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -42,10 +43,16 @@ def demo(storage: str | None, path: Path | None, workers: int) -> None:
             right = asyncio.run(_run(console, Path(folder), url, names, workers))
         except* (ServerFailed, production.WorkerFailed) as group:
             raise ConfigurationError("; ".join(str(error) for error in group.exceptions)) from None
+        except* asyncio.CancelledError:
+            raise SystemExit(128 + signal.SIGTERM) from None
     raise SystemExit(0 if right else 1)
 
 
 async def _run(console: Console, folder: Path, storage: str, names: list[str], workers: int) -> bool:
+    task = asyncio.current_task()
+    assert task is not None
+    # ended from outside, the demo still stops its server and its workers
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     begin = time.perf_counter()
     label = f"demo-{datetime.now(UTC):%m%dT%H%M%S}-{os.getpid()}"
     async with running(folder, storage) as server:

@@ -151,15 +151,20 @@ async def _crew(
         assert process.stdin and process.stdout and process.stderr
         process.stdin.write(json.dumps(asdict(order)).encode())
         process.stdin.close()
-        async for line in process.stdout:
-            report = json.loads(line)
-            expected.failed.update(report["failed"])
-            for task in report["done"] + report["failed"]:
-                expected.taken[task] = expected.taken.get(task, 0) + 1
-                progress(title, 1, waiting)
-        said = await process.stderr.read()
-        if await process.wait():
-            raise WorkerFailed(f"worker {number}: {said.decode(errors='replace').strip()[-500:]}")
+        try:
+            async for line in process.stdout:
+                report = json.loads(line)
+                expected.failed.update(report["failed"])
+                for task in report["done"] + report["failed"]:
+                    expected.taken[task] = expected.taken.get(task, 0) + 1
+                    progress(title, 1, waiting)
+            said = await process.stderr.read()
+            if await process.wait():
+                raise WorkerFailed(f"worker {number}: {said.decode(errors='replace').strip()[-500:]}")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
     async with asyncio.TaskGroup() as crew:
         for number in range(1, workers + 1):

@@ -2,6 +2,9 @@
 
 import copy
 import gzip
+import re
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -32,6 +35,21 @@ def test_twice_on_one_database(tmp_path):
         names = connection.execute("SELECT COUNT(DISTINCT TransformationName) FROM Transformations").fetchone()
         assert names == (6,)
         assert connection.execute("SELECT COUNT(*) FROM DataFiles").fetchone() == (203,)
+
+
+def test_a_demo_that_is_ended_takes_its_server_with_it(tmp_path):
+    (tmp_path / "names").write_text("".join(f"/demo/{number:05d}\n" for number in range(5000)))
+    command = [sys.executable, "-m", "jsonrpc_tm", "demo", "--files", str(tmp_path / "names")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        first = demo.stdout.readline()
+        assert first.startswith("server at https://127.0.0.1:")
+        demo.terminate()
+        _, said = demo.communicate()
+    assert demo.returncode == 128 + signal.SIGTERM, said
+    assert "Traceback" not in said
+    port = int(re.search(r":([0-9]+)/rpc", first)[1])
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.mark.parametrize("arguments", [["--files", "no/such/file"], ["--storage", "oracle://x"], ["--workers", "0"]])
