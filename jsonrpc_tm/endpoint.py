@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from . import encoding
 from .auth import identify
@@ -81,6 +82,19 @@ def add_endpoint(app: web.Application, service: Service) -> None:
     app[_DISPATCHER] = Dispatcher(service)
     app[_LIMITS] = Limits(service.settings)
     app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
+    app.middlewares.append(_elsewhere)
+
+
+@web.middleware
+async def _elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer requests that no route is for: they too get a JSON-RPC error object that says what to do."""
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        path = request.app[SERVICE].settings["server.path"]
+        sentence = f"Invalid request: there is no {request.method} {request.rel_url.raw_path[:200]} here; calls go to POST {path}"
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return _refuse(Refusal(error.status, InvalidRequest(sentence), **allow), secrets.token_hex(16))
 
 
 async def _expect(request: web.Request) -> None:
@@ -96,18 +110,7 @@ async def _answer(request: web.Request) -> web.Response:
         try:
             response = await _respond(request, await _handle(request, request_id), request_id)
         except Refusal as refusal:
-            logger.info(
-                "refused with HTTP %d: %s",
-                refusal.status,
-                refusal.error.message,
-                extra={"request_id": request_id, "outcome": refusal.error.type},
-            )
-            response = web.Response(
-                status=refusal.status,
-                body=failure(refusal.error, request_id),
-                content_type="application/json",
-                headers={"X-Request-ID": request_id, **refusal.headers},
-            )
+            response = _refuse(refusal, request_id)
         if running.draining:
             response.force_close()
         # written here and not by aiohttp, so that the call counts as running until its answer is out
@@ -115,6 +118,21 @@ async def _answer(request: web.Request) -> web.Response:
             await response.prepare(request)
             await response.write_eof()
     return response
+
+
+def _refuse(refusal: Refusal, request_id: str) -> web.Response:
+    logger.info(
+        "refused with HTTP %d: %s",
+        refusal.status,
+        refusal.error.message,
+        extra={"request_id": request_id, "outcome": refusal.error.type},
+    )
+    return web.Response(
+        status=refusal.status,
+        body=failure(refusal.error, request_id),
+        content_type="application/json",
+        headers={"X-Request-ID": request_id, **refusal.headers},
+    )
 
 
 async def _handle(request: web.Request, request_id: str) -> bytes | None:

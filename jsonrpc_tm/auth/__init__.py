@@ -9,6 +9,11 @@ from .headers import GROUP, single
 if TYPE_CHECKING:
     from ..service import Service
 
+UNUSED = dataclasses.replace(
+    ANONYMOUS, reason="the header Authorization has no credentials of a kind that this server takes"
+)
+"""A caller whose credentials no authenticator looked at."""
+
 
 async def identify(service: "Service", credentials: Credentials) -> Identity:
     """Return who sent a request: the first authenticator that finds credentials decides.
@@ -19,7 +24,7 @@ async def identify(service: "Service", credentials: Credentials) -> Identity:
         identity = await authenticator.authenticate(credentials)
         if identity is not None:
             return _hold_to_group(identity, single(credentials.headers, GROUP))
-    return ANONYMOUS
+    return UNUSED if "Authorization" in credentials.headers else ANONYMOUS
 
 
 def _hold_to_group(identity: Identity, claimed: str | None) -> Identity:

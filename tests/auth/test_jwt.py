@@ -73,10 +73,22 @@ async def test_unknown_suspended_and_groupless_users(jwks: Site) -> None:
 
 async def test_no_token(jwks: Site) -> None:
     async with serve(jwks) as server:
-        for headers in ({}, {"Authorization": "Basic YWxpY2U6c2VjcmV0"}, {"Authorization": ""}):
+        unused = "the header Authorization has no credentials of a kind that this server takes"
+        for headers, reason in (
+            ({}, "no credentials were shown"),
+            ({"Authorization": "Basic YWxpY2U6c2VjcmV0"}, unused),
+            ({"Authorization": ""}, unused),
+        ):
             who = (await jwks.ask(server, headers=headers)).identity
             assert who is not None
-            assert who.reason == "no credentials were shown"
+            assert who.reason == reason
+
+
+async def test_a_token_for_a_server_that_takes_none(jwks: Site) -> None:
+    async with jwks.server([{"x509": {}}]) as server:
+        who = (await jwks.ask(server, headers={"Authorization": f"Bearer {token()}"})).identity
+        assert who is not None
+        assert who.reason == "the header Authorization has no credentials of a kind that this server takes"
 
 
 def _tampered(part: int) -> str:

@@ -146,7 +146,17 @@ async def test_health(service: Service, wire: Wire) -> None:
 
 
 async def test_other_paths_are_404(wire: Wire) -> None:
-    assert (await wire.session.post(wire.base + "/", data=b"{}")).status == 404
+    for verb, path in (("POST", "/"), ("GET", "/rpc/"), ("PUT", "/a%0Ab")):
+        response = await wire.session.request(verb, wire.base + path, data=b"{}")
+        assert await is_refused(response, 404)
+        message = (await response.json())["error"]["message"]
+        assert message == f"Invalid request: there is no {verb} {path} here; calls go to POST /rpc"
+
+
+async def test_other_verbs_on_other_routes_are_405(wire: Wire) -> None:
+    response = await wire.session.post(wire.base + "/health/live", data=b"{}")
+    assert await is_refused(response, 405)
+    assert response.headers["Allow"] == "GET,HEAD"
 
 
 @pytest.mark.parametrize("path", ["/rpc", "/health/live", "/nothing"])
