@@ -107,6 +107,15 @@ async def test_a_password_with_any_character_works(open_mysql, mariadb, mysql_ur
         await open_mysql(f"mysql://%C3%BC:wrong@127.0.0.1:{mariadb.port}/{database}").__aenter__()
 
 
+async def test_a_socket(open_mysql, mariadb, mysql_url):
+    database = mysql_url.rpartition("/")[2]
+    async with open_mysql(f"mysql://root@localhost/{database}?socket={mariadb.socket}") as storage:
+        await storage.ready()
+        session = await storage.pool.connect()
+        assert str(session.host) == str(mariadb.socket)
+        session.close()
+
+
 async def test_a_database_that_is_not_there_is_a_configuration_error(open_mysql, mariadb):
     with pytest.raises(ConfigurationError, match="Unknown database"):
         await open_mysql(mariadb.url("nonesuch")).__aenter__()
