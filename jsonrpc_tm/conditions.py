@@ -3,6 +3,7 @@
 Column names are checked against ``model.py`` before they become SQL; values are always bound.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,13 @@ _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 Columns = Mapping[str, Column]
 
 
-def _number(value: Any) -> float | int:
-    if type(value) is str and len(value) < 300 and _FLOAT.match(value):
-        value = float(value)
-    if type(value) not in (int, float) or abs(value) == float("inf"):
+def _number(value: Any) -> float:
+    readable = type(value) in (int, float) or (type(value) is str and len(value) < 300 and _FLOAT.match(value))
+    # a float, as columns have it: SQLite would not find what 2**53 + 1 was stored as
+    number = float(value) if readable else math.inf
+    if not math.isfinite(number):
         raise ValidationError("Not a number.")
-    return value  # type: ignore[no-any-return]
+    return number
 
 
 def _integer(value: Any) -> int:

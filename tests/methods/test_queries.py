@@ -259,3 +259,9 @@ async def test_long_lists_of_every_kind(filled):
     assert await found(CreationDate=days) == [1, 2, 3]
     assert await found(CreationDate=[day for day in days if day != "2024-10-15T13:00:00Z"]) == [1, 3]
     assert await found(Description=[None, *(f"d{n}" for n in many)]) == []
+
+
+async def test_a_group_size_that_no_float_is_is_found_as_it_was_given(tm):
+    await tm.add(groupSize=2**53 + 1)
+    for asked in (2**53 + 1, [2**53 + 1, 5], str(2**53 + 1)):
+        assert len(await tm("getTransformations", {"GroupSize": asked})) == 1
