@@ -22,7 +22,7 @@ from .auth.ratelimit import Limits, TooMany
 from .dispatch import Dispatcher, failure
 from .errors import BadCredentials, InternalError, InvalidRequest, ParseError, TMError
 from .hookspecs import CallRecord
-from .identity import ANONYMOUS, Credentials, Identity
+from .identity import ANONYMOUS, PEER, Credentials, Identity
 from .service import Service
 
 logger = logging.getLogger(__name__)
@@ -88,11 +88,13 @@ def add_endpoint(app: web.Application, service: Service) -> None:
 @web.middleware
 async def _elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer requests that no route is for: they too get a JSON-RPC error object that says what to do."""
+    PEER.set(request.remote)
     try:
         return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        asked = f"{request.method} {request.rel_url.raw_path[:200]}"
         path = request.app[SERVICE].settings["server.path"]
-        sentence = f"Invalid request: there is no {request.method} {request.rel_url.raw_path[:200]} here; calls go to POST {path}"
+        sentence = f"Invalid request: there is no {asked} here; calls go to POST {path}"
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return _refuse(Refusal(error.status, InvalidRequest(sentence), **allow), secrets.token_hex(16))
 
@@ -125,7 +127,7 @@ def _refuse(refusal: Refusal, request_id: str) -> web.Response:
         "refused with HTTP %d: %s",
         refusal.status,
         refusal.error.message,
-        extra={"request_id": request_id, "outcome": refusal.error.type},
+        extra={"request_id": request_id, "outcome": refusal.error.type, "address": PEER.get()},
     )
     return web.Response(
         status=refusal.status,

@@ -5,13 +5,13 @@ Every hook may be left out, and an implementation may leave out arguments that i
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pluggy
 
-from .identity import Authenticator, Identity, Policy
+from .identity import PEER, Authenticator, Identity, Policy
 from .registry import Method
 from .storage.base import StorageProvider
 
@@ -53,6 +53,7 @@ class CallRecord:
     :param reason: the error's message; empty for ``ok``.
     :param duration: seconds.
     :param changes: whether the method changes something (false for an unknown one).
+    :param address: of the peer of the connection, which behind a balancer is the balancer; None without a network.
     """
 
     method: str
@@ -64,6 +65,7 @@ class CallRecord:
     duration: float
     changes: bool
     time: datetime
+    address: str | None = field(default_factory=PEER.get)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -47,6 +48,10 @@ class Identity:
 
 
 ANONYMOUS = Identity(reason="no credentials were shown")
+
+
+PEER: ContextVar[str | None] = ContextVar("PEER", default=None)
+"""Address of the peer whose request is being answered, for logs; None without a network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def log_call(record: CallRecord) -> None:
             "target": record.target,
             "user": record.identity.username,
             "group": record.identity.group,
+            "address": record.address,
             "outcome": record.outcome,
             "reason": record.reason or None,
             "ms": round(record.duration * 1000, 2),

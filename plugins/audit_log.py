@@ -146,6 +146,7 @@ def _line(record: CallRecord) -> dict[str, Any]:
         "user": identity.username,
         "group": identity.group,
         "DN": identity.dn,
+        "address": record.address,
         "method": record.method,
         "target": record.target,
         "outcome": record.outcome,
@@ -182,7 +183,7 @@ def tail_method(journal: Journal) -> Method:
             "method": fields.Text(load_default=None, allow_none=True),
             "outcome": fields.Text(load_default=None, allow_none=True),
         },
-        result="list of {time, request_id, user, group, DN, method, target, outcome, reason, ms}",
+        result="list of {time, request_id, user, group, DN, address, method, target, outcome, reason, ms}",
         rule=("ProductionManagement",),
         schema={"type": "array", "items": {"type": "object"}},
     )

@@ -106,7 +106,7 @@ def test_a_line_for_each_call(start):
     alice = Identity("alice", "prod", frozenset({"ProductionUser"}))
     now = datetime.now(UTC)
     logs.log_call(CallRecord("deleteTasks", 7, alice, "r1", "Forbidden", "You may not.", 0.01234, True, now))
-    logs.log_call(CallRecord("", None, Identity(), "r2", "Unauthenticated", "", 0, False, now))
+    logs.log_call(CallRecord("", None, Identity(), "r2", "Unauthenticated", "", 0, False, now, "192.0.2.7"))
     call, request = (json.loads(line) for line in stream.getvalue().splitlines())
     del call["time"], call["level"], call["logger"]
     assert call == {
@@ -121,6 +121,7 @@ def test_a_line_for_each_call(start):
         "ms": 12.34,
     }
     assert request["message"] == "request Unauthenticated"
+    assert request["address"] == "192.0.2.7"
     assert "method" not in request
 
 

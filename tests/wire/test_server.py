@@ -10,7 +10,7 @@ from aiohttp import web
 
 from jsonrpc_tm import Method
 from jsonrpc_tm.errors import BadCredentials
-from jsonrpc_tm.hookspecs import Route
+from jsonrpc_tm.hookspecs import CallRecord, Route
 from jsonrpc_tm.identity import Credentials, Identity
 from jsonrpc_tm.server import SERVICE
 from jsonrpc_tm.service import Service
@@ -120,6 +120,21 @@ async def test_who_calls(service: Service, wire: Wire) -> None:
     assert await is_refused(refused, 401, -32001, "Unauthenticated")
     assert refused.headers["WWW-Authenticate"] == "Bearer"
     assert (await refused.json())["error"]["data"]["reason"] == "expired"
+
+
+async def test_the_log_has_the_address_of_the_caller(
+    service: Service, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.authenticators = (Tokens(),)
+    seen: list[CallRecord] = []
+    service.observers = (seen.append,)
+    await wire.post(ECHO)
+    await wire.post(ECHO, Authorization="bad")
+    assert [record.address for record in seen] == ["127.0.0.1"] * 2
+    with caplog.at_level("INFO"):
+        await wire.session.get(wire.base + "/nothing")
+        await wire.session.get(wire.url)
+    assert [vars(record)["address"] for record in caplog.records[-2:]] == ["127.0.0.1"] * 2
 
 
 async def test_a_bug_outside_of_methods_leaks_nothing(
