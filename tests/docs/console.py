@@ -28,6 +28,6 @@ def check(command: str, expected: str, folder: Path, env: Mapping[str, str], mon
         out, err = capsys.readouterr()
         printed = err + out
     shown = re.search(r"^\[exit code (\d+)\]\n", expected, re.MULTILINE)
-    assert code == (int(shown[1]) if shown else 0), printed
+    assert code == (int(shown[1]) if shown else 0), f"{command}\n{printed}"
     pattern = re.escape(re.sub(r"\[exit code \d+\]\n", "", expected)).replace("…", ".*")
-    assert re.fullmatch(pattern, printed, re.DOTALL), printed
+    assert re.fullmatch(pattern, printed, re.DOTALL), f"{command}\n{printed}"
