@@ -144,7 +144,7 @@ class Client(BaseClient):
         connections: int = 100,
     ) -> None:
         super().__init__()
-        self.url = _endpoint(url)
+        self.url = endpoint(url)
         self._ssl = tls_context(cert=cert, key=key, ca=ca) if self.url.startswith("https:") else None
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
@@ -266,7 +266,11 @@ def _lacks_key(certificate: Path) -> bool:
     return b"CERTIFICATE-----" in content and b"PRIVATE KEY-----" not in content
 
 
-def _endpoint(url: str) -> str:
+def endpoint(url: str) -> str:
+    """Return *url* if it can be a server's; without a path, ``/rpc`` is added.
+
+    :raises ConfigurationError: it is none.
+    """
     scheme, separator, rest = url.partition("://")
     if scheme not in ("http", "https") or not separator or not rest.partition("/")[0]:
         raise ConfigurationError(f"{url!r} is not the URL of a server; it looks like https://host:8443/rpc")

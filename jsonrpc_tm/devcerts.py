@@ -104,6 +104,16 @@ def issue(folder: Path, user: str, dn: str | None = None) -> Folder:
     return found
 
 
+def check(user: str, dn: str | None = None, group: str | None = None) -> None:
+    """Refuse what ``issue`` and ``issue_proxy`` would refuse, before anything is made.
+
+    :raises ConfigurationError: the name, the DN or the group cannot be used.
+    """
+    subject(user, dn or _dn(user))
+    if group is not None and not (group.isascii() and 0 < len(group) <= 100):
+        raise ConfigurationError(f"{group[:100]!r} cannot be a DIRAC group: 1 to 100 ASCII characters")
+
+
 def issue_proxy(folder: Path, user: str, group: str | None = None, *, limited: bool = False) -> Path:
     """Make an RFC 3820 proxy of a user's certificate, valid for a day; return its file, as grid tools write it.
 
@@ -114,8 +124,7 @@ def issue_proxy(folder: Path, user: str, group: str | None = None, *, limited: b
     found = Folder(folder)
     if not found.certificate(user).exists():
         raise ConfigurationError(f"{found.certificate(user)} does not exist: make the certificate first")
-    if group is not None and not (group.isascii() and 0 < len(group) <= 100):
-        raise ConfigurationError(f"{group[:100]!r} cannot be a DIRAC group: 1 to 100 ASCII characters")
+    check(user, group=group)
     issuer = x509.load_pem_x509_certificate(found.certificate(user).read_bytes())
     issuer_key: Any = serialization.load_pem_private_key(found.key(user).read_bytes(), None)
     key = ec.generate_private_key(ec.SECP256R1())

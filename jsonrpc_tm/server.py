@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from . import listener, processes
 from .endpoint import RUNNING, SERVICE, Refusal, add_endpoint, caller, read_body
 from .errors import ConfigurationError, TMError
+from .hookspecs import Route
 from .service import Service
 
 if TYPE_CHECKING:
@@ -55,21 +56,41 @@ _http_logger.addFilter(_OneLine())
 
 
 def build_app(service: Service) -> web.Application:
-    """Return the application that serves *service*, which the caller opens and closes."""
+    """Return the application that serves *service*, which the caller opens and closes.
+
+    :raises ConfigurationError: a route has no path, or one that is taken.
+    """
     app = web.Application(client_max_size=service.settings["server.max_body"])
     app.on_response_prepare.append(_sign)
     add_endpoint(app, service)
-    app.router.add_get("/health/live", _live)
-    app.router.add_get("/health/ready", _ready)
+    routes = [
+        (Route("GET", "/health/live", _live), "the server's health"),
+        (Route("GET", "/health/ready", _ready), "the server's health"),
+    ]
     if service.plugins is not None:
-        for route, _ in service.plugins.collect("register_routes", settings=service.settings):
+        routes += service.plugins.collect("register_routes", settings=service.settings)
+    taken = {service.settings["server.path"]: [("*", "server.path")]}
+    for route, origin in routes:
+        _claim(taken, route, str(origin))
+        try:
             app.router.add_route(route.verb, route.path, route.handler)
+        except ValueError as error:
+            raise ConfigurationError(f"{origin}: {route.path!r} cannot be a route's path: {error}") from None
     return app
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     """Put the server's name in place of aiohttp's and Python's versions."""
     response.headers["Server"] = _NAME
+
+
+def _claim(taken: dict[str, list[tuple[str, str]]], route: Route, origin: str) -> None:
+    """Note a route; aiohttp would leave one of two for the same path without a call, mostly without a word."""
+    others = taken.setdefault(route.path, [])
+    for verb, other in others:
+        if verb == route.verb or "*" in (verb, route.verb):
+            raise ConfigurationError(f"the path {route.path!r} is served by both {other} and {origin}")
+    others.append((route.verb, origin))
 
 
 async def _live(request: web.Request) -> web.Response:

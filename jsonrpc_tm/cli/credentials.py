@@ -25,6 +25,8 @@ def dev_certs(folder: Path, users: tuple[str, ...], dn: str | None, proxy: bool,
 
     if dn is not None and len(users) != 1:
         raise click.UsageError("--dn needs exactly one --user.")
+    for user in users:
+        devcerts.check(user, dn, proxy_group)
     made = devcerts.ensure(folder)
     click.echo(f"authority {made.ca}")
     click.echo(f"server {made.certificate('server')} {made.key('server')}")

@@ -29,10 +29,16 @@ def demo(storage: str | None, path: Path | None, workers: int) -> None:
 
     Ends with 0 only when the server and an independent count of the database agree with what must be there.
     """
+    if storage is not None and not storage.startswith(("sqlite:///", "mysql://")):
+        raise ConfigurationError(
+            "--storage must be sqlite:///file or mysql://user:password@host/database: the demo counts what is in it"
+            " a second time, past the server"
+        )
     try:
         names = files.read(path)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigurationError(f"cannot read the file names: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"cannot read the file names: {path}: {reason}") from None
     console = Console()
     with tempfile.TemporaryDirectory(prefix="jsonrpc-tm-demo-") as folder:
         url = storage or f"sqlite:///{folder}/demo.db"

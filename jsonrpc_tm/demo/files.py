@@ -29,7 +29,7 @@ def read(path: Path | None) -> list[str]:
                 names = [header, *stream.read().splitlines()]
     unique = list(dict.fromkeys(name.strip() for name in names if name and name.strip()))
     if not unique:
-        raise ValueError(f"{path} holds no file names")
+        raise ValueError("it holds no file names")
     return unique
 
 

@@ -16,6 +16,7 @@ GROUP = "production"
 USERS = ("manager", "agent")
 READY = "listening on "
 START_SECONDS = 60
+_ERROR = "Error: "
 
 
 class ServerFailed(Exception):
@@ -109,4 +110,6 @@ async def _url(process: asyncio.subprocess.Process, log: Path) -> str:
                     return text.removeprefix(READY)
     except TimeoutError:
         raise ServerFailed(f"the server did not listen within {START_SECONDS} s") from None
-    raise ServerFailed(log.read_text(encoding="utf-8", errors="replace").strip()[-2000:])
+    said = log.read_text(encoding="utf-8", errors="replace").strip()
+    reasons = [line.removeprefix(_ERROR) for line in said.splitlines() if line.startswith(_ERROR)]
+    raise ServerFailed("\n".join(reasons) or said[-2000:])

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import signal
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def replay(paths: tuple[Path, ...], junit_file: Path | None, verbose: bool, **op
         if junit_file is not None:
             junit.write(junit_file, outcomes)
     except (ConfigurationError, StorageUnavailable, aiohttp.ClientError, OSError) as error:
-        click.echo(f"cannot replay: {error}", err=True)
+        click.echo(f"cannot replay: {_words(error)}", err=True)
         click.get_current_context().exit(CANNOT)
     for line in report.left_out_count(outcomes):
         click.echo(line)
@@ -80,31 +81,41 @@ def record(listen: str, url: str, output: Path, name: str, **options: Any) -> No
     """
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > 65535:
         raise click.UsageError(f"--listen {listen!r} is not HOST:PORT")
     if not listener.is_loopback(host):
         raise click.UsageError(
             "--listen: only loopback addresses, because whoever connects calls with these credentials"
         )
     try:
+        url = client.endpoint(url)
+        tls = None
+        if url.startswith("https:"):
+            tls = client.tls_context(cert=options["cert"], key=options["key"], ca=options["ca"])
         recording = Recording(output, name)
-        asyncio.run(_record(host, int(port), url, recording, options))
+        asyncio.run(_record(host, int(port), url, recording, tls, options["token"]))
     except (ConfigurationError, OSError) as error:
-        click.echo(f"cannot record: {error}", err=True)
+        click.echo(f"cannot record: {_words(error)}", err=True)
         click.get_current_context().exit(CANNOT)
     click.echo(f"{recording.scenarios} scenarios, {recording.steps} steps recorded in {output}")
 
 
-async def _record(host: str, port: int, url: str, recording: Recording, options: Mapping[str, Any]) -> None:
+async def _record(
+    host: str, port: int, url: str, recording: Recording, tls: ssl.SSLContext | None, token: str | None
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    tls = None
-    if url.startswith("https:"):
-        tls = client.tls_context(cert=options["cert"], key=options["key"], ca=options["ca"])
-    async with recorder(host, port, url, recording, tls=tls, token=options["token"]) as own:
+    async with recorder(host, port, url, recording, tls=tls, token=token) as own:
         click.echo(f"listening on {own}")
         await stop.wait()
+
+
+def _words(error: Exception) -> str:
+    """Return the sentence for an error, without Python's numbers for those of the system."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 async def _run(scenarios: Iterable[Scenario], open_target: Open, verbose: bool) -> list[ScenarioOutcome]:
@@ -128,7 +139,7 @@ def _target(options: Mapping[str, Any]) -> Open:
     if url is not None:
         return functools.partial(
             sockets.attached,
-            url=url,
+            url=client.endpoint(url),
             identities=options["identities"],
             ca=options["ca"],
             dev_certs=options["dev_certs"] or _development_certificates(),

@@ -259,7 +259,10 @@ class MySQLStorage:
         try:
             session = await self.runner.run("connect", self.pool.connect)
         except StorageUnavailable as error:
-            raise ConfigurationError(f"the database {self.url} cannot be opened: {error.__cause__}") from error
+            cause = error.__cause__
+            # the driver's errors are pairs of a number and a sentence
+            reason = cause.args[-1] if isinstance(cause, driver.Error) and cause.args else cause
+            raise ConfigurationError(f"the database {self.url} cannot be opened: {reason}") from error
         try:
             yield session
         finally:

@@ -269,7 +269,16 @@ class TestCertificates:
         assert (tmp_path / "d/ca.pem").read_bytes() == authority
         assert (tmp_path / "d/carol.key").stat().st_mode & 0o777 == 0o600
 
-    def test_wrong_names(self, tm):
-        code, _, err = tm("dev-certs", "d", "--user", "../x")
-        assert code == 2
-        assert err.startswith("Error: '../x' cannot be the name")
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["--user", "good", "--user", "../x"], "Error: '../x' cannot be the name"),
+            (["--user", "x", "--dn", "jane"], "Error: 'jane' is not a DN in slash form"),
+            (["--user", "x", "--proxy-group", "ä"], "Error: 'ä' cannot be a DIRAC group"),
+        ],
+    )
+    def test_wrong_names_are_refused_before_anything_is_made(self, tm, tmp_path, words, says):
+        code, out, err = tm("dev-certs", "d", *words)
+        assert (code, out) == (2, "")
+        assert err.startswith(says)
+        assert not (tmp_path / "d").exists()

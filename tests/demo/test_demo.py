@@ -52,12 +52,22 @@ def test_a_demo_that_is_ended_takes_its_server_with_it(tmp_path):
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-@pytest.mark.parametrize("arguments", [["--files", "no/such/file"], ["--storage", "oracle://x"], ["--workers", "0"]])
-def test_mistakes_are_sentences(arguments):
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--files", "no/such/file"], "Error: cannot read the file names: no/such/file: No such file or directory\n"),
+        (["--storage", "oracle://x"], "Error: --storage must be sqlite:///file or mysql://"),
+        (["--storage", "sqlite://:memory:"], "Error: --storage must be sqlite:///file or mysql://"),
+        (["--storage", "sqlite:////no/such/folder/tm.db"], "Error: the folder of the database, /no/such/folder, does"),
+        (["--workers", "0"], "Usage: "),
+    ],
+)
+def test_mistakes_are_sentences(arguments, says):
     done = run_demo(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.stderr.strip()
+    assert done.stderr.startswith(says)
+    assert "{" not in done.stderr  # the server's log
 
 
 class TestFiles:

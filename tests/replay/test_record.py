@@ -139,10 +139,26 @@ def test_an_earlier_recording_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "recording.jsonl").read_text() == "precious"
 
 
-@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1:", "0.0.0.0:0", ":80"])
+@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1:", "0.0.0.0:0", ":80", "127.0.0.1:65536"])
 def test_an_unusable_address_is_refused(listen: str, tmp_path: Path) -> None:
     arguments = ["--listen", listen, "--url", "http://127.0.0.1:9/rpc", "--output", str(tmp_path / "out")]
     assert CliRunner().invoke(record, arguments).exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--url", "localhost:9"], "cannot record: 'localhost:9' is not the URL of a server"),
+        (["--url", "https://localhost:9/rpc", "--cert", "no.pem"], "cannot record: cannot read no.pem: No such file"),
+    ],
+)
+def test_what_cannot_be_reached_is_refused_before_a_folder_is_made(
+    options: list[str], says: str, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(record, [*options, "--output", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert done.output.startswith(says)
     assert not (tmp_path / "out").exists()
 
 

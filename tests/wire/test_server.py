@@ -9,10 +9,10 @@ import pytest
 from aiohttp import web
 
 from jsonrpc_tm import Method
-from jsonrpc_tm.errors import BadCredentials
 from jsonrpc_tm.hookspecs import CallRecord, Route
+from jsonrpc_tm.errors import BadCredentials, ConfigurationError
 from jsonrpc_tm.identity import Credentials, Identity
-from jsonrpc_tm.server import SERVICE
+from jsonrpc_tm.server import SERVICE, build_app
 from jsonrpc_tm.service import Service
 
 from .fakes import ANSWER, ECHO, Gate, Nothing, Wire, is_refused, make_service, serving
@@ -193,6 +193,44 @@ async def test_routes_of_plugins() -> None:
     service.plugins = Plugins()
     async with serving(service) as wire:
         assert await (await wire.session.get(wire.base + "/metrics")).text() == "3"
+
+
+@pytest.mark.parametrize(
+    ("routes", "says"),
+    [
+        ([("*", "/rpc")], "the path '/rpc' is served by both server.path and metrics"),
+        ([("GET", "/health/live")], "the path '/health/live' is served by both the server's health and metrics"),
+        ([("GET", "/a"), ("POST", "/b"), ("*", "/a")], "the path '/a' is served by both metrics and metrics"),
+        ([("GET", "metrics")], "metrics: 'metrics' cannot be a route's path"),
+        ([("GET", "/{metrics")], r"metrics: '/\{metrics' cannot be a route's path"),
+    ],
+)
+def test_routes_that_cannot_be_served_stop_the_start(routes: list[tuple[str, str]], says: str) -> None:
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response()
+
+    class Plugins:
+        def collect(self, hook: str, **_: Any) -> list[tuple[Route, str]]:
+            return [(Route(verb, path, metrics), "metrics") for verb, path in routes]
+
+    service = make_service()
+    service.plugins = Plugins()
+    with pytest.raises(ConfigurationError, match=says):
+        build_app(service)
+
+
+async def test_one_path_may_have_several_verbs() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=request.method)
+
+    class Plugins:
+        def collect(self, hook: str, **_: Any) -> list[tuple[Route, str]]:
+            return [(Route(verb, "/a", answer), "tests") for verb in ("GET", "POST")]
+
+    service = make_service()
+    service.plugins = Plugins()
+    async with serving(service) as wire:
+        assert await (await wire.session.post(wire.base + "/a")).text() == "POST"
 
 
 async def raw(wire: Wire, *parts: bytes) -> bytes:
