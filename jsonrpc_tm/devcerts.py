@@ -125,8 +125,11 @@ def issue_proxy(folder: Path, user: str, group: str | None = None, *, limited: b
     if not found.certificate(user).exists():
         raise ConfigurationError(f"{found.certificate(user)} does not exist: make the certificate first")
     check(user, group=group)
-    issuer = x509.load_pem_x509_certificate(found.certificate(user).read_bytes())
-    issuer_key: Any = serialization.load_pem_private_key(found.key(user).read_bytes(), None)
+    try:
+        issuer = x509.load_pem_x509_certificate(found.certificate(user).read_bytes())
+        issuer_key: Any = serialization.load_pem_private_key(found.key(user).read_bytes(), None)
+    except (ValueError, TypeError):
+        raise ConfigurationError(f"{found.certificate(user)} or its key is damaged: make them anew") from None
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     now = datetime.now(UTC)
@@ -151,7 +154,12 @@ def issue_proxy(folder: Path, user: str, group: str | None = None, *, limited: b
 
 def _authority(folder: Folder) -> trustme.CA:
     if folder.ca.exists():
-        return trustme.CA.from_pem(folder.ca.read_bytes(), folder.key("ca").read_bytes())
+        try:
+            return trustme.CA.from_pem(folder.ca.read_bytes(), folder.key("ca").read_bytes())
+        except (ValueError, TypeError):
+            raise ConfigurationError(
+                f"{folder.ca} and its key are damaged: remove the folder to have everything made anew"
+            ) from None
     if others := [item.name for item in folder.path.iterdir() if not item.name.startswith(".")]:
         raise ConfigurationError(f"{folder.path} is not a folder of development certificates: it has {others[0]}")
     ca = trustme.CA(organization_name="jsonrpc-tm development")
@@ -238,7 +246,10 @@ def pem(item: x509.Certificate | ec.EllipticCurvePrivateKey) -> bytes:
 def _still_good(path: Path, dn: str) -> bool:
     if not path.exists():
         return False
-    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except ValueError:
+        return False
     lasts = certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW
     return lasts and certificate.subject == names.parse(dn)
 

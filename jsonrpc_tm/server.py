@@ -64,8 +64,9 @@ def build_app(service: Service) -> web.Application:
     app.on_response_prepare.append(_sign)
     add_endpoint(app, service)
     routes = [
-        (Route("GET", "/health/live", _live), "the server's health"),
-        (Route("GET", "/health/ready", _ready), "the server's health"),
+        (Route(verb, path, handler), "the server's health")
+        for path, handler in (("/health/live", _live), ("/health/ready", _ready))
+        for verb in ("GET", "HEAD")
     ]
     if service.plugins is not None:
         routes += service.plugins.collect("register_routes", settings=service.settings)

@@ -104,7 +104,7 @@ def _load(name: str, path: Path | None, load: Callable[[Path], None]) -> None:
     try:
         load(path)
     except (OSError, ssl.SSLError) as error:
-        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        reason = (error.reason or "it is no PEM file") if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigurationError(f"server.tls.{name}: {path} cannot be used: {reason}") from None
 
 

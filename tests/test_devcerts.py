@@ -50,6 +50,24 @@ def test_somebody_elses_folder_is_left_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
+@pytest.mark.parametrize("file", ["ca.pem", "ca.key"])
+def test_a_damaged_authority_is_named_and_nothing_made(tmp_path: Path, file: str) -> None:
+    devcerts.ensure(tmp_path / "certs")
+    (tmp_path / "certs" / file).write_text("junk")
+    with pytest.raises(ConfigurationError, match=r"ca\.pem and its key are damaged"):
+        devcerts.ensure(tmp_path / "certs", {"alice": "/CN=alice"})
+    assert not (tmp_path / "certs" / "alice.pem").exists()
+
+
+def test_a_damaged_certificate_is_made_anew_and_has_no_proxy(tmp_path: Path) -> None:
+    folder = devcerts.ensure(tmp_path / "certs", {"alice": "/CN=alice"})
+    folder.certificate("alice").write_text("junk")
+    with pytest.raises(ConfigurationError, match=r"alice\.pem or its key is damaged"):
+        devcerts.issue_proxy(tmp_path / "certs", "alice")
+    devcerts.ensure(tmp_path / "certs", {"alice": "/CN=alice"})
+    assert devcerts.issue_proxy(tmp_path / "certs", "alice").exists()
+
+
 @pytest.mark.parametrize("name", ["../alice", "ca", "server", "", ".lock", "a/b"])
 def test_names_that_are_no_file_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="name of a certificate file"):

@@ -21,6 +21,7 @@ ISSUER = "https://issuer.localhost"
 AUDIENCE = "jsonrpc-tm"
 KEY, KEY_SET = "token.key", "jwks.json"
 _KINDS = {"RSA": rsa.RSAPrivateKey, "EC": ec.EllipticCurvePrivateKey, "OKP": ed25519.Ed25519PrivateKey}
+_LONGEST = 10 * 365 * 86400
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -84,7 +85,10 @@ def _key(folder: Path, algorithm: str) -> Key:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists():
-            key: Any = serialization.load_pem_private_key(path.read_bytes(), None)
+            try:
+                key: Any = serialization.load_pem_private_key(path.read_bytes(), None)
+            except (ValueError, TypeError):
+                raise ConfigurationError(f"{path} is no private key without a password; use another folder") from None
             if not isinstance(key, _KINDS[ALGORITHMS[algorithm]]):
                 raise ConfigurationError(f"the key {path} is not for {algorithm}; use another folder")
             return cast(Key, key)
@@ -107,7 +111,13 @@ def _key(folder: Path, algorithm: str) -> Key:
 @click.option("--property", "properties", multiple=True, help="DIRAC property (claim dirac_properties); repeatable.")
 @click.option("--issuer", default=ISSUER, show_default=True, help="Claim iss.")
 @click.option("--audience", default=AUDIENCE, show_default=True, help="Claim aud.")
-@click.option("--lifetime", default=3600, show_default=True, help="Seconds until the token ends.")
+@click.option(
+    "--lifetime",
+    type=click.IntRange(1, _LONGEST),
+    default=3600,
+    show_default=True,
+    help="Seconds until the token ends.",
+)
 @click.option("--algorithm", type=click.Choice(list(ALGORITHMS)), default="ES256", show_default=True)
 def command(
     folder: Path,

@@ -55,3 +55,16 @@ def test_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         tokens.issue(tmp_path / "file", "x")
+
+
+def test_a_damaged_key(tmp_path: Path) -> None:
+    (tmp_path / tokens.KEY).write_text("junk")
+    with pytest.raises(ConfigurationError, match=r"token\.key is no private key"):
+        tokens.issue(tmp_path, "x")
+
+
+@pytest.mark.parametrize("lifetime", ["0", "-5", "99999999999999"])
+def test_a_lifetime_that_is_none(tmp_path: Path, lifetime: str) -> None:
+    made = CliRunner().invoke(tokens.command, [str(tmp_path / "t"), "--user", "x", "--lifetime", lifetime])
+    assert made.exit_code == 2
+    assert not (tmp_path / "t").exists()
