@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from jsonrpc_tm import Method
-from jsonrpc_tm.hookspecs import CallRecord, Route
 from jsonrpc_tm.errors import BadCredentials, ConfigurationError
+from jsonrpc_tm.hookspecs import CallRecord, Route
 from jsonrpc_tm.identity import Credentials, Identity
 from jsonrpc_tm.server import SERVICE, build_app
 from jsonrpc_tm.service import Service
