@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import CatalogError, TMError
+from ..model import DATA_FILES
 from .base import Catalog, FieldType, Metadata
 
 logger = logging.getLogger(__name__)
@@ -40,13 +41,25 @@ class GuardedCatalog:
 
     async def list_files(self, path: str, *, recursive: bool = False) -> list[str]:
         """Return the LFNs in a directory."""
-        return await _guard(self._catalog.list_files(path, recursive=recursive))
+        return _names(await _guard(self._catalog.list_files(path, recursive=recursive)))
 
     async def find(
         self, query: Mapping[str, Any], path: str = "/", *, limit: int | None = None, after: str | None = None
     ) -> list[str]:
         """Return the LFNs below *path* that match a meta query."""
-        return await _guard(self._catalog.find(query, path, limit=limit, after=after))
+        return _names(await _guard(self._catalog.find(query, path, limit=limit, after=after)))
+
+
+def _names(lfns: list[str]) -> list[str]:
+    """Return *lfns*, all of which the books can hold.
+
+    :raises CatalogError: one is too long.
+    """
+    length = DATA_FILES.columns["LFN"].length or 0
+    for lfn in lfns:
+        if len(lfn) > length:
+            raise CatalogError(f"The file catalog has a name of more than {length} characters: {lfn[:80]}…")
+    return lfns
 
 
 async def _guard(answer: Awaitable[T]) -> T:

@@ -18,6 +18,7 @@ from .files import add_files
 from .log import log_line
 from .parameters import TransformationName, refuse_taken
 
+_DN_LENGTH = 255
 _COLUMNS = (
     "TransformationName, Description, LongDescription, CreationDate, LastUpdate, Author, AuthorDN, AuthorGroup, Type,"
     " Plugin, AgentType, Status, FileMask, TransformationGroup, GroupSize, InheritedFrom, Body, MaxNumberOfTasks,"
@@ -75,6 +76,8 @@ async def add(
         await call.write(refuse)
         found = await call.catalog.find(inputMetaQuery)
 
+    dn = call.identity.dn
+
     async def create(tx: Transaction) -> int:
         parent = await refuse(tx)
         status.check(call, "transformation", [(None, "New")])
@@ -95,7 +98,8 @@ async def add(
                 "eventsPerTask": eventsPerTask,
                 "now": call.timestamp,
                 "author": call.author,
-                "dn": call.identity.dn,
+                # a name too long for its column is left out, not cut: half a DN is somebody else's
+                "dn": dn if dn is not None and len(dn) <= _DN_LENGTH else None,
                 "group": call.identity.group,
                 "parent": parent.id if parent else 0,
             },

@@ -4,6 +4,7 @@ import pytest
 
 from jsonrpc_tm.errors import CatalogError, StorageUnavailable
 from jsonrpc_tm.hookspecs import StatusRule
+from jsonrpc_tm.identity import Identity
 from jsonrpc_tm.model import CORE_PARAMETERS
 from jsonrpc_tm.testing.catalog import DictCatalog
 
@@ -320,3 +321,18 @@ async def test_a_rule_may_refuse_new_transformations(storage):
     tm = Driver(storage, rules=[StatusRule("transformation", lambda old, new: "full" if old is None else None)])
     await tm.refused("InvalidState", "addTransformation", "t", *NEW)
     assert not any((await tm.dump()).values())
+
+
+async def test_a_dn_longer_than_its_column_is_left_out(tm):
+    long = Identity("lea", "prod", ("ProductionSharing",), "/CN=" + "x" * 252)
+    await tm.service.call("addTransformation", ["t", *NEW], long)
+    assert await tm.fetch("SELECT Author, AuthorDN FROM Transformations") == [{"Author": "lea", "AuthorDN": None}]
+
+
+async def test_a_catalog_with_a_name_that_is_too_long(tm):
+    tm.service.catalog = DictCatalog(
+        {"fields": {"p": "int"}, "directories": {"/": {}}, "files": {"/" + "x" * 255: {"p": 1}}}
+    )
+    with pytest.raises(CatalogError):
+        await tm.add("t", inputMetaQuery={"p": 1})
+    assert await tm.fetch("SELECT * FROM Transformations") == []
