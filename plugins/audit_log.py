@@ -209,7 +209,7 @@ def register_settings() -> Iterable[Setting]:
     yield Setting(f"{SECTION}.enabled", "boolean", False, "Write the audit log.")
     yield Setting(f"{SECTION}.path", "path", "audit.jsonl", "The file.")
     yield Setting(f"{SECTION}.max_bytes", "size", 64 * 2**20, "Size at which the file is rotated.")
-    yield Setting(f"{SECTION}.backups", "integer", 10, "How many rotated files are kept.")
+    yield Setting(f"{SECTION}.backups", fields.Count(1000), 10, "How many rotated files are kept.")
 
 
 @hookimpl

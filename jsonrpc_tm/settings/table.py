@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..fields import Boolean, Choice, Field, Text, Texts
-from .types import MethodRule, Named, Number, Plugged, PluggedList, Record, UrlPath, field_of
+from .types import MethodRule, Named, Number, Patience, Plugged, PluggedList, Record, UrlPath, field_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
-    Setting("server.body_timeout", "seconds", 300, "How long a request's body may take to arrive."),
+    Setting("server.body_timeout", Patience(), 300, "How long a request's body may take to arrive."),
     Setting("server.keepalive", "seconds", 75, "How long a connection may be idle, or take to send its headers."),
     Setting("server.shutdown_grace", "seconds", 30, "How long running calls may take to finish at shutdown."),
     Setting(
@@ -90,9 +90,11 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "Bring the database's schema up to date at start; null means true for SQLite and false for MySQL.",
     ),
     Setting("storage.pool_size", Number(1), 10, "Most connections to the database, per process."),
-    Setting("storage.timeout", "seconds", 10, "How long to wait for a connection or a lock before giving up."),
-    Setting("storage.slow_statement", "seconds", 1, "Statements and transactions that take longer are logged."),
-    Setting("storage.statement_timeout", "seconds", 300, "Longest time one statement may take."),
+    Setting("storage.timeout", Patience(), 10, "How long to wait for a connection or a lock before giving up."),
+    Setting(
+        "storage.slow_statement", "seconds", 1, "Statements and transactions that take longer are logged; 0 logs none."
+    ),
+    Setting("storage.statement_timeout", Patience(), 300, "Longest time one statement may take."),
     Setting(
         "storage.read_default_file",
         "path",
@@ -162,7 +164,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("client.ca", "path", None, "Authorities of the server's certificate: PEM file or hashed folder."),
     Setting("client.token", Text(None), None, "Bearer token.", secret=True),
     Setting("client.group", Text(), None, "Group to act in; null for the user's default one."),
-    Setting("client.timeout", "seconds", 300, "How long a call may take."),
+    Setting("client.timeout", Patience(), 300, "How long a call may take."),
     Setting(
         "logging.level",
         Choice("DEBUG", "INFO", "WARNING", "ERROR"),

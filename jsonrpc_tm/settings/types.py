@@ -55,6 +55,18 @@ class Seconds(fields.Size):
     """A time in seconds, 0 or more."""
 
 
+class Patience(Seconds):
+    """How long to wait for something; not 0, which would never wait for it, and is often meant as endless."""
+
+    schema = {"type": "number", "exclusiveMinimum": 0}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
+        seconds = super()._deserialize(value)
+        if not seconds:
+            raise ValidationError("Must be more than 0.")
+        return seconds
+
+
 class Path(fields.Text):
     """A file or folder, relative to the configuration's folder."""
 
@@ -234,6 +246,7 @@ def words(field: Field) -> str:
 
 _WORDS: dict[type[Field], str] = {
     Bytes: "size",
+    Patience: "seconds, more than 0",
     Seconds: "seconds",
     fields.Boolean: "true | false",
     fields.Integer: "integer",

@@ -121,6 +121,12 @@ def test_what_cannot_be_written_is_in_the_servers_log_and_later_lines_are_writte
     assert 'audit.jsonl cannot be written: No space left on device; it lacks {"method": "second"}' in caplog.text
 
 
+@pytest.mark.parametrize("backups", [-1, 1001])
+def test_the_number_of_backups_has_bounds(tmp_path, backups):
+    with pytest.raises(ConfigurationError, match=r"audit_log\.backups: Must be at"):
+        server(tmp_path, **{"audit_log.backups": backups})
+
+
 async def test_a_file_that_cannot_be_written_stops_the_start(tmp_path):
     (tmp_path / "logs").write_text("no folder")
     with pytest.raises(ConfigurationError, match=r"audit_log\.path: .*audit\.jsonl cannot be written"):

@@ -260,6 +260,15 @@ def test_plugin_options_look_at_nothing_else(write):
         plugin_options(write("plugins: {paths: mine}\n"), {}, {})
 
 
+@pytest.mark.parametrize(
+    "name", ["server.body_timeout", "storage.timeout", "storage.statement_timeout", "client.timeout"]
+)
+def test_no_time_at_all_is_not_taken_for_endless(name):
+    assert load(None, {}, {name: 0.5})[name] == 0.5
+    with pytest.raises(ConfigurationError, match=rf"{name}: Must be more than 0\."):
+        load(None, {}, {name: 0})
+
+
 def test_a_later_finding_names_the_place(write):
     config = write("authentication:\n  - x509:\n      proxies: maybe\nauthorization:\n  methods:\n    pong: all\n")
     settings = load(config, {}, {"server.path": "/x"})
