@@ -147,6 +147,13 @@ def test_what_does_not_fit_is_refused_and_the_valid_is_listed(table, condition):
     assert "Valid: " in text or "type is" in text
 
 
+def test_everything_that_does_not_fit_is_named_at_once():
+    condition = {"Nosuch": 1, "Status": True, "Other": 2, "TransformationID": "x", "Type": "T"}
+    with pytest.raises(InvalidParams) as caught:
+        Where().conditions("Transformations", condition)
+    assert caught.value.data["errors"]["condDict"].keys() == {"Nosuch", "Status", "Other", "TransformationID"}
+
+
 def test_a_float_column_takes_numbers_and_their_texts():
     where = Where()
     where.conditions("Transformations", {"GroupSize": ["1e3", "-2.5", 3]})

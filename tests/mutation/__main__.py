@@ -51,7 +51,7 @@ OPERATORS = (
 )
 TESTS = {
     "storage": "tests/storage tests/test_operations.py tests/test_harness.py",
-    "methods": "tests/methods tests/test_completeness.py",
+    "methods": "tests/methods tests/test_completeness.py tests/wire/test_openrpc.py tests/test_fields.py",
     "catalog": "tests/catalog tests/methods/test_catalog_admin.py",
     "conditions.py": "tests/test_conditions.py tests/methods/test_queries.py",
     "metaquery.py": "tests/test_metaquery.py tests/catalog",
