@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from jsonrpc_tm import __version__
 from jsonrpc_tm.cli.main import run
@@ -282,3 +283,15 @@ class TestCertificates:
         assert (code, out) == (2, "")
         assert err.startswith(says)
         assert not (tmp_path / "d").exists()
+
+    def test_the_registry_knows_the_subject(self, tm, tmp_path):
+        (tmp_path / "config.yaml").write_text("registry: {users: {jane: {dns: [/DC=org/CN=Jane Doe]}, joe: {}}}\n")
+        for words, expected in (
+            (("--user", "jane"), "/DC=org/CN=Jane Doe"),
+            (("--user", "joe"), "/O=jsonrpc-tm development/CN=joe"),
+            (("--user", "jane", "--dn", "/CN=other"), "/CN=other"),
+        ):
+            assert tm("dev-certs", "d", *words)[0] == 0
+            made = x509.load_pem_x509_certificate((tmp_path / f"d/{words[1]}.pem").read_bytes())
+            parts = (f"/{part.rfc4514_attribute_name}={part.value}" for part in made.subject)
+            assert "".join(parts) == expected
