@@ -4,6 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from ..identity import ANONYMOUS, Credentials, Identity
+from ..model import TRANSFORMATIONS
 from .headers import GROUP, single
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ async def identify(service: "Service", credentials: Credentials) -> Identity:
     for authenticator in service.authenticators:
         identity = await authenticator.authenticate(credentials)
         if identity is not None:
-            return _hold_to_group(identity, single(credentials.headers, GROUP))
+            return _fitting(_hold_to_group(identity, single(credentials.headers, GROUP)))
     return UNUSED if "Authorization" in credentials.headers else ANONYMOUS
 
 
@@ -33,4 +34,14 @@ def _hold_to_group(identity: Identity, claimed: str | None) -> Identity:
         return dataclasses.replace(
             identity, group=None, properties=(), refused=f"You do not act in the group {claimed[:100]!r}"
         )
+    return identity
+
+
+def _fitting(identity: Identity) -> Identity:
+    """Turn away a caller whose name or group is longer than the columns of what it would create and log."""
+    for name, column in ((identity.username, "Author"), (identity.group, "AuthorGroup")):
+        longest = TRANSFORMATIONS.columns[column].length
+        if name is not None and longest is not None and len(name) > longest:
+            reason = f"the name of the caller or its group is longer than {longest} characters"
+            return dataclasses.replace(identity, username=None, group=None, properties=(), reason=reason)
     return identity

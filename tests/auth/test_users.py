@@ -1,5 +1,6 @@
 """The registry of the configuration, and who may act in which group."""
 
+import dataclasses
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -116,6 +117,15 @@ async def test_authenticators_need_not_know_of_claimed_groups() -> None:
     assert await _identify(Fixed(ALICE), x_tm_group="") == ALICE
     refused = await _identify(Fixed(ALICE), x_tm_group="h")
     assert (refused.refused is not None, refused.group, refused.properties) == (True, None, ())
+
+
+@pytest.mark.parametrize("part", ["username", "group"])
+async def test_names_that_no_column_takes(part: str) -> None:
+    fits = dataclasses.replace(ALICE, **{part: "x" * 255})  # type: ignore[arg-type]
+    assert await _identify(Fixed(fits)) == fits
+    turned_away = await _identify(Fixed(dataclasses.replace(ALICE, **{part: "x" * 256})))  # type: ignore[arg-type]
+    assert not turned_away.authenticated
+    assert "longer than 255 characters" in str(turned_away.reason)
 
 
 class Directory:
