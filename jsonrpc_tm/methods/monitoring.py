@@ -50,11 +50,11 @@ async def transformation_summary_web(
 
     :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
-    task_states = list(dict.fromkeys((*TASK_STATES, *call.settings["monitoring.task_states"])))
+    task_states = list(dict.fromkeys(("Created", *TASK_STATES, *call.settings["monitoring.task_states"])))
     file_states = list(dict.fromkeys((*FILE_STATES, *call.settings["monitoring.file_states"])))
     names = [
         *CORE_PARAMETERS,
-        *(f"Jobs_{state}" for state in ("TotalCreated", "Created", *task_states)),
+        *(f"Jobs_{state}" for state in ("TotalCreated", *task_states)),
         *(f"Files_{state}" for state in ("PercentProcessed", "Total", *file_states)),
     ]
 
@@ -70,7 +70,7 @@ async def transformation_summary_web(
         answer["Records"] = []
         for row in rows:
             jobs, states = tasks[row["TransformationID"]], files[row["TransformationID"]]
-            job_numbers = [sum(jobs.values()), *(jobs[state] for state in ("Created", *task_states))]
+            job_numbers = [sum(jobs.values()), *(jobs[state] for state in task_states)]
             file_numbers = [_percent(call, row["Type"], states), _total(states), *(states[s] for s in file_states)]
             answer["Records"].append([*render(row), *job_numbers, *file_numbers])
         answer["Extras"] = extras(view, rows)

@@ -131,7 +131,7 @@ async def test_settings_lengthen_the_states_and_give_up_statuses(full_sqlite):
         None,
         {},
         {
-            "monitoring.task_states": ["WeirdStatus", "Done"],
+            "monitoring.task_states": ["WeirdStatus", "Done", "Created"],
             "monitoring.file_states": ["Weird", "Unused"],
             "monitoring.given_up_statuses": ["Weird", "Unused-inherited", "Problematic"],
             "transformations.extendable_types": ["Removal"],
