@@ -256,10 +256,14 @@ class SqliteStorage:
             check_same_thread=False,
             cached_statements=512,
         )
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA cache_size = -32768")
-        if mode == "ro":
-            connection.execute("PRAGMA query_only = ON")
+        try:
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("PRAGMA cache_size = -32768")
+            if mode == "ro":
+                connection.execute("PRAGMA query_only = ON")
+        except sqlite3.Error:  # the file is no database
+            connection.close()
+            raise
         return connection
 
     def _check(self) -> None:

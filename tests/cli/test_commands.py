@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -241,14 +242,14 @@ class TestDatabase:
         assert out.startswith("jsonrpc_tm: version ")
         code, out, _ = tm("db", "dump-schema")
         assert code == 0
-        sqlite3.connect(":memory:").executescript(out)  # it is SQL
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.executescript(out)  # it is SQL
         assert "CREATE TABLE TransformationTasks" in out
 
     def test_what_is_missing_is_named(self, tm, tmp_path):
         tm("db", "upgrade")
-        with sqlite3.connect(tmp_path / "tm.db") as database:
+        with closing(sqlite3.connect(tmp_path / "tm.db")) as database:
             database.execute("DROP TABLE TransformationLog")
-        database.close()
         assert tm("db", "check") == (1, "table TransformationLog is missing\n", "")
 
     def test_a_file_that_is_no_database(self, tm, tmp_path):
