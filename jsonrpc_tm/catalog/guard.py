@@ -1,7 +1,7 @@
 """A catalog as methods see it: whatever goes wrong in a plugin is a CatalogError."""
 
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import CatalogError, TMError
@@ -29,25 +29,25 @@ class GuardedCatalog:
 
     async def fields(self) -> Mapping[str, FieldType]:
         """Return the declared metadata fields and their types."""
-        return await _guard(self._catalog.fields())
+        return await _guard(lambda: self._catalog.fields())
 
     async def files(self, lfns: Sequence[str]) -> dict[str, Metadata]:
         """Return the metadata of those of *lfns* that are files."""
-        return await _guard(self._catalog.files(lfns))
+        return await _guard(lambda: self._catalog.files(lfns))
 
     async def directory(self, path: str) -> Metadata | None:
         """Return the metadata of a directory, None when *path* is not one."""
-        return await _guard(self._catalog.directory(path))
+        return await _guard(lambda: self._catalog.directory(path))
 
     async def list_files(self, path: str, *, recursive: bool = False) -> list[str]:
         """Return the LFNs in a directory."""
-        return _names(await _guard(self._catalog.list_files(path, recursive=recursive)))
+        return _names(await _guard(lambda: self._catalog.list_files(path, recursive=recursive)))
 
     async def find(
         self, query: Mapping[str, Any], path: str = "/", *, limit: int | None = None, after: str | None = None
     ) -> list[str]:
         """Return the LFNs below *path* that match a meta query."""
-        return _names(await _guard(self._catalog.find(query, path, limit=limit, after=after)))
+        return _names(await _guard(lambda: self._catalog.find(query, path, limit=limit, after=after)))
 
 
 def _names(lfns: list[str]) -> list[str]:
@@ -62,9 +62,9 @@ def _names(lfns: list[str]) -> list[str]:
     return lfns
 
 
-async def _guard(answer: Awaitable[T]) -> T:
+async def _guard(ask: Callable[[], Awaitable[T]]) -> T:
     try:
-        return await answer
+        return await ask()
     except TMError:
         raise
     except Exception as error:

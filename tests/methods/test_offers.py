@@ -263,6 +263,12 @@ async def test_the_words_of_a_broken_catalog_stay_inside(small):
     assert "secret" not in caught.value.message
 
 
+async def test_a_catalog_that_is_none_fails_like_a_broken_one(small):
+    small.service.catalog = object()
+    for call in (("addFile", "/vo/g/1"), ("addDirectory", "/vo/g"), ("setMetadata", "/vo/g", {}), ("catalog.find", {})):
+        await small.refused("CatalogError", *call)
+
+
 @pytest.mark.parametrize(
     "change",
     [
