@@ -181,7 +181,9 @@ async def _serve(
 ) -> None:
     """Serve in this process until a signal, or until *lifeline* (a pipe from the parent) ends."""
     stop = asyncio.Event()
+    opened = False
     loop = asyncio.get_running_loop()
+    this = asyncio.current_task()
 
     def on_signal(number: int) -> None:
         if stop.is_set():
@@ -189,16 +191,26 @@ async def _serve(
             logging.shutdown()
             os._exit(128 + number)
         stop.set()
+        if not opened and this is not None:
+            this.cancel()  # it may wait long for a database
 
     # a worker leaves SIGINT, which a terminal sends to everybody, to its parent
     for number in (signal.SIGTERM,) if lifeline is not None else (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     if lifeline is not None:
         loop.add_reader(lifeline, _orphaned, loop, lifeline, stop)
-    async with service, listening(service, bound, context):
-        ready()
-        await stop.wait()
-        logger.info("stopping")
+    try:
+        async with service:
+            opened = True
+            async with listening(service, bound, context):
+                if not stop.is_set():
+                    ready()
+                await stop.wait()
+                logger.info("stopping")
+    except asyncio.CancelledError:
+        if opened or not stop.is_set():
+            raise
+        logger.info("stopping before the service was open")
 
 
 def _orphaned(loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event) -> None:

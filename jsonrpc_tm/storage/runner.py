@@ -64,7 +64,7 @@ class Runner:
         """
         begin = time.perf_counter()
         statistics = self.statistics.setdefault(name, Statistics())
-        tries = 0
+        tries, told = 0, False
         try:
             while True:
                 tries += 1
@@ -73,7 +73,7 @@ class Runner:
                 except TMError:
                     raise
                 except Exception as error:
-                    await self._pause(name, error, tries, begin)
+                    told = await self._pause(name, error, tries, begin, told)
         except BaseException:
             statistics.failures += 1
             raise
@@ -86,8 +86,12 @@ class Runner:
             if 0 < self.slow < seconds:
                 logger.warning("transaction %s took %.3f s in %d attempt(s)", name, seconds, tries)
 
-    async def _pause(self, name: str, error: Exception, tries: int, begin: float) -> None:
-        """Wait before the next attempt, or raise what the caller gets instead of it."""
+    async def _pause(self, name: str, error: Exception, tries: int, begin: float, told: bool) -> bool:
+        """Wait before the next attempt, or raise what the caller gets instead of it.
+
+        :param told: whether it was logged that this takes long.
+        :return: the same, now.
+        """
         failure = self.classify(error)
         if failure is None or (failure.kind == "race" and tries > RACES):
             raise error
@@ -97,8 +101,12 @@ class Runner:
         if failure.kind == "gone" or spent + pause > self.timeout:
             logger.error("transaction %s failed after %d attempt(s), %.1f s: %s", name, tries, spent, error)
             raise StorageUnavailable(failure.message) from error
+        if not told and 0 < self.slow < spent:
+            told = True
+            logger.info("transaction %s waits, and tries again until %g s are over: %s", name, self.timeout, error)
         logger.debug("transaction %s runs again (%s)", name, error)
         await asyncio.sleep(pause)
+        return told
 
     def statement(self, name: str, sql: str, seconds: float) -> None:
         """Log a statement of transaction *name* that took long."""

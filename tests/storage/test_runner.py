@@ -33,6 +33,14 @@ async def test_busy_is_tried_again_until_it_works(runner):
     assert 0 < statistics.longest <= statistics.seconds
 
 
+async def test_a_long_wait_is_told_when_it_begins_to_be_one(runner, caplog):
+    runner.slow, runner.timeout = 0.05, 5
+    with caplog.at_level("INFO"):
+        assert await runner.run("connect", failing(12, "locked")) == "done"
+    told = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert told == ["transaction connect waits, and tries again until 5 s are over: locked"]
+
+
 async def test_busy_for_too_long_is_unavailable(runner):
     with pytest.raises(StorageUnavailable, match="It is busy") as caught:
         await runner.run("x", failing(10**6, "locked"))

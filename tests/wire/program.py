@@ -1,10 +1,12 @@
 """A server program for tests: ``python -m tests.wire.program [--NAME=JSON …]`` serves the tests' service."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 from jsonrpc_tm import Method, fields
@@ -31,16 +33,27 @@ async def _die(call: Any) -> None:
     os.kill(os.getpid(), 9)
 
 
+@contextlib.asynccontextmanager
+async def _forever(service: Any) -> AsyncIterator[None]:
+    """Never be open, as with a database that cannot be reached."""
+    os.write(1, b"opening\n")  # in one piece: several processes write
+    await asyncio.sleep(1000)
+    yield
+
+
 def service(**settings: Any) -> Any:
     """Return the tests' service with methods that show processes."""
     if settings.get("broken"):
         raise ConfigurationError("storage.url: there is nothing there")
-    return make_service(
+    made = make_service(
         Method("pid", _pid, rule="all"),
         Method("sleep", _sleep, {"seconds": fields.Any_()}, rule="all"),
         Method("die", _die, rule="all"),
         **settings,
     )
+    if settings.get("waits"):
+        made.lifetimes = (_forever,)
+    return made
 
 
 def main() -> None:

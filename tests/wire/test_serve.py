@@ -107,6 +107,19 @@ async def test_a_signal_stops_after_the_running_calls(number: int, workers: int)
         assert "waiting for 1 running call(s)" in log
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_signal_ends_the_wait_for_a_database(number: int, workers: int) -> None:
+    async with program(**{"server.workers": workers, "waits": True}) as server:
+        for _ in range(workers):
+            assert await server.line() == "opening"
+        server.signal(number)
+        code, log = await server.end()
+        assert code == 0, log
+        assert "Traceback" not in log
+        assert log.count("stopping before the service was open") == workers
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_second_signal_ends_at_once(workers: int) -> None:
     async with serving(**{"server.workers": workers, "server.shutdown_grace": 1000}) as server:
