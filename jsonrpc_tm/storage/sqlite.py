@@ -35,9 +35,9 @@ _GONE = {
     sqlite3.SQLITE_READONLY: "The database cannot be written: it is read-only, or was moved",
     sqlite3.SQLITE_IOERR: "The database cannot be read or written",
     sqlite3.SQLITE_CORRUPT: "The database file is damaged",
-    sqlite3.SQLITE_NOTADB: "The database file is damaged",
-    sqlite3.SQLITE_CANTOPEN: "The database cannot be opened",
-    sqlite3.SQLITE_PERM: "The database cannot be opened",
+    sqlite3.SQLITE_NOTADB: "The database file is damaged, or none of SQLite's",
+    sqlite3.SQLITE_CANTOPEN: "The server may not open or make the database file, or lacks file handles",
+    sqlite3.SQLITE_PERM: "The server may not open the database file",
     sqlite3.SQLITE_NOMEM: "The database ran out of memory",
     sqlite3.SQLITE_INTERRUPT: "The database took too long",
 }

@@ -291,8 +291,8 @@ async def test_closing_finishes_what_waits_and_folds_the_log(tmp_path):
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda path: path.write_text("no database, just text " * 100), "cannot be opened"),
-        (lambda path: path.mkdir(), "cannot be opened"),
+        (lambda path: path.write_text("no database, just text " * 100), "cannot be opened: .* none of SQLite's"),
+        (lambda path: path.mkdir(), "cannot be opened: The server may not open or make the database file"),
         (lambda path: path.parent.rmdir(), "does not exist"),
     ],
 )
