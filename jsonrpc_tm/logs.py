@@ -10,11 +10,13 @@ from typing import Any, TextIO
 
 import orjson
 
+from .errors import CatalogError, InternalError, StorageUnavailable
 from .hookspecs import CallRecord, hookimpl
 
 _calls = logging.getLogger("jsonrpc_tm.calls")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _BLOT = "***"
+_TROUBLE = {CatalogError.type, InternalError.type, StorageUnavailable.type}
 # the shapes that secrets have, wherever they come from
 _SECRETS = re.compile(
     r"(?P<url>://[^\s/:@\"']*):[^\s\"']*@"
@@ -100,8 +102,9 @@ def configure(settings: Mapping[str, Any], stream: TextIO | None = None) -> None
 
 
 def log_call(record: CallRecord) -> None:
-    """Log the one line of a call."""
-    _calls.info(
+    """Log the one line of a call: a warning where the server, not the caller, is in trouble."""
+    _calls.log(
+        logging.WARNING if record.outcome in _TROUBLE else logging.INFO,
         "%s %s",
         record.method or "request",
         record.outcome,

@@ -125,6 +125,15 @@ def test_a_line_for_each_call(start):
     assert "method" not in request
 
 
+def test_trouble_of_the_server_is_a_warning(start):
+    stream = io.StringIO()
+    start(stream)
+    for outcome in ("ok", "Forbidden", "StorageUnavailable", "InternalError", "CatalogError"):
+        logs.log_call(CallRecord("ping", None, Identity(), "r", outcome, "", 0, False, datetime.now(UTC)))
+    levels = [json.loads(line)["level"] for line in stream.getvalue().splitlines()]
+    assert levels == ["INFO", "INFO", "WARNING", "WARNING", "WARNING"]
+
+
 def test_the_line_can_be_switched_off():
     assert logs.register_call_observer(Settings.defaults()) == [logs.log_call]
     assert logs.register_call_observer(Settings.defaults(logging__calls=False)) == []
