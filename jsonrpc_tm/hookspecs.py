@@ -31,7 +31,7 @@ class Event:
     """Something changed; sent after the commit.
 
     :param method: the method that changed it.
-    :param target: the transformation named by the call; None where it names none.
+    :param target: the transformation, else the path or the first file named by the call; None where it names none.
     :param params: the call's parameters by name, as loaded.
     :param result: what the caller got.
     """

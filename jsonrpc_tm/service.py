@@ -106,7 +106,7 @@ class Service:
         finally:
             record = CallRecord(
                 method.name if method else name[:100],
-                arguments.get("transName"),
+                _target(arguments),
                 identity,
                 request_id,
                 outcome,
@@ -124,6 +124,19 @@ class Service:
     def report(self, record: CallRecord) -> None:
         """Tell the observers of a call, or of a request that was refused before any call (method ``""``)."""
         _tell(self.observers, record)
+
+
+def _target(arguments: Mapping[str, Any]) -> int | str | None:
+    """Return what a call is about: its transformation, else its path, else its first file and how many more."""
+    for name in ("transName", "path"):
+        if name in arguments:
+            target: int | str = arguments[name]
+            return target
+    for name in ("lfns", "fileDicts", "files", "paths"):
+        if names := list(arguments.get(name) or ()):
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            return f"{names[0]}{more}"
+    return None
 
 
 def _identify(method: Method, rule: Rule, identity: Identity) -> None:

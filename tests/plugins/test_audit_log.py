@@ -64,6 +64,14 @@ async def test_changes_and_refusals_are_written_and_reads_are_not(tmp_path):
     assert all(line["reason"] for line in written[1:])
 
 
+async def test_the_target_is_the_path_or_the_files_where_there_is_no_transformation(tmp_path):
+    async with server(tmp_path) as service:
+        await service.call("removeFile", [["/a", "/b", "/c"]], MANAGER)
+        await service.call("addFile", ["/a"], MANAGER)
+        await refused(service, NotFound, "setMetadata", ["/no/such", {}], MANAGER)
+    assert [line["target"] for line in lines(tmp_path)] == ["/a and 2 more", "/a", "/no/such"]
+
+
 async def test_tail_reads_back_and_filters_for_managers_only(tmp_path):
     async with server(tmp_path) as service:
         for number in range(5):
