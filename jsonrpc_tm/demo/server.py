@@ -110,6 +110,7 @@ async def _url(process: asyncio.subprocess.Process, log: Path) -> str:
                     return text.removeprefix(READY)
     except TimeoutError:
         raise ServerFailed(f"the server did not listen within {START_SECONDS} s") from None
+    await process.wait()  # it has ended: to terminate it now would confuse asyncio about its exit code
     said = log.read_text(encoding="utf-8", errors="replace").strip()
     reasons = [line.removeprefix(_ERROR) for line in said.splitlines() if line.startswith(_ERROR)]
     raise ServerFailed("\n".join(reasons) or said[-2000:])
