@@ -88,3 +88,9 @@ def test_every_page_that_is_linked_exists():
         for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in link:
                 assert (page.parent / link).exists(), f"{page.name} links {link}"
+
+
+def test_every_target_that_takes_longer_is_named():
+    page, makefile = (ROOT / PAGE).read_text(), (ROOT / "Makefile").read_text()
+    longer = set(re.findall(r"^(test-[a-z]+|mutate|bench):", makefile, re.MULTILINE))
+    assert longer == set(re.findall(r"^\| `make ([a-z-]+)` \|", page, re.MULTILINE))
