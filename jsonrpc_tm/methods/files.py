@@ -8,14 +8,14 @@ from marshmallow import ValidationError
 from .. import fields
 from ..call import Call
 from ..conditions import Where
-from ..errors import InvalidParams, NotFound
+from ..errors import InvalidParams
 from ..hookspecs import hookimpl
 from ..identity import Owner
 from ..model import DATA_FILES, FILE_COLUMNS, TRANSFORMATION_FILES, Column
 from ..registry import Method
 from ..storage.base import Transaction, chunks
 from . import status
-from .listing import after_field, clauses, columns_field, key, list_fields, offset_field, wire
+from .listing import after_field, clauses, columns_field, key, list_fields, missing, offset_field, wire
 
 CONDITION_COLUMNS = {"LFN": DATA_FILES.columns["LFN"], **TRANSFORMATION_FILES.columns}
 """What conditions on files may name."""
@@ -207,20 +207,9 @@ async def set_file_status(call: Call, transName: int | str, dictOfNewFilesStatus
             )
             await status.check_rows(tx, call, "file", f"{pairs} ON {on}", parameters)
             if await tx.execute(update, {**parameters, "now": call.timestamp}) != len(chunk):
-                raise await _missing(tx, owner, list(dictOfNewFilesStatus))
+                raise await missing(tx, owner, TRANSFORMATION_FILES, "file", list(dictOfNewFilesStatus))
 
     await call.change(transName, body)
-
-
-async def _missing(tx: Transaction, owner: Owner, ids: list[int]) -> NotFound:
-    """Return the error about those of *ids* that are no files of a transformation."""
-    rows = await tx.fetch_all(
-        f"SELECT wanted.value AS id FROM {tx.dialect.array('ids', 'int')} AS wanted LEFT JOIN TransformationFiles f"
-        " ON f.TransformationID = :trans AND f.FileID = wanted.value WHERE f.FileID IS NULL ORDER BY wanted.position",
-        {"trans": owner.id, "ids": tx.dialect.pack(ids)},
-    )
-    missing = [row["id"] for row in rows]
-    return NotFound(f"{len(missing)} file(s) are not in transformation {owner.name!r}", missing=missing)
 
 
 async def get_stats(call: Call, transName: int | str) -> dict[str, int]:

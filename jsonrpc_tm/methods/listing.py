@@ -6,9 +6,10 @@ from typing import Any
 from .. import fields
 from ..call import Call
 from ..conditions import Columns, Where, order_by, page
-from ..errors import InvalidParams
+from ..errors import InvalidParams, NotFound
+from ..identity import Owner
 from ..model import Kind, Table, wire_date
-from ..storage.base import Row
+from ..storage.base import Row, Transaction
 
 
 def wire(rows: list[Row], table: Table) -> list[Row]:
@@ -25,6 +26,22 @@ def key(value: Any, kind: Kind) -> str:
     if value is None:
         return "null"
     return str(wire_date(value)) if kind == "date" else str(value)
+
+
+async def missing(tx: Transaction, owner: Owner, table: Table, noun: str, ids: Sequence[int]) -> NotFound:
+    """Return the error about those of *ids* that are no rows of a transformation.
+
+    :param table: its key is TransformationID and what *ids* are.
+    :param noun: what its rows are called.
+    """
+    name = table.key[1]
+    rows = await tx.fetch_all(
+        f"SELECT wanted.value AS id FROM {tx.dialect.array('ids', 'int')} AS wanted LEFT JOIN {table.name} t"
+        f" ON t.TransformationID = :trans AND t.{name} = wanted.value WHERE t.{name} IS NULL ORDER BY wanted.position",
+        {"trans": owner.id, "ids": tx.dialect.pack(ids)},
+    )
+    found = [row["id"] for row in rows]
+    return NotFound(f"{len(found)} {noun}(s) are not in transformation {owner.name!r}", missing=found)
 
 
 def clauses(

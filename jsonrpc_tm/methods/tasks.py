@@ -5,14 +5,14 @@ from typing import Any
 
 from .. import fields
 from ..call import Call
-from ..errors import InvalidParams, InvalidState, NotFound
+from ..errors import InvalidParams, InvalidState
 from ..hookspecs import hookimpl
 from ..identity import Owner
 from ..model import ASSIGNABLE_STATUSES, TASK_COLUMNS, TRANSFORMATION_TASKS
 from ..registry import Method
 from ..storage.base import Transaction, chunks
 from . import status, submission
-from .listing import after_field, clauses, list_fields, offset_field, wire
+from .listing import after_field, clauses, list_fields, missing, offset_field, wire
 from .log import log_line
 from .submission import insert_tasks
 
@@ -172,20 +172,9 @@ async def _report(call: Call, trans: int | str, task_ids: list[int], values: Map
             pairs = f"target.ExternalStatus AS old, :ExternalStatus AS new FROM {source} AS source"
             await status.check_rows(tx, call, "task", f"{pairs} JOIN TransformationTasks target ON {on}", parameters)
             if await tx.execute(update, {**parameters, "now": call.timestamp}) != len(chunk):
-                raise await _missing(tx, owner, ids)
+                raise await missing(tx, owner, TRANSFORMATION_TASKS, "task", ids)
 
     await call.change(trans, body)
-
-
-async def _missing(tx: Transaction, owner: Owner, ids: Sequence[int]) -> NotFound:
-    """Return the error about those of *ids* that are no tasks of a transformation."""
-    rows = await tx.fetch_all(
-        f"SELECT wanted.value AS id FROM {tx.dialect.array('ids', 'int')} AS wanted LEFT JOIN TransformationTasks t"
-        " ON t.TransformationID = :trans AND t.TaskID = wanted.value WHERE t.TaskID IS NULL ORDER BY wanted.position",
-        {"trans": owner.id, "ids": tx.dialect.pack(ids)},
-    )
-    missing = [row["id"] for row in rows]
-    return NotFound(f"{len(missing)} task(s) are not in transformation {owner.name!r}", missing=missing)
 
 
 async def delete_tasks(call: Call, transName: int | str, taskMin: int, taskMax: int) -> None:
