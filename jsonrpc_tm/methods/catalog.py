@@ -9,7 +9,7 @@ from ..catalog.base import Metadata
 from ..conditions import Where
 from ..errors import NotFound
 from ..hookspecs import hookimpl
-from ..identity import MANAGEMENT
+from ..identity import MANAGEMENT, SHARING, USER
 from ..registry import Method
 from ..storage.base import Transaction, chunks, claim
 from . import status
@@ -17,6 +17,10 @@ from .offers import offer
 
 CATALOG_MANAGEMENT = "FileCatalogManagement"
 """Property of those who may change the file catalog and what comes from it."""
+SAYS_WHAT_IS_THERE = (MANAGEMENT, CATALOG_MANAGEMENT)
+"""For methods that change everybody's transformations with what the caller says."""
+ANNOUNCES = (*SAYS_WHAT_IS_THERE, SHARING, USER)
+"""For methods that offer what the catalog says."""
 
 
 async def add_file(call: Call, fileDicts: list[str], force: bool) -> dict[str, Any]:
@@ -171,6 +175,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             "force": force,
         },
         result='{"Successful": {lfn: whether a transformation wants it}, "Failed": {lfn: reason}}',
+        rule=ANNOUNCES,
         changes=True,
         schema=bulk,
     )
@@ -179,6 +184,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         add_directory,
         {"path": path, "force": force},
         result='{"Added": number of wanted files, "Successful": [lfn], "Failed": [lfn]}',
+        rule=ANNOUNCES,
         changes=True,
         schema={"type": "object", "required": ["Added", "Successful", "Failed"]},
     )
@@ -198,7 +204,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             )
         },
         result='{"Successful": {lfn: true or "File does not exist"}, "Failed": {}}',
-        rule=(MANAGEMENT, CATALOG_MANAGEMENT),
+        rule=SAYS_WHAT_IS_THERE,
         changes=True,
         schema=bulk,
     )
@@ -212,6 +218,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             ),
         },
         result="null",
+        rule=SAYS_WHAT_IS_THERE,
         changes=True,
         schema={"type": "null"},
     )

@@ -23,6 +23,7 @@ from .log import log_line
 STORED_TYPE = "JSON"
 """ParameterType of the rows that this server writes: ParameterValue is JSON text."""
 _DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
+_CORE_WORDS = {name.casefold(): name for name in CORE_PARAMETERS}
 _OF = " FROM AdditionalParameters WHERE TransformationID = :trans"
 
 
@@ -131,7 +132,8 @@ async def set_parameter(call: Call, transName: int | str, paramName: str, paramV
     the text of a number. With ``expected`` the present value must equal it as JSON; ``expected: null`` on an
     additional parameter only creates it.
 
-    :raises InvalidParams: a core parameter that cannot be set, or a value that does not fit.
+    :raises InvalidParams: a core parameter that cannot be set, a name that is a core parameter's but for case
+        (``data.did_you_mean``), or a value that does not fit.
     :raises NotFound: no such transformation.
     :raises Forbidden: no right on it.
     :raises Conflict: ``expected`` does not hold, or the name is taken.
@@ -144,6 +146,12 @@ async def set_parameter(call: Call, transName: int | str, paramName: str, paramV
             value = core_value(paramName, paramValue)
         except ValidationError as error:
             raise InvalidParams(f"Invalid value for {paramName}", errors={"paramValue": error.messages}) from None
+    elif (meant := _CORE_WORDS.get(paramName.casefold())) is not None:
+        raise InvalidParams(
+            f"{paramName} is no parameter of a transformation; did you mean {meant}?",
+            errors={"paramName": [f"Differs from {meant} by case only."]},
+            did_you_mean=meant,
+        )
     elif _has_nul(paramValue):
         raise _invalid("paramValue", "Must not contain U+0000.")
 

@@ -139,10 +139,7 @@ WITHOUT_TARGET: dict[str, Any] = {
     "getTransformationFiles": [],
     "getFileSummary": [[LFN]],
     "getTransformationTasks": [],
-    "addFile": [[LFN]],
-    "addDirectory": ["/vo"],
     "exists": [[LFN]],
-    "setMetadata": ["/vo", {}],
     "catalog.find": [{}],
     "catalog.get": ["/vo"],
     "getTransformationSummary": [],
@@ -156,8 +153,14 @@ WITHOUT_TARGET: dict[str, Any] = {
     "getCounters": ["Transformations", ["Status"], None],
     "whoami": [],
 }
+# these offer what the catalog says
+ANNOUNCEMENTS: dict[str, Any] = {
+    "addFile": [[LFN]],
+    "addDirectory": ["/vo"],
+}
 FOR_CATALOGS: dict[str, Any] = {
     "removeFile": [[LFN]],
+    "setMetadata": ["/vo", {}],
     "catalog.addFields": [{"f": "int"}],
     "catalog.addFiles": [{LFN: {}}],
     "catalog.setMetadata": ["/vo", {}],
@@ -284,6 +287,8 @@ def _calls(caller: Caller) -> list[tuple[str, Any, str]]:
     calls += [(method, params, refused or "ok") for method, params in WITHOUT_TARGET.items()]
     catalog = "ok" if {MANAGE, CATALOG} & set(caller.properties) else "Forbidden"
     calls += [(method, params, refused or catalog) for method, params in FOR_CATALOGS.items()]
+    announces = "ok" if creates else catalog
+    calls += [(method, params, refused or announces) for method, params in ANNOUNCEMENTS.items()]
     calls += [(method, params, "Forbidden" if caller.refused else "ok") for method, params in FOR_ALL.items()]
     return calls
 
@@ -308,7 +313,7 @@ async def _ask(running: Running, caller: Caller, calls: list[Any], headers: dict
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_every_method_is_in_the_table(running: Running) -> None:
-    table = [*RIGHT, *READ, *WITHOUT_TARGET, *FOR_CATALOGS, *FOR_ALL, "addTransformation"]
+    table = [*RIGHT, *READ, *WITHOUT_TARGET, *ANNOUNCEMENTS, *FOR_CATALOGS, *FOR_ALL, "addTransformation"]
     assert sorted(table) == sorted(method.name for method in running.registry)
 
 

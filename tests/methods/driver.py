@@ -159,6 +159,14 @@ class Driver:
 
         return await self.storage.storage.run("test", body, read=True)
 
+    async def execute(self, sql: str, **parameters: Any) -> int:
+        """Do to the database what another program may have done."""
+
+        async def body(tx: Any) -> int:
+            return await tx.execute(sql, parameters)
+
+        return await self.storage.storage.run("test", body)
+
     async def dump(self) -> dict[str, list[dict[str, Any]]]:
         """Return everything in the database that methods write."""
         tables = (

@@ -15,7 +15,7 @@ async def test_every_transformation_that_wants_a_file_gets_it(world):
     await want(world, "any", {"particle": "Any"})
     await want(world, "forty", {"zenith": 40})
     await world.add("noquery")
-    answer = await world("addFile", ["/vo/g/1", "/vo/p/5", "/nosuch", "/vo/g/3"], who="reader")
+    answer = await world("addFile", ["/vo/g/1", "/vo/p/5", "/nosuch", "/vo/g/3"], who="sharer")
     assert answer["Successful"] == {"/vo/g/1": True, "/vo/p/5": True, "/vo/g/3": True}
     assert list(answer["Failed"]) == ["/nosuch"]
     assert list(await files_of(world, 1)) == ["/vo/g/1", "/vo/g/3"]
