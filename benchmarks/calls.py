@@ -21,8 +21,8 @@ import orjson
 from aiohttp import web
 
 from jsonrpc_tm.app import build_service, configure
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.server import build_app
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.http.server import build_app
 
 MANAGER = Identity("bench", "bench", ("ProductionManagement",))
 ROW = "SELECT * FROM Transformations WHERE TransformationName = ?"

@@ -24,8 +24,8 @@ import trustme
 from aiohttp import web
 
 from jsonrpc_tm.app import build_service, configure
-from jsonrpc_tm.listener import bind
-from jsonrpc_tm.server import listening
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
 
 JSON = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 NAMES = [f"/bench/run/a-file-name-of-usual-length-{number:06d}.root" for number in range(10_000)]

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .auth import rules
 from .catalog.base import Catalog
-from .errors import ConfigurationError
-from .identity import Authenticator
-from .plugins import Plugins, Provenance
-from .registry import Method, Registry
-from .service import Clock, Service, utc_now
+from .core.errors import ConfigurationError
+from .core.identity import Authenticator
+from .plugin.manager import Plugins, Provenance
+from .rpc import rules
+from .rpc.method import Method, Registry
+from .rpc.service import Clock, Service, utc_now
 from .settings import Settings, load, plugin_options
 from .storage.base import Storage, StorageProvider
 from .storage.urls import scheme

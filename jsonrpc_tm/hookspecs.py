@@ -5,122 +5,19 @@ Every hook may be left out, and an implementation may leave out arguments that i
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from .identity import PEER, Authenticator, Identity, Policy
-from .registry import Method
+from .core.identity import AuthenticatorFactory, Policy
+from .core.records import CallRecord, Event, Migration, Route, StatusRule
+from .plugin.marker import hookspec
+from .rpc.method import Method
 from .storage.base import StorageProvider
 
 if TYPE_CHECKING:
     from .catalog.base import CatalogProvider
-    from .replay.wire import Wire
-    from .service import Service
+    from .rpc.service import Service
     from .settings import Setting
-
-PROJECT = "jsonrpc_tm"
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something changed; sent after the commit.
-
-    :param method: the method that changed it.
-    :param target: the transformation, else the path or the first file named by the call; None where it names none.
-    :param params: the call's parameters by name, as loaded.
-    :param result: what the caller got.
-    """
-
-    method: str
-    target: int | str | None
-    params: Mapping[str, Any]
-    result: Any
-    identity: Identity
-    request_id: str
-    time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One call with its outcome, refused ones too.
-
-    :param outcome: ``ok`` or the error's ``data.type``.
-    :param reason: the error's message; empty for ``ok``.
-    :param duration: seconds.
-    :param changes: whether the method changes something (false for an unknown one).
-    :param address: of the peer of the connection, which behind a balancer is the balancer; None without a network.
-    """
-
-    method: str
-    target: int | str | None
-    identity: Identity
-    request_id: str
-    outcome: str
-    reason: str
-    duration: float
-    changes: bool
-    time: datetime
-    address: str | None = field(default_factory=PEER.get)
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRule:
-    """Restricts changes of a status.
-
-    :param kind: whose status.
-    :param check: given the old (None for a new row) and the new status, the reason why not; None when allowed.
-    """
-
-    kind: Literal["transformation", "file", "task"]
-    check: Callable[[str | None, str], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A further HTTP route.
-
-    :param verb: HTTP method.
-    :param path: absolute path.
-    :param handler: aiohttp handler; ``request.app[jsonrpc_tm.server.SERVICE]`` is the service.
-    """
-
-    verb: str
-    path: str
-    handler: Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of a plugin's own tables.
-
-    :param owner: the plugin; its migrations are numbered on their own.
-    :param version: 1, 2, 3 …
-    :param statements: SQL statements by engine (``sqlite``, ``mysql``).
-    """
-
-    owner: str
-    version: int
-    statements: Mapping[str, tuple[str, ...]]
-
-
-class AuthenticatorFactory(Protocol):
-    """What ``register_authenticator`` hands over.
-
-    ``name`` is the key in the configuration's ``authentication`` list.
-    """
-
-    name: str
-
-    def __call__(self, options: Mapping[str, Any], service: "Service") -> Authenticator:
-        """Return the authenticator for *options*, the value under its name.
-
-        :raises ConfigurationError: the options are wrong.
-        """
+    from .tools.replay.wire import Wire
 
 
 class Hooks:

@@ -23,8 +23,9 @@ from typing import Any
 
 import orjson
 
-from jsonrpc_tm import CallRecord, Method, Setting, fields, hookimpl
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.api import CallRecord, Method, Setting, hookimpl
+from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 SECTION = "audit_log"

@@ -12,9 +12,10 @@ as it is, except that nobody changes what they may not see.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jsonrpc_tm import Setting, fields, hookimpl
-from jsonrpc_tm.identity import MANAGEMENT, Decision, Identity, Owner, Policy
-from jsonrpc_tm.permissions import DefaultPolicy
+from jsonrpc_tm.api import Setting, hookimpl
+from jsonrpc_tm.auth.policy import DefaultPolicy
+from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.identity import MANAGEMENT, Decision, Identity, Owner, Policy
 
 SECTION = "private_reads"
 

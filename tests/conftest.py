@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["jsonrpc_tm.testing.plugin", "jsonrpc_tm.testing.mariadb_fixtures"]
+pytest_plugins = ["jsonrpc_tm.tools.testing.plugin", "jsonrpc_tm.tools.testing.mariadb_fixtures"]
 
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

@@ -10,17 +10,17 @@ from typing import Any
 import jsonschema
 import pytest
 
-from jsonrpc_tm import openrpc
 from jsonrpc_tm.app import build_service
-from jsonrpc_tm.docs import methods_page, signature
-from jsonrpc_tm.errors import TMError
-from jsonrpc_tm.fields import Any_
+from jsonrpc_tm.core.errors import TMError
+from jsonrpc_tm.core.fields import Any_
 from jsonrpc_tm.hookspecs import Hooks
-from jsonrpc_tm.registry import Method
-from jsonrpc_tm.replay import targets
-from jsonrpc_tm.replay.scenario import load
+from jsonrpc_tm.rpc import openrpc
+from jsonrpc_tm.rpc.method import Method
 from jsonrpc_tm.settings import CORE_SETTINGS
-from jsonrpc_tm.testing.configuration import configure
+from jsonrpc_tm.tools.docs.page import methods_page, signature
+from jsonrpc_tm.tools.replay import targets
+from jsonrpc_tm.tools.replay.scenario import load
+from jsonrpc_tm.tools.testing.configuration import configure
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsonrpc_tm.conditions import Where, order_by, page
-from jsonrpc_tm.errors import InvalidParams
-from jsonrpc_tm.model import DATA_FILES, TRANSFORMATION_FILES
+from jsonrpc_tm.core.errors import InvalidParams
+from jsonrpc_tm.core.model import DATA_FILES, TRANSFORMATION_FILES
 from jsonrpc_tm.storage.dialect import SQLITE
+from jsonrpc_tm.storage.where import Where, order_by, page
 
 ROWS = [
     (1, 1, "Unused", None, "2024-10-15 12:00:00"),

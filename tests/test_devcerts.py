@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from jsonrpc_tm import devcerts, tls
+from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.auth import dn as names
 from jsonrpc_tm.auth.proxy import holder
 from jsonrpc_tm.auth.trust import Trust
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.http import tls
 from jsonrpc_tm.settings import Settings
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from jsonrpc_tm import fields
+from jsonrpc_tm.core import fields
 from jsonrpc_tm.methods import files, parameters, service, tasks, transformations
 
 BIG = 2**63 - 1

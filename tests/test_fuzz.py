@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm.client import LocalClient
-from jsonrpc_tm.errors import InternalError, InvalidParams, TMError
-from jsonrpc_tm.harness import Harness
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.registry import Method
-from jsonrpc_tm.replay.scenario import Step, load
-from jsonrpc_tm.testing.configuration import configure
+from jsonrpc_tm.core.errors import InternalError, InvalidParams, TMError
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.rpc.method import Method
+from jsonrpc_tm.tools.harness import Harness
+from jsonrpc_tm.tools.replay.scenario import Step, load
+from jsonrpc_tm.tools.testing.configuration import configure
+from jsonrpc_tm.tools.testing.local import LocalClient
 
 MANAGER = Identity("manager", "prod", ("ProductionManagement",))
 CATALOG = {

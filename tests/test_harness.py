@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from jsonrpc_tm.client import LocalClient
-from jsonrpc_tm.errors import ConfigurationError, InvalidParams
-from jsonrpc_tm.harness import Clock, Harness, check_settings, empty, filled_tables
-from jsonrpc_tm.identity import Credentials, Identity
+from jsonrpc_tm.core.errors import ConfigurationError, InvalidParams
+from jsonrpc_tm.core.identity import Credentials, Identity
 from jsonrpc_tm.settings import Settings
-from jsonrpc_tm.testing.configuration import configure
+from jsonrpc_tm.tools.harness import Clock, Harness, check_settings, empty, filled_tables
+from jsonrpc_tm.tools.testing.configuration import configure
+from jsonrpc_tm.tools.testing.local import LocalClient
 
 MANAGER = Identity("manager", "prod", ("ProductionManagement",))
 MEMORY = "sqlite://:memory:"

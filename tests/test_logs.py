@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jsonrpc_tm import logs
-from jsonrpc_tm.hookspecs import CallRecord
-from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.core.records import CallRecord
+from jsonrpc_tm.observe import logs
 from jsonrpc_tm.settings import Settings
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIabc\nxyz\n-----END PRIVATE KEY-----"

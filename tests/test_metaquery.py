@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from jsonrpc_tm import metaquery
-from jsonrpc_tm.errors import CatalogError
-from jsonrpc_tm.metaquery import Failure, Query, first_failure, matches, read, validate
+from jsonrpc_tm.core.errors import CatalogError
+from jsonrpc_tm.matching import query as metaquery
+from jsonrpc_tm.matching.query import Failure, Query, first_failure, matches, read, validate
+from jsonrpc_tm.methods.fields import MetaQuery, QueryType
 
 FIELDS = {"zenith": "int", "energy": "float", "runDate": "date", "site": "string"}
 
@@ -167,14 +168,14 @@ def test_a_search_takes_everything_else():
 
 
 def test_the_field_empty():
-    assert metaquery.MetaQuery(empty=True).deserialize({}) == {}
+    assert MetaQuery(empty=True).deserialize({}) == {}
     with pytest.raises(ValidationError):
-        metaquery.MetaQuery().deserialize({})
+        MetaQuery().deserialize({})
     with pytest.raises(ValidationError):
-        metaquery.MetaQuery(empty=True).deserialize({"a": {}})
-    assert metaquery.QueryType().deserialize("Output") == "Output"
+        MetaQuery(empty=True).deserialize({"a": {}})
+    assert QueryType().deserialize("Output") == "Output"
     with pytest.raises(ValidationError):
-        metaquery.QueryType().deserialize("input")
+        QueryType().deserialize("input")
 
 
 names = st.sampled_from([*FIELDS, "free"])
@@ -261,7 +262,7 @@ def test_a_query_is_read_anew_for_other_types(query, metadata):
     ("field", "good", "bad"),
     [
         (
-            metaquery.MetaQuery(),
+            MetaQuery(),
             [{"a": 1}, {"a": ""}, {"a": [True, 1.5]}, {"a": {"=": [1], "<": 2}}, {"k" * 255: "x"}],
             [
                 {},
@@ -276,8 +277,8 @@ def test_a_query_is_read_anew_for_other_types(query, metadata):
                 None,
             ],
         ),
-        (metaquery.MetaQuery(empty=True), [{}, {"a": 1}], [{"a": {}}, None]),
-        (metaquery.QueryType(), ["Input", "Output"], ["input", "", None, 1]),
+        (MetaQuery(empty=True), [{}, {"a": 1}], [{"a": {}}, None]),
+        (QueryType(), ["Input", "Output"], ["input", "", None, 1]),
     ],
 )
 def test_the_schemas_say_what_the_fields_take(field, good, bad):

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from jsonrpc_tm.harness import Harness
-from jsonrpc_tm.testing.configuration import configure
-from jsonrpc_tm.testing.operations import Operation, differences, operations, outcomes
+from jsonrpc_tm.tools.harness import Harness
+from jsonrpc_tm.tools.testing.configuration import configure
+from jsonrpc_tm.tools.testing.operations import Operation, differences, operations, outcomes
 
 # a busy machine is no reason to fail
 SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm import Method, hookimpl
+from jsonrpc_tm.api import Method, hookimpl
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import ConfigurationError, Forbidden, InvalidParams
+from jsonrpc_tm.core.errors import ConfigurationError, Forbidden, InvalidParams
+from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.hookspecs import Hooks
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.plugins import DEFAULT_PLUGINS, Plugins
+from jsonrpc_tm.plugin.manager import DEFAULT_PLUGINS, Plugins
 
 HELLO = '''
-from jsonrpc_tm import Method, fields, hookimpl
+from jsonrpc_tm.api import Method, fields, hookimpl
 
 async def greet(call, name, times):
     """Greet somebody."""
@@ -69,10 +69,10 @@ def test_a_folder_gives_files_and_packages_and_leaves_the_rest(tmp_path):
         ("1/0", "broken.* cannot be loaded: ZeroDivisionError"),
         ("import nowhere_to_be_found", "broken.* cannot be loaded: ModuleNotFoundError"),
         ("x = 1", "broken.* implements no hook"),
-        ("from jsonrpc_tm import hookimpl\n@hookimpl\ndef register_method(): pass", "broken.*register_method"),
-        ("from jsonrpc_tm import hookimpl\n@hookimpl\ndef register_methods(call): pass", "broken.*call"),
+        ("from jsonrpc_tm.api import hookimpl\n@hookimpl\ndef register_method(): pass", "broken.*register_method"),
+        ("from jsonrpc_tm.api import hookimpl\n@hookimpl\ndef register_methods(call): pass", "broken.*call"),
         (
-            "from jsonrpc_tm import hookimpl\n@hookimpl\ndef register_methods(): 1/0",
+            "from jsonrpc_tm.api import hookimpl\n@hookimpl\ndef register_methods(): 1/0",
             "broken.*register_methods: ZeroDiv",
         ),
     ],

@@ -6,8 +6,8 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from jsonrpc_tm import tls
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.http import tls
 from jsonrpc_tm.settings import Settings
 
 

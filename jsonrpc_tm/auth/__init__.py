@@ -3,12 +3,12 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from ..identity import ANONYMOUS, Credentials, Identity
-from ..model import TRANSFORMATIONS
+from ..core.identity import ANONYMOUS, Credentials, Identity
+from ..core.model import TRANSFORMATIONS
 from .headers import GROUP, single
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..rpc.service import Service
 
 UNUSED = dataclasses.replace(
     ANONYMOUS, reason="the header Authorization has no credentials of a kind that this server takes"

@@ -7,7 +7,7 @@ import re
 
 from cryptography import x509
 
-from ..errors import BadCredentials, ConfigurationError
+from ..core.errors import BadCredentials, ConfigurationError
 
 NAMES = {
     "0.9.2342.19200300.100.1.1": "UID",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..errors import BadCredentials
+from ..core.errors import BadCredentials
 
 GROUP = "X-TM-Group"
 CERTIFICATE = "X-SSL-CERT"

@@ -14,19 +14,18 @@ from jwt.exceptions import PyJWTError
 from jwt.utils import base64url_decode
 from marshmallow import ValidationError
 
-from .. import fields
-from ..errors import BadCredentials, ConfigurationError
-from ..hookspecs import AuthenticatorFactory, hookimpl
-from ..identity import Credentials, Identity
+from ..core import fields
+from ..core.errors import BadCredentials, ConfigurationError
+from ..core.identity import AuthenticatorFactory, Credentials, Identity
+from ..plugin.marker import hookimpl
 from ..settings.types import Record, Seconds
-from . import tokens
 from .headers import AUTHORIZATION, GROUP, single
 from .jwks import ALGORITHMS, KeySet
 from .options import checked
 from .users import Users, admit
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..rpc.service import Service
 
 logger = logging.getLogger(__name__)
 
@@ -266,9 +265,3 @@ def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
 def register_authenticator() -> Iterable[AuthenticatorFactory]:
     """Provide ``jwt``."""
     yield Factory()
-
-
-@hookimpl
-def register_commands() -> Iterable[Any]:
-    """Provide ``jsonrpc-tm token``."""
-    yield tokens.command

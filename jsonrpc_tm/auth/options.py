@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..fields import Field
+from ..core.fields import Field
 from ..settings import Settings
 from ..settings.types import Record
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from ..errors import BadCredentials
+from ..core.errors import BadCredentials
 from .dn import slash_form
 
 PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from ..errors import BadCredentials, ConfigurationError
+from ..core.errors import BadCredentials, ConfigurationError
 from .files import RELOAD, stamp
 from .proxy import MALFORMED, PROXY_CERT_INFO, proxy_info
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from .. import devcerts
-from ..errors import ConfigurationError
-from ..hookspecs import hookimpl
-from ..identity import Identity
+from ..core.errors import ConfigurationError
+from ..core.identity import Identity
+from ..plugin.marker import hookimpl
+from . import devcerts
 from . import dn as names
 
 HOSTS = "hosts"

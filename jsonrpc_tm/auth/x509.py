@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 from cryptography import x509
 from marshmallow import ValidationError
 
-from .. import fields
-from ..devcerts import Folder
-from ..errors import BadCredentials
-from ..hookspecs import AuthenticatorFactory, hookimpl
-from ..identity import Credentials, Identity
+from ..core import fields
+from ..core.errors import BadCredentials
+from ..core.identity import AuthenticatorFactory, Credentials, Identity
+from ..plugin.marker import hookimpl
+from .devcerts import Folder
 from .headers import CERTIFICATE, GROUP, VERIFIED, single
 from .options import checked
 from .proxy import MALFORMED, Holder, holder, proxy_info
@@ -24,7 +24,7 @@ from .trust import MAX_DEPTH, Trust
 from .users import Users, admit
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..rpc.service import Service
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FORWARDED = 1000

@@ -1,14 +1,12 @@
 """What the server asks of a file catalog. ``docs/catalog.md`` shows how to write one."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..core.model import FieldType, Metadata
 
 if TYPE_CHECKING:
-    from ..service import Service
-
-FieldType = Literal["int", "float", "date", "string"]
-FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
-Metadata = dict[str, Any]
+    from ..rpc.service import Service
 
 
 class Catalog(Protocol):

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..errors import ConfigurationError
-from ..hookspecs import hookimpl
-from ..metaquery import check_search
+from ..core.errors import ConfigurationError
+from ..core.model import FieldType, Metadata
+from ..matching.index import Files
+from ..matching.query import check_search
+from ..plugin.marker import hookimpl
 from ..storage.base import Storage, Transaction, chunks
-from .base import Catalog, CatalogProvider, FieldType, Metadata
-from .matching import Files
+from .base import Catalog, CatalogProvider
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..rpc.service import Service
 
 BATCH = 2000
 """Files that a search looks at in one transaction."""

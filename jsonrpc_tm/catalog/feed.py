@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from ..errors import Conflict
+from ..core.errors import Conflict
+from ..core.model import FieldType, Metadata
 from ..storage.base import Transaction, chunks, claim
-from .base import FieldType, Metadata
 from .builtin import below, directory_of, lineage, read_directories, read_fields, read_own
 
 

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..errors import CatalogError, TMError
-from ..model import DATA_FILES
-from .base import Catalog, FieldType, Metadata
+from ..core.errors import CatalogError, TMError
+from ..core.model import DATA_FILES, FieldType, Metadata
+from .base import Catalog
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -5,13 +5,11 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ..client import BaseClient, LocalClient
-from ..docs import kind, methods_page, signature
+from ..client import BaseClient
 from .client_options import client, client_options
 from .program import Program, pass_program, print_json
 
@@ -89,78 +87,3 @@ def parse(text: str) -> Any:
 
 def _refuse(word: str) -> None:
     raise ValueError(word)
-
-
-@click.command()
-@click.argument("method", required=False)
-@click.option("--json", "as_document", is_flag=True, help="Print the OpenRPC document, or the method's part of it.")
-@click.option("--markdown", "as_page", is_flag=True, help="Print the reference page of the configured methods.")
-@click.option("--examples", type=click.Path(path_type=Path), metavar="DIR", help="Its examples: scenarios in DIR.")
-@client_options
-@pass_program
-def methods(
-    program: Program,
-    /,
-    method: str | None,
-    as_document: bool,
-    as_page: bool,
-    examples: Path | None,
-    **options: str | None,
-) -> None:
-    """List the methods, or describe METHOD.
-
-    They are those of the configuration and its plugins; with --url, those of a running server.
-    """
-    if as_page:
-        click.echo(_page(program, examples), nl=False)
-        return
-    document = asyncio.run(_discover(program, options))
-    if method is not None:
-        found = [entry for entry in document["methods"] if entry["name"] == method]
-        if not found:
-            from ..settings.types import suggestion
-
-            names = [entry["name"] for entry in document["methods"]]
-            raise click.UsageError(f"There is no method {method}{suggestion(method, names)}.")
-        if as_document:
-            print_json(found[0])
-        else:
-            click.echo("\n".join(_description(found[0])))
-    elif as_document:
-        print_json(document)
-    else:
-        for entry in document["methods"]:
-            click.echo(f"{signature(entry)}\n    {entry.get('summary', '')}")
-
-
-def _page(program: Program, examples: Path | None) -> str:
-    from ..app import build_service
-    from ..replay.scenario import load
-
-    service = build_service(program.settings, plugins=program.plugins)
-    return methods_page(service, [] if examples is None else load([examples]))
-
-
-async def _discover(program: Program, options: Mapping[str, str | None]) -> dict[str, Any]:
-    if options["url"] is not None:
-        opened: BaseClient = client(program.client_settings, options)
-    else:
-        from ..app import build_service
-
-        # not opened: describing the methods needs no database
-        opened = LocalClient(build_service(program.settings, plugins=program.plugins))
-    async with opened:
-        document: dict[str, Any] = await opened.call("rpc.discover")
-        return document
-
-
-def _description(entry: Mapping[str, Any]) -> list[str]:
-    lines = [signature(entry), "", entry.get("description") or entry.get("summary", ""), ""]
-    for param in entry["params"]:
-        text = param.get("description", "")
-        lines.append(f"  {param['name']} ({kind(param['schema'])})" + f": {text}" * bool(text))
-    rule = entry.get("x-rule", "")
-    needs = " or ".join(rule) if isinstance(rule, list) else rule
-    if entry.get("x-right"):
-        needs += ", and the right on the transformation"
-    return [*lines, "", f"Result: {entry['result'].get('description', '')}", f"Open to: {needs}"]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..client import Client
-from ..listener import local_url
+from ..http.listener import local_url
 from ..settings import Settings
 from .program import F
 

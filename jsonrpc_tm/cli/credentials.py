@@ -30,7 +30,7 @@ def dev_certs(
     What is there already is kept, the authority too; a user's certificate is made anew and lasts 90 days. The
     authority's key lies beside it: do not use it for anything that matters.
     """
-    from .. import devcerts
+    from ..auth import devcerts
     from ..auth.users import entries
 
     if dn is not None and len(users) != 1:

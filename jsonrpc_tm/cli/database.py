@@ -6,8 +6,7 @@ from typing import TypeVar
 
 import click
 
-from ..adopt.command import command as adopt
-from ..errors import StorageUnavailable
+from ..core.errors import StorageUnavailable
 from ..storage.base import Schema, Storage
 from .program import FAILED, Program, pass_program, reachable
 
@@ -85,6 +84,3 @@ def dump_schema(program: Program) -> None:
     """Print the database's own CREATE statements."""
     for statement in _schema(program).dump:
         click.echo(f"{statement.rstrip(';')};")
-
-
-db.add_command(adopt)

@@ -9,20 +9,21 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
-from ..errors import ConfigurationError
+from ..core.errors import ConfigurationError
 from .program import Program, ending, say, shared_options
 
 _COMMANDS = {
     "serve": "jsonrpc_tm.cli.serve:serve",
     "call": "jsonrpc_tm.cli.call:call",
-    "methods": "jsonrpc_tm.cli.call:methods",
+    "methods": "jsonrpc_tm.tools.docs.command:methods",
     "plugins": "jsonrpc_tm.cli.information:plugins",
     "settings": "jsonrpc_tm.cli.information:settings",
-    "db": "jsonrpc_tm.cli.database:db",
+    "db": "jsonrpc_tm.tools.adopt.command:db",
     "dev-certs": "jsonrpc_tm.cli.credentials:dev_certs",
-    "demo": "jsonrpc_tm.demo.command:demo",
-    "replay": "jsonrpc_tm.replay.commands:replay",
-    "record": "jsonrpc_tm.replay.commands:record",
+    "token": "jsonrpc_tm.tools.tokens:command",
+    "demo": "jsonrpc_tm.tools.demo.command:demo",
+    "replay": "jsonrpc_tm.tools.replay.commands:replay",
+    "record": "jsonrpc_tm.tools.replay.commands:record",
 }
 """Imported when they are used: a call should not wait for what only the server needs."""
 

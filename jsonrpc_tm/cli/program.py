@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..client import ConnectionFailed
-from ..errors import ConfigurationError, StorageUnavailable, TMError
+from ..core.errors import ConfigurationError, StorageUnavailable, TMError
 
 if TYPE_CHECKING:
-    from ..plugins import Plugins
+    from ..plugin.manager import Plugins
     from ..settings import Settings
 
 FAILED, WRONG, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130

@@ -1,15 +1,16 @@
 """The command ``serve``."""
 
+import importlib
 import logging
 from typing import TYPE_CHECKING
 
 import click
 
-from .. import logs
+from ..observe import logs
 from .program import Program, pass_program
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..rpc.service import Service
 
 logger = logging.getLogger(__name__)
 
@@ -25,20 +26,19 @@ def serve(program: Program, harness: bool) -> None:
     Without configuration it listens on https://127.0.0.1:8443/rpc with a SQLite database `tm.db` in the current
     folder, and makes certificates for development.
     """
-    from .. import server
     from ..app import build_service
-    from ..harness import Harness, check_settings
+    from ..http import server
 
     settings, plugins = program.settings, program.plugins
     logs.configure(settings)
 
     def service() -> "Service":
-        if harness:
-            return Harness(settings, plugins=plugins, methods=True).service
         return build_service(settings, plugins=plugins)
 
+    factory = service
     if harness:
-        check_settings(settings)
+        # by name: a server in production loads none of the tools
+        factory = importlib.import_module("jsonrpc_tm.tools.harness").driven(settings, plugins)
     if settings["server.tls.mode"] == "dev":
         logger.info("certificates for development are in %s", settings.path("server.tls.folder"))
-    server.serve(service, settings)
+    server.serve(factory, settings)

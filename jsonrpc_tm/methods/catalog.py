@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import fields
-from ..call import Call
-from ..catalog.base import Metadata
-from ..conditions import Where
-from ..errors import NotFound
-from ..hookspecs import hookimpl
-from ..identity import MANAGEMENT, SHARING, USER
-from ..registry import Method
+from ..core import fields
+from ..core.errors import NotFound
+from ..core.identity import MANAGEMENT, SHARING, USER
+from ..core.model import Metadata
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction, chunks, claim
+from ..storage.where import Where
 from . import status
 from .offers import offer
 

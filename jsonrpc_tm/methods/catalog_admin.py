@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import fields
-from ..call import Call
 from ..catalog import feed
-from ..catalog.base import FieldType, Metadata
 from ..catalog.builtin import BuiltinCatalog, read_directories, read_fields, read_files, read_own
-from ..catalog.fields import FieldTypes, MetadataByFile, MetadataOf, Path, Paths
-from ..errors import CatalogError, NotFound
-from ..hookspecs import hookimpl
-from ..identity import MANAGEMENT
-from ..metaquery import MetaQuery
-from ..registry import Method
+from ..core import fields
+from ..core.errors import CatalogError, NotFound
+from ..core.identity import MANAGEMENT
+from ..core.model import FieldType, Metadata
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction
 from .catalog import CATALOG_MANAGEMENT
+from .fields import FieldTypes, MetadataByFile, MetadataOf, MetaQuery, Path, Paths
 from .offers import Offer, give, read_queries
 
 

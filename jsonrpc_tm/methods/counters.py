@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from ..call import Call
-from ..conditions import Where, invalid
-from ..model import TABLES, Table, wire_date
+from ..core.model import TABLES, Table, wire_date
+from ..rpc.call import Call
 from ..storage.base import Transaction
+from ..storage.where import Where, invalid
 
 _DAY = re.compile(r"date\((\w+)\)\Z", re.ASCII)
 _JSON = (("AdditionalParameters", "ParameterValue"), ("TransformationMetaQueries", "MetaDataValue"))

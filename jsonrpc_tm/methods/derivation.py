@@ -1,10 +1,10 @@
 """Deriving a transformation: its files come from a parent (section 6.6 of the specification)."""
 
-from ..call import Call
-from ..errors import InvalidState
-from ..identity import Owner
-from ..model import INHERITED_TASK_FACTOR as FACTOR
-from ..model import TRANSFORMATION_FILES
+from ..core.errors import InvalidState
+from ..core.identity import Owner
+from ..core.model import INHERITED_TASK_FACTOR as FACTOR
+from ..core.model import TRANSFORMATION_FILES
+from ..rpc.call import Call
 from ..storage.base import Transaction
 from . import status
 from .log import log_line

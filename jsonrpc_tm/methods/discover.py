@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..call import Call
-from ..hookspecs import hookimpl
-from ..openrpc import document
-from ..registry import Method
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
+from ..rpc.openrpc import document
 
 
 async def discover(call: Call) -> dict[str, Any]:

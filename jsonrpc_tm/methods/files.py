@@ -5,15 +5,15 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from .. import fields
-from ..call import Call
-from ..conditions import Where
-from ..errors import InvalidParams
-from ..hookspecs import hookimpl
-from ..identity import Owner
-from ..model import DATA_FILES, FILE_COLUMNS, TRANSFORMATION_FILES, Column
-from ..registry import Method
+from ..core import fields
+from ..core.errors import InvalidParams
+from ..core.identity import Owner
+from ..core.model import DATA_FILES, FILE_COLUMNS, TRANSFORMATION_FILES, Column
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction, chunks
+from ..storage.where import Where
 from . import status
 from .listing import after_field, clauses, columns_field, key, list_fields, missing, offset_field, wire
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import fields
-from ..call import Call
-from ..conditions import Columns, Where, order_by, page
-from ..errors import InvalidParams, NotFound
-from ..identity import Owner
-from ..model import Kind, Table, wire_date
+from ..core import fields
+from ..core.errors import InvalidParams, NotFound
+from ..core.identity import Owner
+from ..core.model import Kind, Table, wire_date
+from ..rpc.call import Call
 from ..storage.base import Row, Transaction
+from ..storage.where import Columns, Where, order_by, page
 
 
 def wire(rows: list[Row], table: Table) -> list[Row]:

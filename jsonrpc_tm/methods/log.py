@@ -1,7 +1,7 @@
 """The lines that every change of a transformation leaves (table TransformationLog)."""
 
-from ..call import Call
-from ..model import LOG_LENGTH
+from ..core.model import LOG_LENGTH
+from ..rpc.call import Call
 from ..storage.base import Transaction
 
 _INSERT = """

@@ -5,13 +5,14 @@ from typing import Any
 
 import orjson
 
-from .. import fields, metaquery
-from ..call import Call
-from ..errors import Conflict, NotFound
-from ..hookspecs import hookimpl
-from ..identity import Owner
-from ..registry import Method
+from ..core import fields
+from ..core.errors import Conflict, NotFound
+from ..core.identity import Owner
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction
+from .fields import MetaQuery, QueryType
 from .log import log_line
 
 STORED_TYPE = "JSON"
@@ -91,7 +92,7 @@ async def delete_query(call: Call, transName: int | str, queryType: str) -> None
 
 def _parameters(**others: fields.Field) -> dict[str, fields.Field]:
     trans = fields.Transformation(required=True)
-    kind = metaquery.QueryType(
+    kind = QueryType(
         required=True, metadata={"description": "the files that the transformation wants, or those that it makes"}
     )
     return {"transName": trans, **others, "queryType": kind}
@@ -105,7 +106,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         "createTransformationMetaQuery",
         create_query,
         _parameters(
-            queryDict=metaquery.MetaQuery(
+            queryDict=MetaQuery(
                 required=True, metadata={"description": "{field: value, list of values or {operator: value}}"}
             )
         ),

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import fields
-from ..call import Call
-from ..conditions import Where, invalid
-from ..hookspecs import hookimpl
-from ..model import CORE_PARAMETERS, FILE_STATES, TABLES, TASK_STATES, TRANSFORMATIONS
-from ..registry import Method
+from ..core import fields
+from ..core.model import CORE_PARAMETERS, FILE_STATES, TABLES, TASK_STATES, TRANSFORMATIONS
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Row, Transaction
+from ..storage.where import Where, invalid
 from . import counters
 from .listing import wire
 from .summaries import VIEWS, Part, RequestedTables, SortList, extras, fetch, narrow, render, select, summary

@@ -11,11 +11,10 @@ from operator import itemgetter
 import orjson
 from marshmallow import ValidationError
 
-from ..call import Call
-from ..catalog.base import FieldType, Metadata
-from ..catalog.matching import Files
-from ..metaquery import Query, validate
-from ..model import ACCEPTING_STATUSES, TRANSFORMATION_FILES
+from ..core.model import ACCEPTING_STATUSES, TRANSFORMATION_FILES, FieldType, Metadata
+from ..matching.index import Files
+from ..matching.query import Query, validate
+from ..rpc.call import Call
 from ..storage.base import Transaction, chunks, claim
 from . import status
 

@@ -7,15 +7,15 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError
 
-from .. import fields
-from ..call import Call
-from ..conditions import scalar
-from ..errors import Conflict, InvalidParams, NotFound
-from ..hookspecs import hookimpl
-from ..identity import Owner
-from ..model import ADDITIONAL_PARAMETERS, CORE_PARAMETERS, MUTABLE_PARAMETERS, TRANSFORMATIONS
-from ..registry import Method
+from ..core import fields
+from ..core.errors import Conflict, InvalidParams, NotFound
+from ..core.identity import Owner
+from ..core.model import ADDITIONAL_PARAMETERS, CORE_PARAMETERS, MUTABLE_PARAMETERS, TRANSFORMATIONS
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction, chunks
+from ..storage.where import scalar
 from . import status
 from .listing import wire
 from .log import log_line

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from .. import fields
-from ..call import Call
-from ..conditions import Where
-from ..errors import InvalidParams
-from ..model import CORE_PARAMETERS, TRANSFORMATION_LOG, TRANSFORMATIONS
-from ..registry import Method
+from ..core import fields
+from ..core.errors import InvalidParams
+from ..core.model import CORE_PARAMETERS, TRANSFORMATION_LOG, TRANSFORMATIONS
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction
+from ..storage.where import Where
 from .listing import after_field, clauses, columns_field, list_fields, offset_field, wire
 from .parameters import additional, core
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import __version__, fields
-from ..call import Call
-from ..hookspecs import hookimpl
-from ..registry import Method
+from .. import __version__
+from ..core import fields
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 
 NAME = "TransformationManager"
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

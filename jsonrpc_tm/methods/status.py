@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from ..call import Call
-from ..errors import InvalidState
+from ..core.errors import InvalidState
+from ..rpc.call import Call
 from ..storage.base import Parameters, Transaction
 
 Kind = Literal["transformation", "file", "task"]

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from .. import fields
-from ..call import Call
-from ..errors import InvalidState
-from ..identity import Owner
-from ..model import CORE_PARAMETERS, TRANSFORMATIONS
-from ..registry import Method
+from ..core import fields
+from ..core.errors import InvalidState
+from ..core.identity import Owner
+from ..core.model import CORE_PARAMETERS, TRANSFORMATIONS
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction, chunks
 from . import status
 from .listing import wire

@@ -7,10 +7,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from .. import fields
-from ..call import Call
-from ..conditions import Where, invalid, order_by, page
-from ..model import (
+from ..core import fields
+from ..core.model import (
     CORE_PARAMETERS,
     DATA_FILES,
     FILE_COLUMNS,
@@ -21,7 +19,9 @@ from ..model import (
     Column,
     Table,
 )
+from ..rpc.call import Call
 from ..storage.base import Row, Transaction
+from ..storage.where import Where, invalid, order_by, page
 from .counters import distinct
 
 

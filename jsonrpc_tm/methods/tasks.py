@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import fields
-from ..call import Call
-from ..errors import InvalidParams, InvalidState
-from ..hookspecs import hookimpl
-from ..identity import Owner
-from ..model import ASSIGNABLE_STATUSES, TASK_COLUMNS, TRANSFORMATION_TASKS
-from ..registry import Method
+from ..core import fields
+from ..core.errors import InvalidParams, InvalidState
+from ..core.identity import Owner
+from ..core.model import ASSIGNABLE_STATUSES, TASK_COLUMNS, TRANSFORMATION_TASKS
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call
+from ..rpc.method import Method
 from ..storage.base import Transaction, chunks
 from . import status, submission
 from .listing import after_field, clauses, list_fields, missing, offset_field, wire

@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import fields
-from ..call import Call, find
-from ..errors import Forbidden
-from ..hookspecs import hookimpl
-from ..identity import Owner
-from ..metaquery import MetaQuery
-from ..model import TRANSFORMATIONS
-from ..registry import Method
+from ..core import fields
+from ..core.errors import Forbidden
+from ..core.identity import Owner
+from ..core.model import TRANSFORMATIONS
+from ..plugin.marker import hookimpl
+from ..rpc.call import Call, find
+from ..rpc.method import Method
 from ..storage.base import Transaction, chunks
 from . import metaqueries, queries, status
 from .derivation import derive
+from .fields import MetaQuery
 from .files import add_files
 from .log import log_line
 from .parameters import TransformationName, refuse_taken

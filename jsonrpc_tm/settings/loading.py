@@ -9,8 +9,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from ..errors import ConfigurationError
-from ..fields import Field
+from ..core.errors import ConfigurationError
+from ..core.fields import Field
 from .sources import Keys, Sources
 from .table import CORE_SETTINGS, Setting
 from .types import suggestion

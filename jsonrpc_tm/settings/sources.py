@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from ..errors import ConfigurationError
-from ..fields import Choice, Field, Text
+from ..core.errors import ConfigurationError
+from ..core.fields import Choice, Field, Text
 from .types import Named, suggestion
 
 PREFIX = "JSONRPC_TM__"

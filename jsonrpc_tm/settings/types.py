@@ -1,4 +1,4 @@
-"""Kinds of values that only settings have. The others come from ``jsonrpc_tm.fields``."""
+"""Kinds of values that only settings have. The others come from ``jsonrpc_tm.core.fields``."""
 
 import difflib
 import re
@@ -7,9 +7,9 @@ from typing import Any
 
 from marshmallow import ValidationError, missing
 
-from .. import fields
-from ..errors import ConfigurationError
-from ..fields import Field
+from ..core import fields
+from ..core.errors import ConfigurationError
+from ..core.fields import Field
 
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _URL_PATH = re.compile(r"(/[\w.~-]+)+/?|/", re.ASCII)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-from .. import model
+from ..core import model
 
 Kind = Literal["int", "float", "text"]
 """Kind of a packed value."""

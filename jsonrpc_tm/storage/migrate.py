@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Protocol
 
-from ..errors import ConfigurationError
+from ..core.errors import ConfigurationError
 from .base import Transaction
 from .dialect import Dialect
 

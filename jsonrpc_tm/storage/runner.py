@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from ..errors import StorageUnavailable, TMError
+from ..core.errors import StorageUnavailable, TMError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

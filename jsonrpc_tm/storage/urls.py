@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote
 
-from ..errors import ConfigurationError
+from ..core.errors import ConfigurationError
 
 MYSQL_PORT = 3306
 _SERVER = re.compile(r"[a-z0-9+.-]+://(?:([^:@/]*)(?::(.*))?@)?([^@/?]+)/([^/?]+)(?:\?(.*))?")

@@ -13,7 +13,7 @@ to be read as the example of a serious plugin.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jsonrpc_tm import Route, Setting, hookimpl
+from jsonrpc_tm.api import Route, Setting, hookimpl
 
 from . import configuration, endpoint
 from .replaying import DiracWire

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jsonrpc_tm.errors import Forbidden, InvalidParams, InvalidState, NotFound, TMError
+from jsonrpc_tm.core.errors import Forbidden, InvalidParams, InvalidState, NotFound, TMError
 
 ENOENT, EACCES = 2, 13
 MISSING = "Transformation does not exist"

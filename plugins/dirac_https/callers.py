@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from jsonrpc_tm.auth.users import HOSTS, Users
-from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.core.identity import Identity
 
 TRUSTED = "TrustedHost"
 

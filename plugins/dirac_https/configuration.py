@@ -3,9 +3,9 @@
 import functools
 from collections.abc import Mapping
 
-from jsonrpc_tm.errors import InvalidParams, MethodNotFound, Unauthenticated
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.core.errors import InvalidParams, MethodNotFound, Unauthenticated
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.rpc.service import Service
 
 from . import answers
 from .endpoint import Handler, Status, limits, respond, who

@@ -9,10 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from jsonrpc_tm import CallRecord, encoding
+from jsonrpc_tm.api import CallRecord
 from jsonrpc_tm.auth.users import Users
-from jsonrpc_tm.body import Limits
-from jsonrpc_tm.errors import (
+from jsonrpc_tm.core.errors import (
     Conflict,
     Forbidden,
     InternalError,
@@ -22,9 +21,11 @@ from jsonrpc_tm.errors import (
     TMError,
     Unauthenticated,
 )
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.server import RUNNING, SERVICE, Refusal, caller, read_body
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.http import compression as encoding
+from jsonrpc_tm.http.server import RUNNING, SERVICE, Refusal, caller, read_body
+from jsonrpc_tm.rpc.body import Limits
+from jsonrpc_tm.rpc.service import Service
 from jsonrpc_tm.storage.base import Row, Transaction
 
 from . import answers, callers, form, methods

@@ -8,8 +8,8 @@ import binascii
 import json
 from typing import Any
 
-from jsonrpc_tm.body import Limits, parse, violation
-from jsonrpc_tm.errors import ParseError, TMError
+from jsonrpc_tm.core.errors import ParseError, TMError
+from jsonrpc_tm.rpc.body import Limits, parse, violation
 
 TAG, VALUE = "__dCls", "obj"
 

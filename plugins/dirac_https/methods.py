@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jsonrpc_tm import fields
-from jsonrpc_tm.model import CORE_PARAMETERS, FILE_COLUMNS, TASK_COLUMNS
-from jsonrpc_tm.registry import Method
+from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS, TASK_COLUMNS
+from jsonrpc_tm.rpc.method import Method
 
 from .jencode import date
 

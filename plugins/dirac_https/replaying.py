@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.registry import Registry
-from jsonrpc_tm.replay.compare import differences
-from jsonrpc_tm.replay.scenario import Step
-from jsonrpc_tm.replay.wire import Request
+from jsonrpc_tm.rpc.method import Registry
+from jsonrpc_tm.tools.replay.compare import differences
+from jsonrpc_tm.tools.replay.scenario import Step
+from jsonrpc_tm.tools.replay.wire import Request
 
 from . import methods
 from .endpoint import PATH

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm.adopt import copying
-from jsonrpc_tm.adopt.adoption import adopt, drop_old, examine
-from jsonrpc_tm.adopt.tables import TABLES
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.storage.mysql import MySQLProvider
+from jsonrpc_tm.tools.adopt import copying
+from jsonrpc_tm.tools.adopt.adoption import adopt, drop_old, examine
+from jsonrpc_tm.tools.adopt.tables import TABLES
 from tests.adopt import reference
 
 pytestmark = pytest.mark.mariadb

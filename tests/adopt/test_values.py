@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsonrpc_tm.adopt.values import Unreadable, asked, dumps, literal, parameter
+from jsonrpc_tm.tools.adopt.values import Unreadable, asked, dumps, literal, parameter
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ import pytest
 import trustme
 from aiohttp import web
 
-from jsonrpc_tm import tls
 from jsonrpc_tm.auth import identify
 from jsonrpc_tm.auth import jwt as token_plugin
 from jsonrpc_tm.auth import users as user_plugin
 from jsonrpc_tm.auth import x509 as certificate_plugin
-from jsonrpc_tm.errors import BadCredentials
-from jsonrpc_tm.identity import Credentials, Identity
+from jsonrpc_tm.core.errors import BadCredentials
+from jsonrpc_tm.core.identity import Credentials, Identity
+from jsonrpc_tm.http import tls
 from jsonrpc_tm.settings import Settings, load
 
 from . import pki
@@ -175,7 +175,7 @@ class Site:
     async def refused(self, server: Server, credential: pki.Credential, caplog: pytest.LogCaptureFixture) -> str:
         """Check that the handshake fails, without an HTTP answer, and return the line that the server logs."""
         caplog.clear()
-        with caplog.at_level(logging.INFO, "jsonrpc_tm.tls"), pytest.raises(aiohttp.ClientError):
+        with caplog.at_level(logging.INFO, "jsonrpc_tm.http.tls"), pytest.raises(aiohttp.ClientError):
             await self.ask(server, credential)
         # the client may notice before the server has logged
         for _ in range(200):

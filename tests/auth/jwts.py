@@ -9,8 +9,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
-from jsonrpc_tm.auth import tokens
 from jsonrpc_tm.auth.jwks import ALGORITHMS
+from jsonrpc_tm.tools import tokens
 
 from .conftest import Server, Site, Who
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from jsonrpc_tm import devcerts
+from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.auth import dn as names
 from jsonrpc_tm.auth.proxy import DIRAC_GROUP, INHERIT_ALL, LIMITED, PROXY_CERT_INFO
 

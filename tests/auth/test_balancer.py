@@ -10,8 +10,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from multidict import CIMultiDict
 
 from jsonrpc_tm.auth import identify
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.identity import Credentials
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.core.identity import Credentials
 
 from . import pki
 from .conftest import ALICE, Site

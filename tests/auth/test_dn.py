@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jsonrpc_tm.auth import dn
-from jsonrpc_tm.errors import BadCredentials, ConfigurationError
+from jsonrpc_tm.core.errors import BadCredentials, ConfigurationError
 
 
 def test_usual_attribute_names() -> None:

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from jsonrpc_tm.auth import tokens
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.tools import tokens
 
 from .conftest import Site
 from .jwts import ISSUER, KEYS, KID, OTHER, PEM, ask, claims, encode, entry, hmac_token, key_set, serve, token

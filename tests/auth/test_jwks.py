@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from jsonrpc_tm.auth import jwks, tokens
+from jsonrpc_tm.auth import jwks
 from jsonrpc_tm.auth.jwks import KeySet
+from jsonrpc_tm.tools import tokens
 
 OLD, NEW = tokens.make_key("ES256"), tokens.make_key("ES256")
 OLD_KEY, NEW_KEY = (tokens.public_jwk(key, "ES256") for key in (OLD, NEW))

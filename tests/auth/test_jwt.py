@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from multidict import CIMultiDict
 
-from jsonrpc_tm.auth import tokens
 from jsonrpc_tm.auth.jwks import ALGORITHMS
 from jsonrpc_tm.auth.jwt import Tokens
+from jsonrpc_tm.tools import tokens
 
 from .conftest import Site
 from .jwts import ISSUER, KEYS, KID, OTHER, PEM, ask, claims, encode, entry, hmac_token, public_key, serve, token

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from jsonrpc_tm.auth import ratelimit
-from jsonrpc_tm.auth.ratelimit import Buckets, TooMany
-from jsonrpc_tm.errors import BadCredentials
-from jsonrpc_tm.hookspecs import CallRecord
-from jsonrpc_tm.identity import Credentials, Identity
+from jsonrpc_tm.core.errors import BadCredentials
+from jsonrpc_tm.core.identity import Credentials, Identity
+from jsonrpc_tm.core.records import CallRecord
+from jsonrpc_tm.http import limits as ratelimit
+from jsonrpc_tm.http.limits import Buckets, TooMany
 from tests.wire.fakes import make_service, serving
 
 

@@ -17,7 +17,7 @@ PROXIES = [{"x509": {"proxies": True}}]
 
 @pytest.fixture(autouse=True)
 def _look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("jsonrpc_tm.tls", "jsonrpc_tm.auth.trust"):
+    for module in ("jsonrpc_tm.http.tls", "jsonrpc_tm.auth.trust"):
         monkeypatch.setattr(f"{module}.RELOAD", 0)
 
 
@@ -120,7 +120,7 @@ async def test_resumed_session(site: Site) -> None:
 
 async def test_resumed_session_of_a_user_revoked_since(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     # between the list's change and the next look at it, the context still knows the session
-    monkeypatch.setattr("jsonrpc_tm.tls.RELOAD", 3600)
+    monkeypatch.setattr("jsonrpc_tm.http.tls.RELOAD", 3600)
     mallory = site.user()
     crl = _revoke(site)
     async with site.server(PROXIES, server__tls__crl=str(crl)) as server:
@@ -145,10 +145,10 @@ async def test_resumed_session_whose_chain_is_not_known(site: Site, monkeypatch:
 
 async def test_plain_text_on_the_tls_port_is_one_line(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     async with site.server(PROXIES) as server:
-        with caplog.at_level(logging.INFO, "jsonrpc_tm.tls"):
+        with caplog.at_level(logging.INFO, "jsonrpc_tm.http.tls"):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(b"GET / HTTP/1.0\r\n\r\n")
             await reader.read()
             writer.close()
-    lines = [record.message for record in caplog.records if record.name == "jsonrpc_tm.tls"]
+    lines = [record.message for record in caplog.records if record.name == "jsonrpc_tm.http.tls"]
     assert lines == ["TLS handshake failed: HTTP_REQUEST"]

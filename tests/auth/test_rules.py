@@ -1,10 +1,10 @@
 import pytest
 
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.auth.rules import resolve
-from jsonrpc_tm.errors import ConfigurationError, Forbidden, Unauthenticated
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.registry import Method, Registry
+from jsonrpc_tm.core.errors import ConfigurationError, Forbidden, Unauthenticated
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.rpc.method import Method, Registry
+from jsonrpc_tm.rpc.rules import resolve
 from jsonrpc_tm.settings import Settings
 
 

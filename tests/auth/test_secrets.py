@@ -10,9 +10,11 @@ import aiohttp
 import pytest
 import trustme
 
-from jsonrpc_tm import app, devcerts, tls
-from jsonrpc_tm.listener import bind
-from jsonrpc_tm.server import listening
+from jsonrpc_tm import app
+from jsonrpc_tm.auth import devcerts
+from jsonrpc_tm.http import tls
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
 
 from . import pki
 from .conftest import ALICE, REGISTRY, client_context

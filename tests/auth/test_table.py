@@ -15,12 +15,13 @@ import pytest
 import pytest_asyncio
 import trustme
 
-from jsonrpc_tm import app, tls
-from jsonrpc_tm.auth import tokens
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.listener import bind
-from jsonrpc_tm.server import listening
+from jsonrpc_tm import app
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.http import tls
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.settings import load
+from jsonrpc_tm.tools import tokens
 
 from . import pki
 from .conftest import client_context

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from jsonrpc_tm.auth import tokens
 from jsonrpc_tm.auth.jwks import ALGORITHMS
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.tools import tokens
 
 from .conftest import Site
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from jsonrpc_tm.auth import dn as names
 from jsonrpc_tm.auth.trust import Trust
-from jsonrpc_tm.errors import BadCredentials, ConfigurationError
+from jsonrpc_tm.core.errors import BadCredentials, ConfigurationError
 
 from . import pki
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from jsonrpc_tm import app, hookimpl
+from jsonrpc_tm import app
+from jsonrpc_tm.api import hookimpl
 from jsonrpc_tm.auth import identify, users
 from jsonrpc_tm.auth.users import ConfiguredUsers
-from jsonrpc_tm.errors import BadCredentials, ConfigurationError
-from jsonrpc_tm.identity import ANONYMOUS, Credentials, Identity
+from jsonrpc_tm.core.errors import BadCredentials, ConfigurationError
+from jsonrpc_tm.core.identity import ANONYMOUS, Credentials, Identity
 from jsonrpc_tm.settings import Settings
 
 GROUPS = {"g": {"properties": ["P", "Q"]}, "h": {"properties": []}}

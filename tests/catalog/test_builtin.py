@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm import metaquery
 from jsonrpc_tm.catalog import builtin, feed
-from jsonrpc_tm.errors import CatalogError, Conflict
+from jsonrpc_tm.core.errors import CatalogError, Conflict
+from jsonrpc_tm.matching import query as metaquery
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 
 FIELDS = {"zenith": "int", "site": "string", "energy": "float"}

@@ -5,10 +5,10 @@ import pytest
 from jsonrpc_tm.catalog import feed
 from jsonrpc_tm.catalog.builtin import BuiltinCatalog
 from jsonrpc_tm.catalog.guard import GuardedCatalog
+from jsonrpc_tm.catalog.memory import DictCatalog
 from jsonrpc_tm.storage.mysql import MySQLProvider
 from jsonrpc_tm.storage.sqlite import SqliteStorage
-from jsonrpc_tm.testing.catalog import DictCatalog
-from jsonrpc_tm.testing.catalog_contract import CONTENT, CatalogContract
+from jsonrpc_tm.tools.testing.catalog_contract import CONTENT, CatalogContract
 
 
 async def fed(storage):

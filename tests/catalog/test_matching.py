@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm.catalog.matching import Files
-from jsonrpc_tm.metaquery import ORDER_OPERATORS, SET_OPERATORS, Query, matches, validate
+from jsonrpc_tm.matching.index import Files
+from jsonrpc_tm.matching.query import ORDER_OPERATORS, SET_OPERATORS, Query, matches, validate
 
 FIELDS = {"n": "int", "x": "float", "d": "date", "s": "string"}
 NAMES = [*FIELDS, "free"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from jsonrpc_tm.client import Client
-from jsonrpc_tm.demo.server import configure, start, stop
+from jsonrpc_tm.tools.demo.server import configure, start, stop
 
 MAKERS, TAKERS = 8, 8
 FILES, GROUP = 640, 4

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from jsonrpc_tm.client import Client, ConnectionFailed
-from jsonrpc_tm.errors import InvalidState, StorageUnavailable
+from jsonrpc_tm.core.errors import InvalidState, StorageUnavailable
 
 
 def say(**what: Any) -> None:

@@ -37,7 +37,7 @@ def plugin(folder: Path, text: str) -> Path:
 
 COMMAND = """
 import click
-from jsonrpc_tm import Setting, TMError, hookimpl
+from jsonrpc_tm.api import Setting, TMError, hookimpl
 
 @click.command()
 @click.pass_obj
@@ -172,14 +172,14 @@ class TestConfiguration:
 class TestPlugins:
     def test_plugins_are_listed(self, tm, tmp_path):
         plugin(tmp_path, COMMAND)
-        options = ("--set", "plugins.paths=[mine.py]", "--set", "plugins.disable=[jsonrpc_tm.logs]")
+        options = ("--set", "plugins.paths=[mine.py]", "--set", "plugins.disable=[jsonrpc_tm.observe.logs]")
         code, out, _ = tm("plugins", *options)
         assert code == 0
         assert f"mine (path, {tmp_path}/mine.py)\n    register_commands, register_settings\n" in out
-        assert "jsonrpc_tm.permissions (default)\n    register_policy\n" in out
-        assert "jsonrpc_tm.logs (disabled)\n" in out
+        assert "jsonrpc_tm.auth.policy (default)\n    register_policy\n" in out
+        assert "jsonrpc_tm.observe.logs (disabled)\n" in out
         found = json.loads(tm("plugins", "--json", *options)[1])
-        assert found["disabled"] == ["jsonrpc_tm.logs"]
+        assert found["disabled"] == ["jsonrpc_tm.observe.logs"]
         assert [row["hooks"] for row in found["plugins"] if row["name"] == "mine"] == [
             ["register_commands", "register_settings"]
         ]

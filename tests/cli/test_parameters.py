@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsonrpc_tm.cli.call import kind, read_parameters, signature, value
+from jsonrpc_tm.cli.call import read_parameters, value
+from jsonrpc_tm.tools.docs.page import kind, signature
 
 
 @pytest.mark.parametrize(

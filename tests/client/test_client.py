@@ -10,9 +10,9 @@ import pytest
 import trustme
 from aiohttp import web
 
-from jsonrpc_tm import errors
 from jsonrpc_tm.client import Client, ConnectionFailed, SyncClient, tls_context
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.core import errors
+from jsonrpc_tm.core.errors import ConfigurationError
 
 
 class Server:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jsonrpc_tm.testing.mariadb import MariaDB, free_port
+from jsonrpc_tm.tools.testing.mariadb import MariaDB, free_port
 
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib/galera-4/libgalera_smm.so")
 NODES = 3

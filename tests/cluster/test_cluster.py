@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jsonrpc_tm.client import Client
-from jsonrpc_tm.demo.server import configure, start, stop
-from jsonrpc_tm.testing.mariadb import free_port
+from jsonrpc_tm.tools.demo.server import configure, start, stop
+from jsonrpc_tm.tools.testing.mariadb import free_port
 from tests.cluster.galera import Node, cluster, find_provider
 from tests.mysql import load
 

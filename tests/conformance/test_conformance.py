@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm.plugins import Plugins
-from jsonrpc_tm.replay import report, sockets, targets
-from jsonrpc_tm.replay.run import Open, ScenarioOutcome, run
-from jsonrpc_tm.replay.scenario import Scenario, load
-from jsonrpc_tm.testing.mariadb import MariaDB
+from jsonrpc_tm.plugin.manager import Plugins
+from jsonrpc_tm.tools.replay import report, sockets, targets
+from jsonrpc_tm.tools.replay.run import Open, ScenarioOutcome, run
+from jsonrpc_tm.tools.replay.scenario import Scenario, load
+from jsonrpc_tm.tools.testing.mariadb import MariaDB
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "conformance"

@@ -12,9 +12,9 @@ from contextlib import closing
 
 import pytest
 
-from jsonrpc_tm.demo import files, report
-from jsonrpc_tm.demo.count import count
-from jsonrpc_tm.demo.production import SIMULATED, Expected, Production
+from jsonrpc_tm.tools.demo import files, report
+from jsonrpc_tm.tools.demo.count import count
+from jsonrpc_tm.tools.demo.production import SIMULATED, Expected, Production
 
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 import trustme
 
-from jsonrpc_tm import devcerts, listener, server
 from jsonrpc_tm.app import build_service, configure
+from jsonrpc_tm.auth import devcerts
+from jsonrpc_tm.http import listener, server
 from tests.auth import pki
 
 BASE = "/O=Peer/CN="

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.auth.users import ConfiguredUsers
-from jsonrpc_tm.body import Limits
-from jsonrpc_tm.identity import ANONYMOUS, Identity
+from jsonrpc_tm.core.identity import ANONYMOUS, Identity
+from jsonrpc_tm.rpc.body import Limits
 from plugins.dirac_https import callers, form, jencode, methods
 
 LIMITS = Limits(20, 1000)

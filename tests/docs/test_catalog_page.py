@@ -7,11 +7,11 @@ import sys
 import pytest
 import yaml
 
-from jsonrpc_tm import metaquery
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.catalog.base import Catalog
-from jsonrpc_tm.errors import CatalogError, ConfigurationError
-from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.core.errors import CatalogError, ConfigurationError
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.matching import query as metaquery
 from jsonrpc_tm.methods import catalog_admin
 from tests.cli.processes import ROOT, environment, server
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm import errors
+from jsonrpc_tm.core import errors
 from tests.cli.processes import environment, server
 
 from .blocks import ROOT, blocks, files

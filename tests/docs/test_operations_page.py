@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.storage import mysql_pool
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.storage.mysql import pool as mysql_pool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
 MANAGER = Identity("alice", "production", frozenset({"ProductionManagement"}))
@@ -88,7 +88,7 @@ def test_the_server_cannot_change_tables(here):
 
 def _with_plugin(folder: Path) -> Path:
     (folder / "x.py").write_text(
-        "from jsonrpc_tm import hookimpl\nfrom jsonrpc_tm.hookspecs import Migration\n\n"
+        "from jsonrpc_tm.api import hookimpl\nfrom jsonrpc_tm.api import Migration\n\n"
         "@hookimpl\ndef register_migrations():\n"
         "    yield Migration('x', 1, {'mysql': ('CREATE TABLE X (A INT PRIMARY KEY)',), 'sqlite': ()})\n"
     )

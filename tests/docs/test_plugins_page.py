@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import Forbidden, InvalidState, NotFound
+from jsonrpc_tm.core.errors import Forbidden, InvalidState, NotFound
+from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.hookspecs import Hooks
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.plugins import Plugins
+from jsonrpc_tm.plugin.manager import Plugins
 
 from .blocks import ROOT, blocks, files
 

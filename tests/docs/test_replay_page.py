@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from jsonrpc_tm.cli.main import run
-from jsonrpc_tm.replay.commands import record, replay
-from jsonrpc_tm.replay.scenario import load
-from jsonrpc_tm.replay.targets import registry
+from jsonrpc_tm.tools.replay.commands import record, replay
+from jsonrpc_tm.tools.replay.scenario import load
+from jsonrpc_tm.tools.replay.targets import registry
 from tests.cli.processes import environment, server
 
 from .blocks import ROOT, blocks

@@ -8,13 +8,14 @@ import pytest
 import trustme
 import yaml
 
-from jsonrpc_tm import app, tls
-from jsonrpc_tm.auth import tokens
+from jsonrpc_tm import app
+from jsonrpc_tm.auth.devcerts import REGISTRY, Folder, issue_proxy
 from jsonrpc_tm.client import Client
-from jsonrpc_tm.devcerts import REGISTRY, Folder, issue_proxy
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.listener import bind
-from jsonrpc_tm.server import listening
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.http import tls
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
+from jsonrpc_tm.tools import tokens
 from tests.auth import pki
 
 from .blocks import ROOT, blocks

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import Forbidden
-from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.core.errors import Forbidden
+from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.storage.base import Transaction
 from jsonrpc_tm.storage.dialect import Dialect
 

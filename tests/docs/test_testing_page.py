@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from jsonrpc_tm.testing import plugin
+from jsonrpc_tm.tools.testing import plugin
 from tests.cli.processes import environment
 
 from .blocks import ROOT, files

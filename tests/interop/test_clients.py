@@ -15,8 +15,8 @@ import pytest
 import trustme
 import yaml
 
-from jsonrpc_tm import devcerts
-from jsonrpc_tm.demo.server import start, stop
+from jsonrpc_tm.auth import devcerts
+from jsonrpc_tm.tools.demo.server import start, stop
 from tests.auth import pki
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1800)]

@@ -1,9 +1,9 @@
 import pytest
 
-from jsonrpc_tm.harness import empty
+from jsonrpc_tm.catalog.memory import DictCatalog
 from jsonrpc_tm.storage.mysql import MySQLProvider
 from jsonrpc_tm.storage.sqlite import SqliteStorage
-from jsonrpc_tm.testing.catalog import DictCatalog
+from jsonrpc_tm.tools.harness import empty
 
 from .announced import CONTENT
 from .driver import Driver

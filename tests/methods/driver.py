@@ -7,9 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from jsonrpc_tm.errors import TMError
-from jsonrpc_tm.hookspecs import StatusRule
-from jsonrpc_tm.identity import ANONYMOUS, Identity
+from jsonrpc_tm.auth.policy import DefaultPolicy
+from jsonrpc_tm.catalog.memory import DictCatalog
+from jsonrpc_tm.core.errors import TMError
+from jsonrpc_tm.core.identity import ANONYMOUS, Identity
+from jsonrpc_tm.core.records import StatusRule
 from jsonrpc_tm.methods import (
     catalog,
     catalog_admin,
@@ -21,11 +23,9 @@ from jsonrpc_tm.methods import (
     tasks,
     transformations,
 )
-from jsonrpc_tm.permissions import DefaultPolicy
-from jsonrpc_tm.registry import Registry
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.rpc.method import Registry
+from jsonrpc_tm.rpc.service import Service
 from jsonrpc_tm.settings import load
-from jsonrpc_tm.testing.catalog import DictCatalog
 
 MODULES = (
     transformations,

@@ -4,7 +4,7 @@ from collections import Counter
 
 from hypothesis import HealthCheck, settings
 
-from jsonrpc_tm.model import CORE_PARAMETERS, FILE_COLUMNS, FILE_STATES, TASK_COLUMNS, TASK_STATES
+from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS, FILE_STATES, TASK_COLUMNS, TASK_STATES
 
 DAY = 86_400
 TABLES = {

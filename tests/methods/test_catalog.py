@@ -1,7 +1,7 @@
 """What the file catalog tells the server about directories, metadata and files that go (section 6.4)."""
 
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.testing.catalog import DictCatalog
+from jsonrpc_tm.catalog.memory import DictCatalog
+from jsonrpc_tm.core.identity import Identity
 
 from .announced import CONTENT, files_of, want
 

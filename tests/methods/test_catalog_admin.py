@@ -3,8 +3,8 @@
 import pytest
 
 from jsonrpc_tm.catalog.builtin import BuiltinCatalog
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.testing.catalog import DictCatalog
+from jsonrpc_tm.catalog.memory import DictCatalog
+from jsonrpc_tm.core.identity import Identity
 
 KEEPER = Identity("kim", "keepers", frozenset({"FileCatalogManagement"}))
 FIELDS = {"particle": "string", "zenith": "int", "energy": "float", "day": "date"}

@@ -3,7 +3,7 @@
 import asyncio
 
 from jsonrpc_tm.catalog.builtin import BuiltinCatalog
-from jsonrpc_tm.testing.catalog import DictCatalog
+from jsonrpc_tm.catalog.memory import DictCatalog
 
 LFNS = [f"/vo/{number}" for number in range(40)]
 CONTENT = {"directories": {"/vo": {"kind": "x"}}, "files": {lfn: {} for lfn in LFNS}}

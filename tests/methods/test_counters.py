@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm.model import TABLES, wire_date
+from jsonrpc_tm.core.model import TABLES, wire_date
 
 PLAIN = [(table, name) for table in TABLES.values() for name in table.columns]
 JSON = ("ParameterValue", "MetaDataValue")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm.hookspecs import StatusRule
-from jsonrpc_tm.model import FILE_STATES
+from jsonrpc_tm.core.model import FILE_STATES
+from jsonrpc_tm.core.records import StatusRule
 
 from .driver import Driver
 
@@ -149,7 +149,7 @@ async def test_a_status_that_would_be_too_long_stops_everything(tm):
 
 
 async def test_a_query_adds_what_was_not_inherited(storage):
-    from jsonrpc_tm.testing.catalog import DictCatalog
+    from jsonrpc_tm.catalog.memory import DictCatalog
 
     content = {
         "fields": {"k": "int"},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jsonrpc_tm.hookspecs import StatusRule
-from jsonrpc_tm.model import FILE_COLUMNS
+from jsonrpc_tm.core.model import FILE_COLUMNS
+from jsonrpc_tm.core.records import StatusRule
 
 from .driver import Driver
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jsonrpc_tm.errors import InvalidState, NotFound
+from jsonrpc_tm.core.errors import InvalidState, NotFound
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 
 from .driver import Driver

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jsonrpc_tm.catalog.builtin import BuiltinCatalog
-from jsonrpc_tm.errors import InternalError, TMError
+from jsonrpc_tm.core.errors import InternalError, TMError
 
 from .pages import RELAXED, TABLES
 

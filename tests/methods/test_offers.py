@@ -2,9 +2,9 @@
 
 import pytest
 
-from jsonrpc_tm.errors import CatalogError
-from jsonrpc_tm.hookspecs import StatusRule
-from jsonrpc_tm.testing.catalog import DictCatalog
+from jsonrpc_tm.catalog.memory import DictCatalog
+from jsonrpc_tm.core.errors import CatalogError
+from jsonrpc_tm.core.records import StatusRule
 
 from .announced import CONTENT, files_of, want
 from .driver import Driver

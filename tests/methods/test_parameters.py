@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jsonrpc_tm.core.model import CORE_PARAMETERS, MUTABLE_PARAMETERS
 from jsonrpc_tm.methods.parameters import same
-from jsonrpc_tm.model import CORE_PARAMETERS, MUTABLE_PARAMETERS
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 NUMBERS = st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)

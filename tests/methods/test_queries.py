@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm.model import CORE_PARAMETERS
+from jsonrpc_tm.core.model import CORE_PARAMETERS
 
 from .driver import Driver
 

@@ -5,10 +5,10 @@ import itertools
 
 import pytest
 
-from jsonrpc_tm.errors import Conflict, InvalidState, TMError
-from jsonrpc_tm.harness import empty
+from jsonrpc_tm.core.errors import Conflict, InvalidState, TMError
 from jsonrpc_tm.storage.mysql import MySQLProvider
 from jsonrpc_tm.storage.sqlite import SqliteStorage
+from jsonrpc_tm.tools.harness import empty
 
 from .driver import NEW, Driver
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jsonrpc_tm import __version__
-from jsonrpc_tm.identity import Identity
+from jsonrpc_tm.core.identity import Identity
 
 
 async def test_ping_tells_times_in_seconds_since_the_start(sqlite_tm):

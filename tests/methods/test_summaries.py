@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsonrpc_tm.model import CORE_PARAMETERS, FILE_COLUMNS, FILE_STATES, TASK_STATES
+from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS, FILE_STATES, TASK_STATES
 from jsonrpc_tm.settings import load
 
 from .pages import FILES, JOBS, RELAXED, TABLES, WEB, choices, everything, fill, page, shown

@@ -2,11 +2,11 @@
 
 import pytest
 
-from jsonrpc_tm.errors import CatalogError, StorageUnavailable
-from jsonrpc_tm.hookspecs import StatusRule
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.model import CORE_PARAMETERS
-from jsonrpc_tm.testing.catalog import DictCatalog
+from jsonrpc_tm.catalog.memory import DictCatalog
+from jsonrpc_tm.core.errors import CatalogError, StorageUnavailable
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.core.model import CORE_PARAMETERS
+from jsonrpc_tm.core.records import StatusRule
 
 from .driver import NEW, Driver
 

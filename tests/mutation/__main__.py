@@ -59,7 +59,7 @@ TESTS = {
 """Where a part is tested."""
 # the scenarios first: they kill most, in two seconds
 COMMAND = (
-    "cd {copy} && {python} -m jsonrpc_tm.replay tests/conformance"
+    "cd {copy} && {python} -m jsonrpc_tm.tools.replay tests/conformance"
     " && {python} -m pytest -x -q -p no:cacheprovider -m 'not mariadb and not slow' {tests}"
 )
 TIMEOUT = 600

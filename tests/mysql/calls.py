@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from jsonrpc_tm import model
+from jsonrpc_tm.core import model
 
 NAMES = ["t", "T", "t ", "tä", "😀", "absent"]
 LFNS = [

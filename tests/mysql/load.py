@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jsonrpc_tm.client import Client, ConnectionFailed
-from jsonrpc_tm.errors import InvalidState, StorageUnavailable
+from jsonrpc_tm.core.errors import InvalidState, StorageUnavailable
 
 SIMULATION, PROCESSING = "simulation", "processing"
 GROUP = 3

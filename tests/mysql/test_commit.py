@@ -2,7 +2,7 @@
 
 import pytest
 
-from jsonrpc_tm.errors import StorageUnavailable
+from jsonrpc_tm.core.errors import StorageUnavailable
 from tests.mysql.proxy import Proxy
 
 pytestmark = pytest.mark.mariadb
@@ -113,8 +113,8 @@ async def test_reading_transactions_answer_whatever_breaks(storage, proxy, point
 
 async def test_an_abandoned_transaction_can_never_happen(storage, open_mysql):
     """A COMMIT found not to have happened cannot happen any more: its marker is taken."""
-    from jsonrpc_tm.storage import mysql
-    from jsonrpc_tm.storage.mysql_driver import driver
+    from jsonrpc_tm.storage.mysql import storage as mysql
+    from jsonrpc_tm.storage.mysql.driver import driver
 
     assert await storage._look_up("f" * 32) is False
     assert await storage._look_up("f" * 32) is False

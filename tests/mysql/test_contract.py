@@ -4,7 +4,7 @@ import pytest
 
 from jsonrpc_tm.storage.dialect import MYSQL8
 from jsonrpc_tm.storage.migrate import core_steps
-from jsonrpc_tm.testing.storage_contract import StorageContract
+from jsonrpc_tm.tools.testing.storage_contract import StorageContract
 
 
 @pytest.mark.mariadb

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.hookspecs import Migration
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.core.records import Migration
 from jsonrpc_tm.storage import migrate
 from jsonrpc_tm.storage.dialect import MYSQL
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from jsonrpc_tm.errors import ConfigurationError, StorageUnavailable
-from jsonrpc_tm.storage.mysql_driver import driver
-from jsonrpc_tm.storage.mysql_pool import Host, Session, Target, check_version, session_settings, target
-from jsonrpc_tm.testing.mariadb import running
+from jsonrpc_tm.core.errors import ConfigurationError, StorageUnavailable
+from jsonrpc_tm.storage.mysql.driver import driver
+from jsonrpc_tm.storage.mysql.pool import Host, Session, Target, check_version, session_settings, target
+from jsonrpc_tm.tools.testing.mariadb import running
 
 pytestmark = pytest.mark.mariadb
 

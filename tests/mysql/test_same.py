@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from jsonrpc_tm import model
-from jsonrpc_tm.errors import TMError
-from jsonrpc_tm.harness import Harness
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.testing.configuration import configure
+from jsonrpc_tm.core import model
+from jsonrpc_tm.core.errors import TMError
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.tools.harness import Harness
+from jsonrpc_tm.tools.testing.configuration import configure
 from tests.mysql.calls import SEQUENCES
 
 CATALOG = json.loads((Path(__file__).parents[1] / "conformance" / "catalog.json").read_text("utf-8"))

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from jsonrpc_tm.errors import InvalidParams, NotFound, StorageUnavailable
-from jsonrpc_tm.storage.mysql_driver import driver
-from jsonrpc_tm.storage.mysql_verbs import classify, translate
+from jsonrpc_tm.core.errors import InvalidParams, NotFound, StorageUnavailable
+from jsonrpc_tm.storage.mysql.driver import driver
+from jsonrpc_tm.storage.mysql.verbs import classify, translate
 
 pytestmark = pytest.mark.mariadb
 
@@ -216,7 +216,7 @@ def test_what_errors_mean(error, kind):
 
 
 async def test_old_markers_are_pruned(storage):
-    from jsonrpc_tm.storage import mysql
+    from jsonrpc_tm.storage.mysql import storage as mysql
 
     async def age(tx):
         await tx.execute("UPDATE CommitMarkers SET CreatedAt = CreatedAt - INTERVAL 1 HOUR")

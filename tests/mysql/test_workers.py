@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from jsonrpc_tm.client import Client
-from jsonrpc_tm.demo.server import configure, start, stop
+from jsonrpc_tm.tools.demo.server import configure, start, stop
 from tests.mysql import load
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.timeout(300)]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm import CallRecord
+from jsonrpc_tm.api import CallRecord
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import ConfigurationError, Forbidden, InvalidParams, NotFound, TMError
-from jsonrpc_tm.identity import ANONYMOUS, Identity
-from jsonrpc_tm.plugins import Plugins
+from jsonrpc_tm.core.errors import ConfigurationError, Forbidden, InvalidParams, NotFound, TMError
+from jsonrpc_tm.core.identity import ANONYMOUS, Identity
+from jsonrpc_tm.plugin.manager import Plugins
 
 MANAGER = Identity("alice", "prod", ("ProductionManagement",), dn="/CN=alice")
 VISITOR = Identity("eve", "visitors")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import Forbidden, NotFound
-from jsonrpc_tm.identity import Identity
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.core.errors import Forbidden, NotFound
+from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.rpc.service import Service
 
 OWNER = Identity("alice", "red", ("ProductionSharing",))
 SAME = Identity("bob", "red", ("ProductionUser",))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from jsonrpc_tm import listener, server
-from jsonrpc_tm.harness import Harness
-from jsonrpc_tm.replay.scenario import load
-from jsonrpc_tm.replay.targets import registry
-from jsonrpc_tm.testing.configuration import configure
+from jsonrpc_tm.http import listener, server
+from jsonrpc_tm.tools.harness import Harness
+from jsonrpc_tm.tools.replay.scenario import load
+from jsonrpc_tm.tools.replay.targets import registry
+from jsonrpc_tm.tools.testing.configuration import configure
 
 
 class Served:

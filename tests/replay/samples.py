@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonrpc_tm.replay.scenario import Step
+from jsonrpc_tm.tools.replay.scenario import Step
 
 IDENTITIES = {
     "alice": {"username": "alice", "group": "prod", "properties": ["ProductionUser"], "DN": "/O=x/CN=alice"},

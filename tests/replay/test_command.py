@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
-from jsonrpc_tm.replay.commands import replay
-from jsonrpc_tm.testing.mariadb import MariaDB
+from jsonrpc_tm.tools.replay.commands import replay
+from jsonrpc_tm.tools.testing.mariadb import MariaDB
 
 from .samples import IDENTITIES, line, write
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jsonrpc_tm.replay.compare import differences
+from jsonrpc_tm.tools.replay.compare import differences
 
 from .samples import step
 

@@ -16,8 +16,8 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from jsonrpc_tm import client
-from jsonrpc_tm.replay.commands import record, replay
-from jsonrpc_tm.replay.record import Recording, recorder
+from jsonrpc_tm.tools.replay.commands import record, replay
+from jsonrpc_tm.tools.replay.record import Recording, recorder
 
 from .samples import line, write
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_reached_is_refused_before_a_folder_is_made(
 
 async def test_the_command_records_until_it_is_stopped(served: Any, tmp_path: Path) -> None:
     certificate = [f"--{name}={served.folder / file}" for name, file in TLS.items()]
-    code = "from jsonrpc_tm.replay.commands import record; record()"
+    code = "from jsonrpc_tm.tools.replay.commands import record; record()"
     options = [f"--url={served.url}", "--name=mine", "-o", str(tmp_path / "out"), *certificate]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-u", "-c", code, *options, stdout=asyncio.subprocess.PIPE

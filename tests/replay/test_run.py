@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from jsonrpc_tm.replay import compare, junit, report
-from jsonrpc_tm.replay.run import ScenarioOutcome, run
-from jsonrpc_tm.replay.scenario import Step, World, load
+from jsonrpc_tm.tools.replay import compare, junit, report
+from jsonrpc_tm.tools.replay.run import ScenarioOutcome, run
+from jsonrpc_tm.tools.replay.scenario import Step, World, load
 
 from .samples import line, write
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.identity import ANONYMOUS
-from jsonrpc_tm.replay.scenario import load
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.core.identity import ANONYMOUS
+from jsonrpc_tm.tools.replay.scenario import load
 
 from .samples import line, write
 

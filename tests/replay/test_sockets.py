@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonrpc_tm.replay import sockets
-from jsonrpc_tm.replay.run import run
-from jsonrpc_tm.replay.scenario import Step, load
-from jsonrpc_tm.replay.wire import JsonRpc, Request
+from jsonrpc_tm.tools.replay import sockets
+from jsonrpc_tm.tools.replay.run import run
+from jsonrpc_tm.tools.replay.scenario import Step, load
+from jsonrpc_tm.tools.replay.wire import JsonRpc, Request
 
 from .samples import line, write
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm import fields
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.settings import CORE_SETTINGS, Setting, Settings, find_config, load, plugin_options
 from jsonrpc_tm.settings.types import KINDS, Record
 

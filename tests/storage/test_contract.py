@@ -3,7 +3,7 @@
 import pytest
 
 from jsonrpc_tm.storage.sqlite import SqliteStorage
-from jsonrpc_tm.testing.storage_contract import StorageContract
+from jsonrpc_tm.tools.testing.storage_contract import StorageContract
 
 
 class TestFile(StorageContract):

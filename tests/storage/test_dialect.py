@@ -10,11 +10,11 @@ PACKAGE = Path(jsonrpc_tm.__file__).parent
 # adoption speaks to MySQL only; the demo counts a second time past the storage, on purpose
 ENGINES = (
     "storage/dialect.py",
-    "storage/sqlite*.py",
-    "storage/mysql*.py",
-    "adopt/*.py",
-    "testing/mariadb*.py",
-    "demo/count.py",
+    "storage/sqlite/*.py",
+    "storage/mysql/*.py",
+    "tools/adopt/*.py",
+    "tools/testing/mariadb*.py",
+    "tools/demo/count.py",
 )
 # what only one of the engines understands, and ways to ask which it is
 TELLTALES = re.compile(

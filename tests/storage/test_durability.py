@@ -5,7 +5,7 @@ import signal
 import sys
 
 from jsonrpc_tm.storage.sqlite import SqliteStorage
-from jsonrpc_tm.testing.storage_contract import add_transformation, count, file_ids
+from jsonrpc_tm.tools.testing.storage_contract import add_transformation, count, file_ids
 
 # writes until it is killed or has done enough, each name printed once it is acknowledged
 WRITER = """

@@ -9,7 +9,7 @@ import pytest
 
 from jsonrpc_tm.catalog.builtin import BuiltinCatalog
 from jsonrpc_tm.storage.sqlite import SqliteStorage
-from jsonrpc_tm.storage.sqlite_threads import SqliteTransaction
+from jsonrpc_tm.storage.sqlite.threads import SqliteTransaction
 from tests.methods.driver import Driver
 
 LARGE = (

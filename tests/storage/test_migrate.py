@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.hookspecs import Migration
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.core.records import Migration
 from jsonrpc_tm.storage import migrate
 from jsonrpc_tm.storage.dialect import MYSQL, SQLITE
 from jsonrpc_tm.storage.sqlite import SqliteStorage
-from jsonrpc_tm.testing.storage_contract import add_transformation, count
+from jsonrpc_tm.tools.testing.storage_contract import add_transformation, count
 
 V1 = Migration("shop", 1, {"sqlite": ("CREATE TABLE Shop (Id INTEGER PRIMARY KEY) STRICT",)})
 V2 = Migration("shop", 2, {"sqlite": ("ALTER TABLE Shop ADD COLUMN Name TEXT", "INSERT INTO Shop (Id) VALUES (7)")})

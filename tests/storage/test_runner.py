@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jsonrpc_tm.errors import Conflict, StorageUnavailable
+from jsonrpc_tm.core.errors import Conflict, StorageUnavailable
 from jsonrpc_tm.storage.runner import RACES, Failure, Runner
 
 KINDS = {"locked": Failure("busy", "It is busy"), "taken": Failure("race", "A race"), "lost": Failure("gone", "Gone")}

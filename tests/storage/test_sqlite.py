@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from jsonrpc_tm.errors import ConfigurationError, NotFound, StorageUnavailable
+from jsonrpc_tm.core.errors import ConfigurationError, NotFound, StorageUnavailable
 from jsonrpc_tm.storage.sqlite import SqliteProvider, SqliteStorage
-from jsonrpc_tm.testing.storage_contract import add_files, add_transformation, count, file_ids
+from jsonrpc_tm.tools.testing.storage_contract import add_files, add_transformation, count, file_ids
 
 
 async def pragmas(tx):
@@ -66,7 +66,7 @@ async def test_waiting_writes_share_a_commit(storage):
 
 
 async def test_writes_beyond_a_full_group_get_the_next_one(storage, monkeypatch):
-    monkeypatch.setattr("jsonrpc_tm.storage.sqlite_threads.GROUP_SIZE", 3)
+    monkeypatch.setattr("jsonrpc_tm.storage.sqlite.threads.GROUP_SIZE", 3)
     names = [f"t{number}" for number in range(10)]
     async with asyncio.timeout(30):  # else a writer that stopped by mistake would never answer
         ids = await asyncio.gather(*(storage.run("add", add_transformation, name) for name in names))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm.errors import ConfigurationError
+from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.storage.urls import redacted, scheme, server_url, sqlite_path
 
 FOLDER = Path("/etc/tm")

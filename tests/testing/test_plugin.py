@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from jsonrpc_tm import Method, Setting, hookimpl
-from jsonrpc_tm.client import LocalClient
-from jsonrpc_tm.errors import BadCredentials, Forbidden, Unauthenticated
-from jsonrpc_tm.harness import Clock, Harness
-from jsonrpc_tm.service import Service
-from jsonrpc_tm.testing.plugin import RunningServer
+from jsonrpc_tm.api import Method, Setting, hookimpl
+from jsonrpc_tm.core.errors import BadCredentials, Forbidden, Unauthenticated
+from jsonrpc_tm.rpc.service import Service
+from jsonrpc_tm.tools.harness import Clock, Harness
+from jsonrpc_tm.tools.testing.local import LocalClient
+from jsonrpc_tm.tools.testing.plugin import RunningServer
 
 ADD = ("t", "d", "l", "Processing", "P", "Manual", "")
 FILES = {"fields": {"run": "int"}, "directories": {"/": {}}, "files": {"/f1": {"run": 1}, "/f2": {"run": 2}}}

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.rpc.service import Service
 
 from .fakes import Wire, make_service, serving
 

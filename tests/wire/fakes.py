@@ -10,20 +10,15 @@ from typing import Any
 
 import aiohttp
 
-from jsonrpc_tm import Method, fields
-from jsonrpc_tm.errors import (
-    InternalError,
-    InvalidParams,
-    MethodNotFound,
-    StorageUnavailable,
-    TMError,
-)
-from jsonrpc_tm.identity import ANONYMOUS, Identity
-from jsonrpc_tm.listener import bind
-from jsonrpc_tm.permissions import DefaultPolicy
-from jsonrpc_tm.registry import Registry
-from jsonrpc_tm.server import listening
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.api import Method
+from jsonrpc_tm.auth.policy import DefaultPolicy
+from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.errors import InternalError, InvalidParams, MethodNotFound, StorageUnavailable, TMError
+from jsonrpc_tm.core.identity import ANONYMOUS, Identity
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
+from jsonrpc_tm.rpc.method import Registry
+from jsonrpc_tm.rpc.service import Service
 
 SETTINGS = {
     "limits.depth": 16,

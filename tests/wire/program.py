@@ -9,9 +9,10 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-from jsonrpc_tm import Method, fields
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.server import serve
+from jsonrpc_tm.api import Method
+from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.http.server import serve
 
 from .fakes import SETTINGS, make_service
 

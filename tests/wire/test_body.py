@@ -9,8 +9,8 @@ import orjson
 import pytest
 from hypothesis import given
 
-from jsonrpc_tm.body import Limits, parse, violation
-from jsonrpc_tm.errors import InvalidRequest, ParseError
+from jsonrpc_tm.core.errors import InvalidRequest, ParseError
+from jsonrpc_tm.rpc.body import Limits, parse, violation
 
 LIMITS = Limits(depth=5, string_length=100)
 LARGE = 2**63

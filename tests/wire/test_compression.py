@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jsonrpc_tm import encoding
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.http import compression as encoding
+from jsonrpc_tm.rpc.service import Service
 
 from .fakes import ANSWER, ECHO, Wire, is_refused
 

@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.dispatch import Dispatcher
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.identity import MANAGEMENT, Identity
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.core.identity import MANAGEMENT, Identity
+from jsonrpc_tm.rpc.dispatch import Dispatcher
 
 DEEPEST = 250
 ADMIN = Identity("root", "admins", (MANAGEMENT,), "/CN=root")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from jsonrpc_tm import errors
-from jsonrpc_tm.dispatch import Dispatcher
-from jsonrpc_tm.identity import ANONYMOUS
+from jsonrpc_tm.core import errors
+from jsonrpc_tm.core.identity import ANONYMOUS
+from jsonrpc_tm.rpc.dispatch import Dispatcher
 
 from .fakes import FakeService
 

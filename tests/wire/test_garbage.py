@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from jsonrpc_tm.app import build_service, configure
-from jsonrpc_tm.identity import Credentials, Identity
-from jsonrpc_tm.listener import bind
-from jsonrpc_tm.server import listening
+from jsonrpc_tm.core.identity import Credentials, Identity
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
 
 KINDS = {
     "ParseError": -32700,

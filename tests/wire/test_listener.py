@@ -2,7 +2,7 @@
 
 import pytest
 
-from jsonrpc_tm.listener import local_url
+from jsonrpc_tm.http.listener import local_url
 from jsonrpc_tm.settings import Settings
 
 

@@ -10,11 +10,12 @@ import pytest
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
-from jsonrpc_tm import Method, fields
+from jsonrpc_tm.api import Method
 from jsonrpc_tm.app import create_service
-from jsonrpc_tm.errors import InvalidParams
-from jsonrpc_tm.openrpc import document
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.errors import InvalidParams
+from jsonrpc_tm.rpc.openrpc import document
+from jsonrpc_tm.rpc.service import Service
 
 from .fakes import make_service
 

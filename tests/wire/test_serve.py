@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from jsonrpc_tm.errors import ConfigurationError
-from jsonrpc_tm.listener import bind, context
+from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.http.listener import bind, context
 
 
 class Program:

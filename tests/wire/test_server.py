@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from jsonrpc_tm import Method
-from jsonrpc_tm.errors import BadCredentials, ConfigurationError
-from jsonrpc_tm.hookspecs import CallRecord, Route
-from jsonrpc_tm.identity import Credentials, Identity
-from jsonrpc_tm.server import SERVICE, build_app
-from jsonrpc_tm.service import Service
+from jsonrpc_tm.api import Method
+from jsonrpc_tm.core.errors import BadCredentials, ConfigurationError
+from jsonrpc_tm.core.identity import Credentials, Identity
+from jsonrpc_tm.core.records import CallRecord, Route
+from jsonrpc_tm.http.server import SERVICE, build_app
+from jsonrpc_tm.rpc.service import Service
 
 from .fakes import ANSWER, ECHO, Gate, Nothing, Wire, is_refused, make_service, serving
 

@@ -1,0 +1,160 @@
+"""What all clients can do: calls, notifications, batches, and errors as exceptions."""
+
+import itertools
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import orjson
+
+from ..core import errors
+from ..core.errors import TMError
+
+Params = Sequence[Any] | Mapping[str, Any]
+
+
+class ConnectionFailed(Exception):
+    """There is no answer from a JSON-RPC server.
+
+    :param sent: whether the request may have reached the server: then nobody knows whether it had an effect.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class BaseClient(ABC):
+    """What all clients can do. ``async with`` opens and closes them."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        return None
+
+    @abstractmethod
+    async def _send(self, body: bytes) -> tuple[int, bytes]:
+        """Send the body of a request; return the HTTP status and the body of the answer."""
+
+    async def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method and return its result.
+
+        :param args: parameters by position; or
+        :param kwargs: parameters by name. Not both.
+        :raises TMError: the server answered with an error; the class is that of ``data.type``.
+        :raises ConnectionFailed: there is no answer.
+        """
+        request = _request(method, args, kwargs) | {"id": next(self._ids)}
+        return _result(await self._exchange(request))
+
+    async def notify(self, method: str, /, *args: Any, **kwargs: Any) -> None:
+        """Call a method without asking for its result or its error.
+
+        :raises TMError: the server refused the whole request.
+        :raises ConnectionFailed: there is no answer.
+        """
+        answer = await self._exchange(_request(method, args, kwargs))
+        if answer is not None:
+            _result(answer)
+
+    async def batch(self, calls: Iterable[tuple[str, Params]]) -> list[Any]:
+        """Make several calls in one request, run by the server in order; not one transaction.
+
+        :param calls: methods with their parameters.
+        :returns: for each call its result, or the error as an exception object.
+        :raises TMError: the server refused the whole request.
+        :raises ConnectionFailed: there is no answer.
+        """
+        requests = [
+            {"jsonrpc": "2.0", "method": method, "params": params, "id": next(self._ids)} for method, params in calls
+        ]
+        if not requests:
+            return []
+        answers = await self._exchange(requests)
+        if not isinstance(answers, list):
+            _result(answers)
+            raise ConnectionFailed("The server answered a batch with a single result.", sent=True)
+        found = {_key(answer): answer for answer in answers if isinstance(answer, dict)}
+        results: list[Any] = []
+        for index, request in enumerate(requests):
+            try:
+                results.append(_result(found.get(request["id"]) or found.get(("index", index))))
+            except TMError as error:
+                results.append(error)
+        return results
+
+    async def _exchange(self, request: Any) -> Any:
+        status, body = await self._send(_encode(request))
+        if status == 204:
+            return None
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            answer = None
+        if not isinstance(answer, dict | list):
+            raise ConnectionFailed(f"No JSON-RPC server there: it answered with HTTP status {status}.", sent=True)
+        if status == 401 and isinstance(answer, dict) and "error" in answer:
+            raise _error(answer["error"], errors.BadCredentials)
+        return answer
+
+
+def _request(method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    if args and kwargs:
+        raise TypeError("parameters go by position or by name, not both")
+    request: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+    if args or kwargs:
+        request["params"] = kwargs or args
+    return request
+
+
+def _encode(request: Any) -> bytes:
+    try:
+        return orjson.dumps(request, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:
+        # integers beyond 64 bits and lone surrogates are the server's to refuse
+        return json.dumps(request).encode()
+
+
+def _result(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        if "error" in answer:
+            raise _error(answer["error"])
+        if "result" in answer:
+            return answer["result"]
+    raise ConnectionFailed("The server answered with something that is no JSON-RPC answer.", sent=True)
+
+
+def _key(answer: Mapping[str, Any]) -> Any:
+    """Return what tells which request of a batch is answered: its id, or its place when it was refused unread."""
+    error = answer.get("error")
+    if answer.get("id") is None and isinstance(error, dict) and isinstance(error.get("data"), dict):
+        return "index", error["data"].get("index")
+    return answer.get("id")
+
+
+def _classes(base: type[TMError]) -> dict[str, type[TMError]]:
+    """Return the error classes by ``data.type``; where two share it, the one nearer to the base."""
+    found: dict[str, type[TMError]] = {}
+    for subclass in base.__subclasses__():
+        found = _classes(subclass) | {subclass.type: subclass} | found
+    return found
+
+
+def _error(error: Any, kind: type[TMError] | None = None) -> TMError:
+    """Return the exception that an error object of JSON-RPC stands for."""
+    if not isinstance(error, dict):
+        return TMError("The server answered with an error that is no JSON-RPC error.")
+    data = error.get("data")
+    data = dict(data) if isinstance(data, dict) else {}
+    name = str(data.pop("type", "Error"))
+    known = kind or _classes(TMError).get(name)
+    exception = (known or TMError)(str(error.get("message", "")))
+    exception.data = data
+    if known is None:  # a plugin's own error
+        exception.__dict__.update(code=error.get("code"), type=name)
+    return exception

@@ -1,0 +1,108 @@
+"""The client over HTTPS, for asyncio."""
+
+import asyncio
+import gzip
+import os
+import ssl
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+from ..core.errors import ConfigurationError
+from .base import BaseClient, ConnectionFailed
+from .tls import tls_context
+
+_GZIP_FROM = 16 * 1024  # bytes; below, compressing costs more than it saves
+_CONNECT_TIMEOUT = 30  # seconds
+
+
+class Client(BaseClient):
+    """Calls a server over HTTP(S), with connections that stay open.
+
+    :param url: of the endpoint; without a path, ``/rpc`` is taken.
+    :param cert: client certificate with its chain, or proxy, PEM.
+    :param key: its private key, PEM; None when it is in *cert*.
+    :param ca: authorities of the server's certificate: PEM file or hashed folder; None for the system's.
+    :param token: bearer token.
+    :param group: group to act in (``X-TM-Group``).
+    :param timeout: seconds for one call, connecting included.
+    :param connections: most connections at once.
+    :raises ConfigurationError: a file cannot be read or is not what it should be, or the URL is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        cert: str | Path | None = None,
+        key: str | Path | None = None,
+        ca: str | Path | None = None,
+        token: str | None = None,
+        group: str | None = None,
+        timeout: float = 300,
+        connections: int = 100,
+    ) -> None:
+        super().__init__()
+        self.url = endpoint(url)
+        self._ssl = tls_context(cert=cert, key=key, ca=ca) if self.url.startswith("https:") else None
+        self._headers = {"Content-Type": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+        if group is not None:
+            self._headers["X-TM-Group"] = group
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=True if self._ssl is None else self._ssl)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _send(self, body: bytes) -> tuple[int, bytes]:
+        if self._session is None:
+            raise RuntimeError("use the client in `async with`")
+        headers = self._headers
+        if len(body) >= _GZIP_FROM:
+            headers = headers | {"Content-Encoding": "gzip"}
+            body = await asyncio.to_thread(gzip.compress, body, 1)
+        try:
+            async with self._session.post(self.url, data=body, headers=headers, allow_redirects=False) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # certificate errors too
+            raise ConnectionFailed(f"Cannot connect to {self.url}: {_reason(error)}.", sent=False) from None
+        except TimeoutError:
+            raise ConnectionFailed(f"{self.url} did not answer in time.", sent=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectionFailed(f"The connection to {self.url} was lost: {_reason(error)}.", sent=True) from None
+
+
+def endpoint(url: str) -> str:
+    """Return *url* if it can be a server's; without a path, ``/rpc`` is added.
+
+    :raises ConfigurationError: it is none.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("http", "https") or not separator or not rest.partition("/")[0]:
+        raise ConfigurationError(f"{url!r} is not the URL of a server; it looks like https://host:8443/rpc")
+    return url if "/" in rest else f"{url}/rpc"
+
+
+def _reason(error: BaseException) -> str:
+    """Return what went wrong in words, for an error of aiohttp."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({inner.verify_message})"
+    if isinstance(inner, ssl.SSLError):
+        return f"TLS failed ({inner.reason or 'unknown reason'})"
+    if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
+        return os.strerror(inner.errno)  # asyncio's own words have the address again
+    return str(getattr(inner, "strerror", None) or inner or type(inner).__name__)

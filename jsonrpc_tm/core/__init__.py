@@ -1,0 +1,1 @@
+"""Plain vocabulary: errors, tables, callers, parameter types."""

@@ -1,0 +1,144 @@
+"""Who is calling, and the interfaces of the plugins that find it out and decide what they may do."""
+
+import ssl
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+MANAGEMENT = "ProductionManagement"
+SHARING = "ProductionSharing"
+USER = "ProductionUser"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The caller, as one authenticator established it.
+
+    :param username: registry name of the user or host; None for the anonymous caller.
+    :param group: the one group the caller acts in; ``hosts`` for hosts.
+    :param properties: rights, only from a group whose membership was verified; in the registry's order.
+    :param dn: subject in slash form, where a certificate was shown.
+    :param subject: the token's subject, where a token was shown.
+    :param authentication: how the identity was proven.
+    :param expires: when the credential ends (UTC, aware).
+    :param reason: for callers that do not count as authenticated: why (goes into ``data.reason``).
+    :param refused: a claimed group that is not the caller's: every method answers Forbidden with this text.
+    """
+
+    username: str | None = None
+    group: str | None = None
+    properties: tuple[str, ...] = ()
+    dn: str | None = None
+    subject: str | None = None
+    authentication: Literal["x509", "proxy", "jwt"] | None = None
+    expires: datetime | None = None
+    reason: str | None = None
+    refused: str | None = None
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether methods with the rule ``authenticated`` are open to this caller."""
+        return self.username is not None and self.group is not None and self.reason is None
+
+    def has_any(self, properties: Iterable[str]) -> bool:
+        """Whether the caller has one of *properties*."""
+        return not set(self.properties).isdisjoint(properties)
+
+
+ANONYMOUS = Identity(reason="no credentials were shown")
+
+
+PEER: ContextVar[str | None] = ContextVar("PEER", default=None)
+"""Address of the peer whose request is being answered, for logs; None without a network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an authenticator may look at: one HTTP request, without aiohttp.
+
+    :param headers: request headers, case-insensitive.
+    :param remote: address of the peer of the connection.
+    :param ssl_object: the TLS connection; None without TLS.
+    :param now: the server's clock (UTC, aware).
+    """
+
+    headers: Mapping[str, str]
+    remote: str | None
+    ssl_object: ssl.SSLObject | None
+    now: datetime
+
+
+class Authenticator(Protocol):
+    """Finds out who is calling. Tried in the order of the configuration; the first that finds credentials decides."""
+
+    name: str
+
+    async def authenticate(self, credentials: Credentials) -> Identity | None:
+        """Return the identity, or None when the request has no credentials of this kind.
+
+        :raises BadCredentials: credentials are there and wrong (HTTP 401 for the whole request).
+        """
+
+
+class AuthenticatorFactory(Protocol):
+    """What ``register_authenticator`` hands over.
+
+    ``name`` is the key in the configuration's ``authentication`` list.
+    """
+
+    name: str
+
+    def __call__(self, options: Mapping[str, Any], service: Any) -> Authenticator:
+        """Return the authenticator for *options*, the value under its name.
+
+        :raises ConfigurationError: the options are wrong.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a policy may know of a transformation: the columns ``TransformationID`` … ``Status`` of its row.
+
+    :param id: TransformationID.
+    """
+
+    id: int
+    name: str
+    author: str
+    group: str
+    type: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A policy's answer.
+
+    :param allowed: whether the call may go on.
+    :param needs: what would have allowed it (``data.needs``).
+    :param reason: one sentence for the caller and the audit log.
+    """
+
+    allowed: bool
+    needs: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Policy(Protocol):
+    """Decides on transformations. Pure functions of their arguments: no waiting, no storage."""
+
+    name: str
+
+    def may_create(self, identity: Identity) -> Decision:
+        """Whether the caller may add a transformation."""
+
+    def may_change(self, identity: Identity, method: str, owner: Owner) -> Decision:
+        """Whether the caller may call *method*, which changes the transformation described by *owner*."""
+
+    def may_probe(self, identity: Identity) -> bool:
+        """Whether the caller of a changing method learns that a transformation does not exist (else Forbidden)."""
+
+    def readable(self, identity: Identity) -> Mapping[str, Any] | None:
+        """Which transformations the caller may read: a ``condDict`` over the Transformations table, None for all."""

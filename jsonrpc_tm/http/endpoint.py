@@ -1,0 +1,275 @@
+"""The JSON-RPC endpoint over HTTP: what a request may be, who sent it, and its answer.
+
+Whatever is wrong with a request, the body of the answer is a JSON-RPC error object.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import re
+import secrets
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ..auth import identify
+from ..core.errors import BadCredentials, InternalError, InvalidRequest, ParseError, TMError
+from ..core.identity import ANONYMOUS, PEER, Credentials, Identity
+from ..core.records import CallRecord
+from ..rpc.dispatch import Dispatcher, failure
+from ..rpc.service import Service
+from . import compression as encoding
+from .limits import Limits, TooMany
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
+# zlib lets other threads run; below this the hop costs more than the work
+_IN_THREAD = 64 * 1024
+
+
+@dataclass
+class Running:
+    """The calls that run now, and whether the server is stopping."""
+
+    calls: int = 0
+    draining: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> None:
+        self.calls += 1
+
+    def __exit__(self, *exc: object) -> None:
+        self.calls -= 1
+        if self.draining and not self.calls:
+            self.idle.set()
+
+    async def drain(self, grace: float) -> None:
+        """Wait until no call runs, at most *grace* seconds."""
+        self.draining = True
+        if self.calls:
+            logger.info("waiting for %d running call(s)", self.calls)
+            try:
+                async with asyncio.timeout(grace):
+                    await self.idle.wait()
+            except TimeoutError:
+                logger.warning("%d call(s) still run after %g s: giving them up", self.calls, grace)
+
+
+SERVICE = web.AppKey("service", Service)
+RUNNING = web.AppKey("running", Running)
+_DISPATCHER = web.AppKey("dispatcher", Dispatcher)
+_LIMITS = web.AppKey("limits", Limits)
+
+
+class Refusal(Exception):
+    """An HTTP status other than 200, with the JSON-RPC error of its body."""
+
+    def __init__(self, status: int, error: TMError, **headers: str) -> None:
+        self.status = status
+        self.error = error
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def add_endpoint(app: web.Application, service: Service) -> None:
+    """Let *app* answer JSON-RPC requests for *service*."""
+    app[SERVICE] = service
+    app[RUNNING] = Running()
+    app[_DISPATCHER] = Dispatcher(service)
+    app[_LIMITS] = Limits(service.settings)
+    app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
+    app.middlewares.append(_elsewhere)
+
+
+@web.middleware
+async def _elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer requests that no route is for: they too get a JSON-RPC error object that says what to do."""
+    PEER.set(request.remote)
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        asked = f"{request.method} {request.rel_url.raw_path[:200]}"
+        path = request.app[SERVICE].settings["server.path"]
+        sentence = f"Invalid request: there is no {asked} here; calls go to POST {path}"
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return _refuse(Refusal(error.status, InvalidRequest(sentence), **allow), secrets.token_hex(16))
+
+
+async def _expect(request: web.Request) -> None:
+    """Leave the interim answer to ``_read``: a request that is refused need not send its body."""
+
+
+async def _answer(request: web.Request) -> web.Response:
+    """Answer a request to the JSON-RPC endpoint."""
+    sent_id = request.headers.get("X-Request-ID", "")
+    request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(16)
+    running = request.app[RUNNING]
+    with running:
+        try:
+            response = await _respond(request, await _handle(request, request_id), request_id)
+        except Refusal as refusal:
+            response = _refuse(refusal, request_id)
+        if running.draining:
+            response.force_close()
+        # written here and not by aiohttp, so that the call counts as running until its answer is out
+        with contextlib.suppress(ConnectionError):
+            await response.prepare(request)
+            await response.write_eof()
+    return response
+
+
+def _refuse(refusal: Refusal, request_id: str) -> web.Response:
+    logger.info(
+        "refused with HTTP %d: %s",
+        refusal.status,
+        refusal.error.message,
+        extra={"request_id": request_id, "outcome": refusal.error.type, "address": PEER.get()},
+    )
+    return web.Response(
+        status=refusal.status,
+        body=failure(refusal.error, request_id),
+        content_type="application/json",
+        headers={"X-Request-ID": request_id, **refusal.headers},
+    )
+
+
+async def _handle(request: web.Request, request_id: str) -> bytes | None:
+    """Return the body of the answer, None for an empty one.
+
+    :raises Refusal: the answer is not HTTP 200 or 204.
+    """
+    if request.method != "POST":
+        raise Refusal(405, InvalidRequest("Invalid request: JSON-RPC requests are sent with POST"), Allow="POST")
+    if request.content_type != "application/json":
+        raise Refusal(415, InvalidRequest("Invalid request: the Content-Type must be application/json"))
+    compressed = _compression(request)
+    try:
+        identity = await caller(request, request_id)
+        body = await _read(request, compressed)
+        return await request.app[_DISPATCHER].handle(
+            body, identity, request_id, functools.partial(_count, request, identity, request_id)
+        )
+    except ParseError as error:
+        return failure(error, request_id)
+    except Refusal:
+        raise
+    except Exception:
+        logger.exception("a request failed", extra={"request_id": request_id})
+        return failure(InternalError("Internal error"), request_id)
+
+
+async def caller(request: web.Request, request_id: str, headers: Mapping[str, str] | None = None) -> Identity:
+    """Return who sent a request, and count it as one call against the limits. For routes of plugins too.
+
+    :param headers: taken instead of the request's own.
+    :raises Refusal: bad credentials (401), or too many calls (429).
+    """
+    limits, remote = request.app[_LIMITS], request.remote
+    transport = request.transport
+    if transport is None:
+        raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
+    ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    service = request.app[SERVICE]
+    shown = request.headers if headers is None else headers
+    try:
+        limits.arrived(remote)
+        identity = await identify(service, Credentials(shown, remote, ssl_object, service.clock()))
+    except BadCredentials as error:
+        limits.failed(remote)
+        _report(request, ANONYMOUS, error, request_id)
+        raise Refusal(401, error, WWW_Authenticate="Bearer") from None
+    except TooMany as excess:
+        raise _too_many(request, ANONYMOUS, excess, request_id) from None
+    _count(request, identity, request_id)
+    return identity
+
+
+def _count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:
+    try:
+        request.app[_LIMITS].calls(identity, request.remote, calls)
+    except TooMany as excess:
+        raise _too_many(request, identity, excess, request_id) from None
+
+
+def _too_many(request: web.Request, identity: Identity, excess: TooMany, request_id: str) -> Refusal:
+    error = InvalidRequest(f"Invalid request: {excess}")
+    _report(request, identity, error, request_id)
+    return Refusal(429, error, Retry_After=str(excess.seconds))
+
+
+def _report(request: web.Request, identity: Identity, error: TMError, request_id: str) -> None:
+    """Tell the observers of a request that is refused as a whole."""
+    service = request.app[SERVICE]
+    now = service.clock()
+    service.report(CallRecord("", None, identity, request_id, error.type, error.message, 0.0, False, now))
+
+
+def _compression(request: web.Request) -> encoding.Encoding | None:
+    try:
+        return encoding.content_encoding(request.headers.get("Content-Encoding"))
+    except encoding.Unsupported:
+        sentence = f"Invalid request: the Content-Encoding must be one of {encoding.SUPPORTED}"
+        raise Refusal(415, InvalidRequest(sentence), Accept_Encoding=encoding.SUPPORTED) from None
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return a request's body, decompressed and within the limits. For routes of plugins.
+
+    :raises ParseError: it is not what its Content-Encoding says.
+    :raises Refusal: it is too large, too slow, not whole, or encoded in a way that is not supported.
+    """
+    return await _read(request, _compression(request))
+
+
+async def _read(request: web.Request, compressed: encoding.Encoding | None) -> bytes:
+    """Return the request's body, decompressed.
+
+    :raises ParseError: it is not what its Content-Encoding says.
+    :raises Refusal: it is too large, too slow, or not whole.
+    """
+    settings = request.app[SERVICE].settings
+    limit: int = settings["server.max_body"]
+    try:
+        if (request.content_length or 0) > limit:
+            raise encoding.TooLarge
+        if request.content.is_eof():
+            body = await request.read()
+        else:
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0
+            async with asyncio.timeout(settings["server.body_timeout"]):
+                body = await request.read()
+        if compressed is None:
+            return body
+        if len(body) <= _IN_THREAD:
+            return encoding.decompress(body, compressed, limit)
+        return await asyncio.to_thread(encoding.decompress, body, compressed, limit)
+    except (web.HTTPRequestEntityTooLarge, encoding.TooLarge):
+        raise Refusal(413, InvalidRequest(f"Invalid request: the body is larger than {limit} bytes")) from None
+    except TimeoutError:
+        raise Refusal(
+            408, InvalidRequest("Invalid request: the body took too long to arrive"), Connection="close"
+        ) from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise Refusal(400, InvalidRequest("Invalid request: the body did not arrive whole")) from None
+
+
+async def _respond(request: web.Request, body: bytes | None, request_id: str) -> web.Response:
+    headers = {"X-Request-ID": request_id}
+    if body is None:
+        return web.Response(status=204, headers=headers)
+    if len(body) >= encoding.WORTH:
+        headers["Vary"] = "Accept-Encoding"
+        chosen = encoding.accepted(request.headers.get("Accept-Encoding"))
+        if chosen is not None:
+            headers["Content-Encoding"] = chosen
+            if len(body) <= _IN_THREAD:
+                body = encoding.compress(body, chosen)
+            else:
+                body = await asyncio.to_thread(encoding.compress, body, chosen)
+    return web.Response(body=body, content_type="application/json", headers=headers)

@@ -1,0 +1,92 @@
+"""How many calls a caller may make, and how often somebody may show bad credentials. Each process counts for itself."""
+
+import math
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+
+from ..core.identity import Identity
+
+MOST = 10_000
+"""Most callers that are counted at a time."""
+
+
+class TooMany(Exception):
+    """A limit is reached.
+
+    :param seconds: after which it is worth trying again, 1 or more.
+    """
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Buckets:
+    """Token buckets: each key may do *per_minute* things at once, and gets them back over a minute.
+
+    :param per_minute: 0 for no limit.
+    """
+
+    def __init__(self, per_minute: int, message: str, clock: Callable[[], float] = monotonic) -> None:
+        self._size = per_minute
+        self._rate = per_minute / 60
+        self._message = message
+        self._clock = clock
+        # what is left, and when that was
+        self._left: dict[object, tuple[float, float]] = {}
+
+    def check(self, key: object) -> None:
+        """Refuse when nothing is left for *key*.
+
+        :raises TooMany: the limit is reached.
+        """
+        left = self._now(key)
+        if self._size and left < 1:
+            raise TooMany(self._message, max(1, math.ceil((1 - left) / self._rate)))
+
+    def take(self, key: object, number: int = 1) -> None:
+        """Count *number* things; what is taken beyond the limit has to be waited for."""
+        if self._size and number:
+            left = self._now(key) - number
+            if key not in self._left and len(self._left) >= MOST:
+                self._forget()
+            self._left[key] = left, self._clock()
+
+    def _now(self, key: object) -> float:
+        left, when = self._left.get(key, (self._size, 0.0))
+        return min(self._size, left + (self._clock() - when) * self._rate)
+
+    def _forget(self) -> None:
+        """Drop those who have everything back, else everybody: memory is bounded, whoever comes."""
+        self._left = {key: value for key, value in self._left.items() if self._now(key) < self._size}
+        if len(self._left) >= MOST:
+            self._left.clear()
+
+
+class Limits:
+    """The limits of a server (settings ``limits.calls_per_minute`` and ``limits.failures_per_minute``)."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._calls = Buckets(settings["limits.calls_per_minute"], "too many calls")
+        self._failures = Buckets(settings["limits.failures_per_minute"], "too many bad credentials from this address")
+
+    def arrived(self, remote: str | None) -> None:
+        """Refuse a request from an address that showed too many bad credentials.
+
+        :raises TooMany: it did.
+        """
+        self._failures.check(remote)
+
+    def failed(self, remote: str | None) -> None:
+        """Count bad credentials."""
+        self._failures.take(remote)
+
+    def calls(self, identity: Identity, remote: str | None, number: int = 1) -> None:
+        """Count calls; callers without a name are counted by address.
+
+        :raises TooMany: the caller's limit was reached before these.
+        """
+        key = identity.username or identity.dn or identity.subject or remote
+        self._calls.check(key)
+        self._calls.take(key, number)

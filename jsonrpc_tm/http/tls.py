@@ -1,0 +1,169 @@
+"""The server's TLS context: client certificates asked for but not insisted on, files read again when they change."""
+
+import logging
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from ..auth import devcerts, users
+from ..auth.files import RELOAD, stamp
+from ..core.errors import ConfigurationError
+from ..settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def server_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the context that the settings below ``server.tls`` describe; None for mode ``off``.
+
+    Mode ``dev`` makes what lacks in its folder: an authority, the server's certificate, and a certificate for each
+    user of the registry that has a DN.
+
+    :raises ConfigurationError: a file is missing or unusable.
+    """
+    mode = settings["server.tls.mode"]
+    if mode == "off":
+        return None
+    files = _files(settings)
+    if mode == "dev":
+        folder = development(settings)
+        files |= {"certificate": folder.certificate("server"), "key": folder.key("server"), "client_ca": folder.ca}
+    elif files["certificate"] is None:
+        raise ConfigurationError("server.tls.mode is files, but server.tls.certificate is not set")
+    if files["client_ca"] is None and any("x509" in entry for entry in settings["authentication"]):
+        logger.warning("server.tls.client_ca is not set: clients are not asked for certificates")
+    proxies = any(entry.get("x509", {}).get("proxies") for entry in settings["authentication"])
+    return ReloadingContext.of(lambda: _context(files, proxies=proxies), [p for p in files.values() if p is not None])
+
+
+def development(settings: Settings) -> devcerts.Folder:
+    """Return the folder of mode ``dev``, complete (see ``server_context``)."""
+    registry = users.entries(settings)
+    wanted = {}
+    for name, entry in {**registry["users"], **registry["hosts"]}.items():
+        if entry["dns"]:
+            try:
+                devcerts.subject(name, entry["dns"][0])
+            except ConfigurationError as error:
+                logger.warning("no development certificate for %s: %s", name, error)
+            else:
+                wanted[name] = entry["dns"][0]
+    host = settings["server.host"]
+    hosts = devcerts.LOOPBACK if host in (*devcerts.LOOPBACK, "0.0.0.0", "::") else (*devcerts.LOOPBACK, host)
+    return devcerts.ensure(settings.folder / settings["server.tls.folder"], wanted, hosts)
+
+
+def _files(settings: Settings) -> dict[str, Path | None]:
+    return {name: settings.path(f"server.tls.{name}") for name in ("certificate", "key", "client_ca", "crl")}
+
+
+def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLContext:
+    # not ssl.create_default_context: its flags differ between Python versions (X509_STRICT refuses most proxies)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # a resumed session has no verified chain: let there be as few as possible
+    context.options |= ssl.OP_NO_TICKET
+    # what a connection's certificate says is read once
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0
+    context.sslobject_class = LoggedConnection
+    context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
+    _load("certificate", files["certificate"], lambda path: context.load_cert_chain(path, files["key"], _no_password))
+    if files["client_ca"] is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        _load("client_ca", files["client_ca"], lambda path: _trust(context, path))
+        if proxies:
+            context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
+    if files["crl"] is not None:
+        # CHAIN, not LEAF: the leaf may be the proxy of a revoked user
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        _load("crl", files["crl"], lambda path: _trust(context, path))
+    return context
+
+
+def _no_password() -> str:
+    # OpenSSL would ask on the terminal
+    raise ConfigurationError("server.tls.key: the private key is encrypted; the server needs it without a password")
+
+
+def _trust(context: ssl.SSLContext, path: Path) -> None:
+    if path.is_dir():
+        if not any(re.fullmatch(r"[0-9a-f]{8}\.r?[0-9]+", item.name) for item in path.iterdir()):
+            raise ConfigurationError(f"{path} has no files with hashed names; `openssl rehash` makes them")
+        context.load_verify_locations(capath=path)
+    else:
+        context.load_verify_locations(cafile=path)
+
+
+def _load(name: str, path: Path | None, load: Callable[[Path], None]) -> None:
+    assert path is not None
+    try:
+        load(path)
+    except (OSError, ssl.SSLError) as error:
+        reason = (error.reason or "it is no PEM file") if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigurationError(f"server.tls.{name}: {path} cannot be used: {reason}") from None
+
+
+class ReloadingContext(ssl.SSLContext):
+    """A context whose connections use a newer one when files have changed: OpenSSL never reads a CRL twice.
+
+    Connections that are open stay as they are; ``auth.x509`` looks at revocation again at every request.
+    """
+
+    _make: Callable[[], ssl.SSLContext]
+    _paths: list[Path]
+    _current: ssl.SSLContext
+    _seen: object
+    _looked: float
+
+    @classmethod
+    def of(cls, make: Callable[[], ssl.SSLContext], paths: list[Path]) -> "ReloadingContext":
+        """Return a context that uses what *make* returns, called again when one of *paths* has changed."""
+        self = cls(ssl.PROTOCOL_TLS_SERVER)
+        self._make, self._paths = make, paths
+        self._seen, self._looked = stamp(paths), time.monotonic()
+        self._current = make()
+        return self
+
+    def refresh(self) -> None:
+        """Look at the files, and use them if they changed; a broken one is logged and what was read before stays."""
+        self._looked = time.monotonic()
+        seen = stamp(self._paths)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._current = self._make()
+        except ConfigurationError as error:
+            logger.error("TLS files changed, but the old ones stay in use: %s", error)
+        else:
+            logger.info("TLS files changed and were read again")
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        """Start a connection with the present files."""
+        if time.monotonic() - self._looked >= RELOAD:
+            self.refresh()
+        return self._current.wrap_bio(*args, **kwargs)
+
+
+class LoggedConnection(ssl.SSLObject):
+    """A connection that logs why its handshake failed: the client often gets no more than a closed connection."""
+
+    def do_handshake(self) -> None:
+        """Do the handshake, or a part of it.
+
+        :raises ssl.SSLError: as the base class.
+        """
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLCertVerificationError as error:
+            logger.warning("TLS handshake refused: %s (%d)", error.verify_message, error.verify_code)
+            raise
+        except ssl.SSLError as error:
+            logger.info("TLS handshake failed: %s", cast(str, error.reason or error.args[-1]))
+            raise

@@ -1,0 +1,178 @@
+"""Worker processes that share a listening socket, and the parent that starts and stops them.
+
+The parent keeps the socket open, so connections that wait in its queue are not lost when a worker dies.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import NoReturn
+
+from ..core.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+Work = Callable[[Callable[[], None], int], None]
+_READY = "ready"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# seconds: a worker that lived this long may be replaced at once
+_STEADY = 30.0
+_LONGEST_PAUSE = 30.0
+# seconds beyond the workers' own grace
+_PATIENCE = 10.0
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    reports: Connection
+    started: float
+
+
+class Supervisor:
+    """Runs *work* in *count* processes until a signal asks to stop.
+
+    :param work: called in each process with a function to call when it serves, and a file descriptor that reads
+        end-of-file when the parent is gone. It returns after SIGTERM.
+    :param ready: called once, when all serve.
+    :param bound: the socket they share, closed before they are asked to finish.
+    :param grace: seconds a worker may take to finish.
+    """
+
+    def __init__(self, count: int, work: Work, ready: Callable[[], None], bound: socket.socket, grace: float) -> None:
+        self._work, self._ready, self._bound, self._grace = work, ready, bound, grace
+        self._waiting = count
+        self._workers: list[_Worker] = []
+        # when to start the ones that are missing
+        self._due: list[float] = [0.0] * count
+        self._pause = 0.0
+        self._lifeline = os.pipe()
+        self._wake, self._waker = socket.socketpair()
+
+    def run(self) -> None:
+        """Start the workers, replace those that die, stop them after a signal.
+
+        :raises ConfigurationError: one could not start.
+        :raises SystemExit: some had to be killed at the end.
+        """
+        self._wake.setblocking(False)
+        self._waker.setblocking(False)
+        previous = [(number, signal.signal(number, lambda *_: None)) for number in _SIGNALS]
+        wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        try:
+            while not self._signalled():
+                self._start_due()
+                self._wait(max(0.0, min(self._due) - time.monotonic()) if self._due else None)
+            logger.info("stopping %d worker(s)", len(self._workers))
+        finally:
+            killed = self._stop()
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in previous:
+                signal.signal(number, handler)
+            os.close(self._lifeline[0])
+            os.close(self._lifeline[1])
+            self._wake.close()
+            self._waker.close()
+        if killed:
+            sys.exit(1)
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for due in [due for due in self._due if due <= now]:
+            self._due.remove(due)
+            # fork: the service is made from what is loaded here, plugins included
+            forking = multiprocessing.get_context("fork")
+            reports, reporting = forking.Pipe(duplex=False)
+            process = forking.Process(target=self._child, args=(reporting,), name="jsonrpc-tm worker")
+            process.start()
+            reporting.close()
+            self._workers.append(_Worker(process, reports, now))
+
+    def _child(self, reporting: Connection) -> NoReturn:
+        os.close(self._lifeline[1])
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # SIGINT, which a terminal sends to all processes, stays without effect: the parent decides
+        try:
+            self._work(lambda: reporting.send(_READY), self._lifeline[0])
+        except ConfigurationError as error:
+            reporting.send(str(error))
+            sys.exit(2)
+        sys.exit(0)
+
+    def _wait(self, timeout: float | None) -> None:
+        by_object = {worker.reports: worker for worker in self._workers if not worker.reports.closed}
+        happened = wait([self._wake, *by_object, *(worker.process.sentinel for worker in self._workers)], timeout)
+        for thing in happened:
+            if isinstance(thing, Connection):
+                self._hear(by_object[thing])
+        for worker in [worker for worker in self._workers if worker.process.sentinel in happened]:
+            self._replace(worker)
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            report = worker.reports.recv()
+        except EOFError:
+            worker.reports.close()
+            return
+        if report != _READY:
+            if self._waiting:
+                raise ConfigurationError(report)
+            logger.error("worker %d cannot start: %s", worker.process.pid, report)
+        elif self._waiting:
+            self._waiting -= 1
+            if not self._waiting:
+                self._ready()
+
+    def _replace(self, worker: _Worker) -> None:
+        if not worker.reports.closed and worker.reports.poll():
+            self._hear(worker)
+        worker.process.join()
+        self._workers.remove(worker)
+        worker.reports.close()
+        if self._waiting:
+            raise ConfigurationError(f"a worker process ended while it started, {_ending(worker)}; the log says more")
+        steady = time.monotonic() - worker.started >= _STEADY
+        self._pause = 0.0 if steady else min(_LONGEST_PAUSE, self._pause * 2 or 0.1)
+        logger.error("worker %d ended, %s: starting another in %g s", worker.process.pid, _ending(worker), self._pause)
+        self._due.append(time.monotonic() + self._pause)
+
+    def _signalled(self) -> bool:
+        try:
+            return any(number in _SIGNALS for number in self._wake.recv(64))
+        except BlockingIOError:
+            return False
+
+    def _stop(self) -> bool:
+        """Ask every worker to finish; kill those that take too long, or all after a second signal.
+
+        :return: whether any was killed.
+        """
+        killed = False
+        self._bound.close()
+        for worker in self._workers:
+            worker.process.terminate()
+        deadline = time.monotonic() + self._grace + _PATIENCE
+        while alive := [worker.process for worker in self._workers if worker.process.is_alive()]:
+            remaining = deadline - time.monotonic()
+            wait([self._wake, *(process.sentinel for process in alive)], max(0.0, remaining))
+            if remaining <= 0 or self._signalled():
+                for process in alive:
+                    logger.error("killing worker %d", process.pid)
+                    process.kill()
+                    process.join()
+                    killed = True
+        return killed
+
+
+def _ending(worker: _Worker) -> str:
+    code = worker.process.exitcode or 0
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

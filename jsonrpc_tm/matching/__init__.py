@@ -1,0 +1,1 @@
+"""Meta queries, and matching many files with many of them."""

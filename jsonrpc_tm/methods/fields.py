@@ -1,0 +1,156 @@
+"""Marshmallow fields of meta queries, and of what feeds a catalog: absolute paths, metadata, types of fields."""
+
+from typing import Any
+
+import orjson
+from marshmallow import ValidationError
+
+from ..core import fields
+from ..core.model import DATA_FILES, FIELD_TYPES, META_QUERIES, QUERY_TYPES, FieldType, Metadata
+from ..matching.query import OPERATORS, SET_OPERATORS, validate
+
+NAME_LENGTH = META_QUERIES.columns["MetaDataName"].length
+VALUE_LENGTH = META_QUERIES.columns["MetaDataValue"].length or 0
+PATH_LENGTH = DATA_FILES.columns["LFN"].length
+
+_NAME: fields.JSONSchema = {"minLength": 1, "maxLength": NAME_LENGTH}
+_PATH: fields.JSONSchema = {"type": "string", "pattern": "^(/|(/[^/]+)+)$", "maxLength": PATH_LENGTH}
+
+
+def path(value: Any) -> str:
+    """Return *value* if it is an absolute path without empty parts.
+
+    :raises ValidationError: it is not.
+    """
+    fields.text(value, PATH_LENGTH)
+    if value != "/" and (not value.startswith("/") or "" in value.split("/")[1:]):
+        raise ValidationError("Not an absolute path without empty parts.")
+    return value  # type: ignore[no-any-return]
+
+
+def metadata(value: Any, *, null: bool) -> Metadata:
+    """Return *value* if it maps names of metadata fields to scalars.
+
+    :param null: whether null is accepted too.
+    :raises ValidationError: it does not; the messages are by field name.
+    """
+    if type(value) is not dict:
+        raise ValidationError("Not an object.")
+    for name, item in value.items():
+        try:
+            fields.text(name, NAME_LENGTH, empty=False)
+            if type(item) is str:
+                fields.text(item, None)
+            elif type(item) not in (bool, int, float) and not (null and item is None):
+                raise ValidationError("Must be a text, a number or a boolean.")
+            if type(item) is str and len(orjson.dumps(item).decode()) > VALUE_LENGTH:
+                raise ValidationError(f"Longer than {VALUE_LENGTH} characters as JSON.")
+        except ValidationError as error:
+            raise ValidationError({name[:255]: error.messages}) from None
+    return value
+
+
+def _scalars(null: bool) -> fields.JSONSchema:
+    types = ["string", "number", "boolean", *(["null"] if null else [])]
+    return {"type": "object", "propertyNames": _NAME, "additionalProperties": {"type": types}}
+
+
+class Path(fields.Field):
+    """An absolute path: ``/``, or names after slashes."""
+
+    schema = _PATH
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        return path(value)
+
+
+class Paths(fields.Field):
+    """A list of absolute paths, ``/`` not among them."""
+
+    schema = {"type": "array", "items": _PATH}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        for item in fields.Texts().deserialize(value) or ():
+            if path(item) == "/":
+                raise ValidationError("The root cannot be removed.")
+        return list(value)
+
+
+class MetadataOf(fields.Field):
+    """Metadata to set: scalars by field name, null for one to take away."""
+
+    schema = _scalars(null=True)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Metadata:
+        return metadata(value, null=True)
+
+
+class MetadataByFile(fields.Field):
+    """Files with their own metadata: an object by LFN."""
+
+    schema = {"type": "object", "propertyNames": _PATH, "additionalProperties": _scalars(null=False)}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Metadata]:
+        if type(value) is not dict:
+            raise ValidationError("Not an object.")
+        for lfn, own in value.items():
+            try:
+                if path(lfn) == "/":
+                    raise ValidationError("The root is not a file.")
+                metadata(own, null=False)
+            except ValidationError as error:
+                raise ValidationError({lfn[:255]: error.messages}) from None
+        return value
+
+
+class FieldTypes(fields.Field):
+    """Types by name of metadata field."""
+
+    schema = {"type": "object", "propertyNames": _NAME, "additionalProperties": {"enum": list(FIELD_TYPES)}}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, FieldType]:
+        if type(value) is not dict:
+            raise ValidationError("Not an object.")
+        for name, kind in value.items():
+            try:
+                fields.text(name, NAME_LENGTH, empty=False)
+                fields.Choice(*FIELD_TYPES).deserialize(kind)
+            except ValidationError as error:
+                raise ValidationError({name[:255]: error.messages}) from None
+        return value
+
+
+class MetaQuery(fields.Field):
+    """A meta query.
+
+    :param empty: whether ``{}`` is accepted too (for: no query).
+    """
+
+    def __init__(self, *, empty: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.empty = empty
+
+    def _own_schema(self) -> fields.JSONSchema:
+        scalar: fields.JSONSchema = {"type": ["string", "number", "boolean"]}
+        values: fields.JSONSchema = {"anyOf": [scalar, {"type": "array", "items": scalar, "minItems": 1}]}
+        operators: fields.JSONSchema = {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {word: values if word in SET_OPERATORS else scalar for word in OPERATORS},
+        }
+        return {
+            "type": "object",
+            "propertyNames": {"minLength": 1, "maxLength": META_QUERIES.columns["MetaDataName"].length},
+            "additionalProperties": {"anyOf": [*values["anyOf"], operators]},
+        } | ({} if self.empty else {"minProperties": 1})
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        return {} if self.empty and value == {} else validate(value)
+
+
+class QueryType(fields.Choice):
+    """``Input`` (which files the transformation wants) or ``Output`` (what it makes)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(*QUERY_TYPES, **kwargs)

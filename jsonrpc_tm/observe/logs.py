@@ -1,0 +1,129 @@
+"""Structured logs on standard error: text on a terminal, one JSON object a line otherwise. Secrets are blotted out."""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+
+from ..core.errors import CatalogError, InternalError, StorageUnavailable
+from ..core.records import CallRecord
+from ..plugin.marker import hookimpl
+
+_calls = logging.getLogger("jsonrpc_tm.calls")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_BLOT = "***"
+_TROUBLE = {CatalogError.type, InternalError.type, StorageUnavailable.type}
+# the shapes that secrets have, wherever they come from
+_SECRETS = re.compile(
+    r"(?P<url>://[^\s/:@\"']*):[^\s\"']*@"
+    r"|(?P<bearer>\b[Bb]earer\s+)[^\s\"',]+"
+    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
+    r"|(?P<pem>-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----).*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+
+
+def redact(text: str) -> str:
+    """Return *text* without passwords of URLs, bearer tokens, JSON web tokens and private keys."""
+    return _SECRETS.sub(_blotted, text)
+
+
+def _blotted(match: re.Match[str]) -> str:
+    if match["url"] is not None:
+        return f"{match['url']}:{_BLOT}@"
+    return f"{match['bearer'] or match['pem'] or ''}{_BLOT}"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what the caller gave as ``extra``."""
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD and value is not None}
+
+
+def _trace(record: logging.LogRecord) -> str:
+    return "".join(traceback.format_exception(*record.exc_info)).rstrip() if record.exc_info else ""
+
+
+def _moment(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object: time, level, logger, message, then the fields; a traceback under ``traceback``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line = {
+            "time": _moment(record).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if trace := _trace(record):
+            line["traceback"] = trace
+        try:
+            text = orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except orjson.JSONEncodeError:  # lone surrogates, huge integers
+            text = orjson.dumps({key: ascii(value) for key, value in line.items()}).decode()
+        return redact(text)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, message, ``field=value`` …; control characters are escaped, so that no input forges a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the lines of a traceback."""
+        parts = [_moment(record).strftime("%H:%M:%S"), f"{record.levelname:<7}", record.getMessage()]
+        parts += (f"{key}={value}" for key, value in _fields(record).items())
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(parts))
+        return redact("\n".join(filter(None, (text, _trace(record)))))
+
+
+def configure(settings: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """Send this process's logs to *stream* (standard error), as the section ``logging`` says."""
+    stream = stream or sys.stderr
+    kind = settings["logging.format"]
+    if kind == "auto":
+        kind = "text" if stream.isatty() else "json"
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter() if kind == "text" else JSONFormatter())
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(settings["logging.level"])
+    # libraries tell their own story at DEBUG and INFO
+    for name in ("aiohttp", "aiomysql", "asyncio"):
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+
+
+def log_call(record: CallRecord) -> None:
+    """Log the one line of a call: a warning where the server, not the caller, is in trouble."""
+    _calls.log(
+        logging.WARNING if record.outcome in _TROUBLE else logging.INFO,
+        "%s %s",
+        record.method or "request",
+        record.outcome,
+        extra={
+            "request_id": record.request_id,
+            "method": record.method or None,
+            "target": record.target,
+            "user": record.identity.username,
+            "group": record.identity.group,
+            "address": record.address,
+            "outcome": record.outcome,
+            "reason": record.reason or None,
+            "ms": round(record.duration * 1000, 2),
+        },
+    )
+
+
+@hookimpl
+def register_call_observer(settings: Mapping[str, Any]) -> Iterable[Callable[[CallRecord], None]]:
+    """Provide the line per call, unless ``logging.calls`` is off."""
+    return [log_call] if settings["logging.calls"] else []

@@ -1,0 +1,204 @@
+"""Finding and loading plugins. One fresh manager per server, never a module global."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from ..core.errors import ConfigurationError
+from ..hookspecs import Hooks
+from .marker import PROJECT
+
+DEFAULT_PLUGINS = (
+    "jsonrpc_tm.observe.logs",
+    "jsonrpc_tm.auth.policy",
+    "jsonrpc_tm.storage.sqlite",
+    "jsonrpc_tm.storage.mysql",
+    "jsonrpc_tm.catalog.builtin",
+    "jsonrpc_tm.auth.x509",
+    "jsonrpc_tm.auth.jwt",
+    "jsonrpc_tm.auth.users",
+    "jsonrpc_tm.methods.transformations",
+    "jsonrpc_tm.methods.parameters",
+    "jsonrpc_tm.methods.files",
+    "jsonrpc_tm.methods.tasks",
+    "jsonrpc_tm.methods.metaqueries",
+    "jsonrpc_tm.methods.catalog",
+    "jsonrpc_tm.methods.catalog_admin",
+    "jsonrpc_tm.methods.monitoring",
+    "jsonrpc_tm.methods.service",
+    "jsonrpc_tm.methods.discover",
+)
+ENTRY_POINTS = "jsonrpc_tm"
+_serial = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a plugin came from.
+
+    :param name: unique name; what ``plugins.disable`` lists.
+    :param kind: ``default``, ``shipped``, ``distribution`` or ``path``.
+    :param origin: module, distribution with version, or file.
+    """
+
+    name: str
+    kind: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.origin})"
+
+
+class Plugins:
+    """The plugins of one server.
+
+    :param paths: files and folders of plugins (``plugins.paths``); a folder gives every ``.py`` file and package in it.
+    :param disable: names left out (``plugins.disable``).
+    :param extra: further plugin modules or objects, for tests and embedding.
+    :param entry_points: whether installed distributions are asked.
+    :param shipped: whether the plugins that come with the project are loaded (inert until enabled).
+    :raises ConfigurationError: a plugin cannot be loaded, a name is there twice, or a disabled one does not exist.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[Path] = (),
+        disable: Iterable[str] = (),
+        extra: Sequence[Any] = (),
+        *,
+        entry_points: bool = True,
+        shipped: bool = True,
+    ) -> None:
+        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager.add_hookspecs(Hooks)
+        self.provenance: dict[str, Provenance] = {}
+        self._disable = set(disable)
+        known: set[str] = set()
+        for source in self._sources(paths, extra, entry_points, shipped):
+            provenance, load = source
+            known.add(provenance.name)
+            if provenance.name not in self._disable:
+                self._add(provenance, load)
+        if unknown := self._disable - known:
+            raise ConfigurationError(
+                f"plugins.disable names {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
+            )
+        try:
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise ConfigurationError(self._blame(error)) from None
+
+    def _sources(
+        self, paths: Iterable[Path], extra: Sequence[Any], entry_points: bool, shipped: bool
+    ) -> Iterator[tuple[Provenance, Any]]:
+        for name in DEFAULT_PLUGINS:
+            yield Provenance(name, "default", name), lambda name=name: importlib.import_module(name)
+        for path in _files(_shipped()) if shipped else ():
+            yield Provenance(path.stem, "shipped", f"plugins/{path.name}"), lambda path=path: _load_file(path)
+        if entry_points:
+            for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
+                dist = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+                yield Provenance(entry.name, "distribution", dist), entry.load
+        for given in paths:
+            if not given.exists():
+                raise ConfigurationError(f"plugins.paths: {given} does not exist")
+            for path in _files(given):
+                if _shipped() not in path.parents:  # shipped plugins are always there
+                    yield Provenance(path.stem, "path", str(path)), lambda path=path: _load_file(path)
+        for plugin in extra:
+            name = getattr(plugin, "__name__", None) or type(plugin).__name__
+            yield Provenance(name, "given", name), lambda plugin=plugin: plugin
+
+    def _add(self, provenance: Provenance, load: Any) -> None:
+        if (other := self.provenance.get(provenance.name)) is not None:
+            raise ConfigurationError(f"two plugins are called {provenance.name}: {other} and {provenance}")
+        try:
+            plugin = load()
+        except Exception as error:
+            raise ConfigurationError(f"plugin {provenance} cannot be loaded: {_describe(error)}") from error
+        self.provenance[provenance.name] = provenance
+        try:
+            self.manager.register(plugin, provenance.name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise ConfigurationError(f"plugin {provenance}: {' '.join(str(error).split())}") from None
+        if not self.manager.get_hookcallers(plugin):
+            raise ConfigurationError(f"plugin {provenance} implements no hook; mark its functions with @hookimpl")
+
+    def _blame(self, error: pluggy.PluginValidationError) -> str:
+        name = self.manager.get_name(error.plugin) or "?"
+        return f"plugin {self.provenance.get(name, name)}: {error}"
+
+    def collect(self, hook: str, **arguments: Any) -> list[tuple[Any, Provenance]]:
+        """Return everything that the plugins yield for *hook*, each with its plugin, in the order of registration.
+
+        :raises ConfigurationError: an implementation fails; the message names the plugin.
+        """
+        found: list[tuple[Any, Provenance]] = []
+        caller = getattr(self.manager.hook, hook)
+        for impl in caller.get_hookimpls():
+            provenance = self.provenance[impl.plugin_name]
+            given = {name: arguments[name] for name in impl.argnames}
+            try:
+                found += [(item, provenance) for item in impl.function(**given) or ()]
+            except Exception as error:
+                raise ConfigurationError(f"plugin {provenance}, {hook}: {_describe(error)}") from error
+        return found
+
+    def hooks_of(self, name: str) -> list[str]:
+        """Return the hooks that the plugin called *name* implements."""
+        callers = self.manager.get_hookcallers(self.manager.get_plugin(name)) or []
+        return sorted(caller.name for caller in callers)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if not isinstance(error, ConfigurationError) else str(error)
+
+
+def _shipped() -> Path:
+    """Return the folder of the plugins that come with the project: in the wheel, else beside the package."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "shipped"
+    return inside if inside.is_dir() else package.parent / "plugins"
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the plugins in a folder: ``.py`` files and packages, by name; a file or package gives itself."""
+    path = path.resolve()
+    if path.is_file() or (path / "__init__.py").is_file():
+        return [path]
+    if not path.is_dir():
+        return []
+    return sorted(
+        item
+        for item in path.iterdir()
+        if (item.suffix == ".py" or (item / "__init__.py").is_file()) and not item.name.startswith(("_", "."))
+    )
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a file or package under a name of its own, so that two servers in one process do not share it."""
+    name = f"jsonrpc_tm_plugin_{next(_serial)}_{path.stem}"
+    package = path / "__init__.py"
+    if package.is_file():
+        spec = importlib.util.spec_from_file_location(name, package, submodule_search_locations=[str(path)])
+    else:
+        spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

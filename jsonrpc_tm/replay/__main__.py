@@ -1,5 +1,0 @@
-"""``python -m jsonrpc_tm.replay PATH…``: the command ``replay`` alone."""
-
-from .commands import replay
-
-replay(prog_name="python -m jsonrpc_tm.replay")

@@ -1,0 +1,159 @@
+"""JSON-RPC 2.0: bytes in, bytes out. The only module that knows jsonrpcserver.
+
+Of jsonrpcserver we take what happens to one request: the call, its result or error, and the response object. Batches
+are taken apart here, because it refuses a whole batch for one bad entry and runs the entries all at once; methods are
+looked up and parameters checked by the service, which knows more about both.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+from jsonrpcserver import JsonRpcError, Success
+from jsonrpcserver.async_dispatcher import call
+from jsonrpcserver.dispatcher import to_response
+from jsonrpcserver.request import Request
+from jsonrpcserver.response import ErrorResponse, serialize_error, to_serializable_one
+from jsonrpcserver.sentinels import NOCONTEXT, NOID
+
+from ..core.errors import InternalError, InvalidRequest, TMError
+from ..core.identity import Identity
+from .body import Limits, parse, violation
+
+if TYPE_CHECKING:
+    from .service import Service
+
+logger = logging.getLogger(__name__)
+
+# what a plugin returns as datetime gets the wire's form
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
+
+
+class Dispatcher:
+    """Answers the bodies of requests.
+
+    :param service: its settings ``limits.depth``, ``limits.string_length`` and ``server.max_batch`` hold here.
+    """
+
+    def __init__(self, service: "Service") -> None:
+        settings = service.settings
+        self._service = service
+        self._limits = Limits(settings["limits.depth"], settings["limits.string_length"])
+        self._max_batch: int = settings["server.max_batch"]
+
+    async def handle(
+        self, body: bytes, identity: Identity, request_id: str, more: Callable[[int], None] | None = None
+    ) -> bytes | None:
+        """Return the answer to a request, or to a batch of them.
+
+        :param body: as it came, decompressed.
+        :param request_id: given back in every error object.
+        :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
+        :return: JSON text; None when only notifications were sent.
+        """
+        try:
+            value, suspect = parse(body, self._limits)
+            if type(value) is list:
+                if more is not None and 1 < len(value) <= self._max_batch:
+                    more(len(value) - 1)
+                return await self._batch(value, suspect, identity, request_id)
+            self._check(value, suspect)
+        except TMError as error:
+            logger.info("refused: %s", error.message, extra={"request_id": request_id, "outcome": error.type})
+            return failure(error, request_id)
+        return await self._answer(value, identity, request_id)
+
+    async def _batch(self, entries: list[Any], suspect: bool, identity: Identity, request_id: str) -> bytes | None:
+        if not entries:
+            raise InvalidRequest("Invalid request: the batch is empty")
+        if len(entries) > self._max_batch:
+            raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {self._max_batch}")
+        answers = []
+        refused = 0
+        for index, entry in enumerate(entries):
+            try:
+                self._check(entry, suspect)
+            except InvalidRequest as error:
+                refused += 1
+                error.data["index"] = index
+                answers.append(failure(error, request_id))
+                continue
+            answer = await self._answer(entry, identity, request_id)
+            if answer is not None:
+                answers.append(answer)
+        if refused:
+            # one line, however many: garbage must not fill the log
+            logger.info("refused %d entries of a batch", refused, extra={"request_id": request_id})
+        return b"[" + b",".join(answers) + b"]" if answers else None
+
+    def _check(self, entry: Any, suspect: bool) -> None:
+        problem = _malformed(entry) or (violation(entry, self._limits) if suspect else None)
+        if problem is not None:
+            raise InvalidRequest(f"Invalid request: {problem}")
+
+    async def _answer(self, entry: dict[str, Any], identity: Identity, request_id: str) -> bytes | None:
+        name = entry["method"]
+        request = Request(name, [name, entry.get("params"), identity, request_id], entry.get("id", NOID))
+        result = await call(request, NOCONTEXT, self._call)
+        if request.id is NOID:
+            return None
+        try:
+            return _json(to_serializable_one(to_response(request, result)))
+        except TypeError:
+            logger.exception("%.100s gave no JSON", request.method, extra={"request_id": request_id})
+            return failure(InternalError("Internal error"), request_id, request.id)
+
+    async def _call(self, name: str, params: Any, identity: Identity, request_id: str) -> Any:
+        """Call the service, as jsonrpcserver wants its methods to be: Success, or a JsonRpcError raised."""
+        try:
+            return Success(await self._service.call(name, params, identity, request_id))
+        except TMError as error:
+            _fail(error, request_id)
+        except Exception:
+            logger.exception("%.100s failed", name, extra={"request_id": request_id})
+            _fail(InternalError("Internal error"), request_id)
+
+
+def _malformed(entry: Any) -> str | None:
+    """Return what keeps *entry* from being a request object of JSON-RPC 2.0, section 4."""
+    if type(entry) is not dict:
+        return "not an object"
+    if entry.get("jsonrpc") != "2.0":
+        return 'jsonrpc must be "2.0"'
+    if type(entry.get("method")) is not str:
+        return "method must be a string"
+    if "params" in entry and type(entry["params"]) not in (list, dict):
+        return "params must be an array or an object"
+    if type(entry.get("id")) not in (str, int, float, type(None)):
+        return "id must be a string, a number or null"
+    return None
+
+
+def _json(response: Any) -> bytes:
+    """Return *response* as JSON text.
+
+    :raises TypeError: it has something that is no JSON.
+    """
+    try:
+        return orjson.dumps(response, option=_OPTIONS)
+    except TypeError:
+        # ids as keys become text; rows, which have none, take twice as long with this option
+        return orjson.dumps(response, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
+
+
+def _fail(error: TMError, request_id: str) -> NoReturn:
+    raise JsonRpcError(error.code, error.message, _data(error, request_id)) from None
+
+
+def _data(error: TMError, request_id: str) -> dict[str, Any]:
+    return {**error.data, "type": error.type, "request_id": request_id}
+
+
+def failure(error: TMError, request_id: str, id: str | float | None = None) -> bytes:
+    """Return the response object of *error* as JSON text.
+
+    :param id: the request's; None where it could not be told.
+    """
+    response = ErrorResponse(error.code, error.message, _data(error, request_id), id)
+    return _json(serialize_error(response))

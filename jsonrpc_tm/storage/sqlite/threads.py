@@ -1,0 +1,298 @@
+"""SQLite's threads: one that writes, many waiting writes sharing one commit, and a few that read.
+
+The hop to a thread is the cost, not SQLite: a whole transaction goes in one hop, and its body, whose verbs never
+suspend, is driven to its end there.
+"""
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from ...core.errors import StorageUnavailable
+from ..base import Parameters, Row
+from ..dialect import SQLITE, Dialect
+
+logger = logging.getLogger(__name__)
+
+GROUP_SECONDS = 0.02
+"""How long a group of writes takes in new members before it commits."""
+GROUP_SIZE = 1000
+STEPS_BETWEEN_LOOKS = 1_000_000
+"""Steps of SQLite's machine, some tens of milliseconds, between looks at the clock."""
+
+
+class Interrupted(Exception):
+    """The group of a transaction was lost through no fault of its own: run it again."""
+
+
+class Watch:
+    """Times the statements of one connection, and ends one that takes too long.
+
+    :param report: called with transaction, SQL and seconds of every statement.
+    :param limit: seconds that one statement may take.
+    """
+
+    def __init__(self, report: Callable[[str, str, float], None], limit: float) -> None:
+        self._report = report
+        self._limit = limit
+        self._begin = 0.0
+
+    def begin(self) -> None:
+        """A statement begins."""
+        self._begin = time.perf_counter()
+
+    def end(self, name: str, sql: str) -> None:
+        """It ended."""
+        self._report(name, sql, time.perf_counter() - self._begin)
+
+    def late(self) -> bool:
+        """Whether the statement should end now; SQLite asks from time to time."""
+        return time.perf_counter() - self._begin > self._limit
+
+
+class SqliteTransaction:
+    """The verbs on one connection. None of them ever suspends."""
+
+    dialect: Dialect = SQLITE
+    __slots__ = ("_connection", "_watch", "name")
+
+    def __init__(self, connection: sqlite3.Connection, name: str, watch: Watch) -> None:
+        self._connection = connection
+        self._watch = watch
+        self.name = name
+
+    async def execute(self, sql: str, parameters: Parameters = {}) -> int:
+        """Run a statement; return the number of rows it matched."""
+        return max(self._run(sql, parameters)[1], 0)
+
+    async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> int:
+        """Run a statement once for each set of parameters; return the number of rows matched in all."""
+        self._watch.begin()
+        try:
+            return max(self._connection.executemany(sql, parameters).rowcount, 0)
+        finally:
+            self._watch.end(self.name, sql)
+
+    async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
+        """Return all rows."""
+        return self._run(sql, parameters)[0]
+
+    async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
+        """Return the first row, None without one."""
+        rows = self._run(sql, parameters, most=1)[0]
+        return rows[0] if rows else None
+
+    async def fetch_value(self, sql: str, parameters: Parameters = {}) -> Any:
+        """Return the first column of the first row, None without a row."""
+        rows = self._run(sql, parameters, most=1)[0]
+        return next(iter(rows[0].values())) if rows else None
+
+    async def insert(self, sql: str, parameters: Parameters = {}) -> int:
+        """Run an INSERT of one row; return its identifier."""
+        return self._run(sql, parameters)[2]
+
+    def _run(self, sql: str, parameters: Parameters, most: int | None = None) -> tuple[list[Row], int, int]:
+        self._watch.begin()
+        cursor = self._connection.execute(sql, parameters)
+        try:
+            rows: list[Row] = []
+            if cursor.description:
+                names = [column[0] for column in cursor.description]
+                found = cursor.fetchall() if most is None else cursor.fetchmany(most)
+                rows = [dict(zip(names, values, strict=True)) for values in found]
+            return rows, cursor.rowcount, cursor.lastrowid or 0
+        finally:
+            # a statement left half read would keep its lock
+            cursor.close()
+            self._watch.end(self.name, sql)
+
+
+class Job:
+    """One transaction on its way through a thread."""
+
+    __slots__ = ("body", "error", "future", "name", "read", "result")
+
+    def __init__(self, name: str, body: Callable[[Any], Awaitable[Any]], future: asyncio.Future[Any], read: bool):
+        self.name = name
+        self.body = body
+        self.future = future
+        self.read = read
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+def drive(name: str, body: Awaitable[Any]) -> Any:
+    """Run a body to its end, here and now.
+
+    :raises RuntimeError: it waits for something that is not a verb of its transaction.
+    """
+    if not isinstance(body, Coroutine):
+        raise TypeError(f"the body of transaction {name} is not an async function")
+    try:
+        body.send(None)
+    except StopIteration as stop:
+        return stop.value
+    body.close()
+    raise RuntimeError(f"the body of transaction {name} waits for something that is not a verb of its transaction")
+
+
+class Worker(threading.Thread, ABC):
+    """A thread with a connection of its own, fed by a queue that several workers may share.
+
+    :param check: called before each transaction; raises when the database must not be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connection: sqlite3.Connection,
+        jobs: "queue.SimpleQueue[Job | None]",
+        loop: asyncio.AbstractEventLoop,
+        check: Callable[[], None],
+        watch: Watch,
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self.connection = connection
+        self._jobs = jobs
+        self._loop = loop
+        self._check = check
+        self._watch = watch
+        connection.set_progress_handler(watch.late, STEPS_BETWEEN_LOOKS)
+
+    def run(self) -> None:
+        """Work until the queue gives None, then close the connection."""
+        try:
+            while (job := self._jobs.get()) is not None:
+                self._work(job)
+        finally:
+            self.connection.close()
+
+    @abstractmethod
+    def _work(self, job: Job) -> None:
+        """Do a job that the queue gave, and deliver it."""
+
+    def _drive(self, job: Job) -> None:
+        try:
+            job.result = drive(job.name, job.body(SqliteTransaction(self.connection, job.name, self._watch)))
+        except sqlite3.OperationalError as error:
+            job.error = error
+            if job.read and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+                job.error = RuntimeError(f"transaction {job.name} was announced as only reading, and writes")
+        except BaseException as error:
+            job.error = error
+
+    def _deliver(self, jobs: Sequence[Job]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_settle, jobs)
+        except RuntimeError:
+            logger.warning("the event loop ended before %d transaction(s) could answer", len(jobs))
+
+
+def _settle(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.future.done():
+            continue
+        if job.error is None:
+            job.future.set_result(job.result)
+        elif isinstance(job.error, Exception):
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_exception(RuntimeError(f"transaction {job.name} raised {type(job.error).__name__}"))
+
+
+class Reader(Worker):
+    """Runs one reading transaction after another, each on the snapshot of its beginning."""
+
+    def _work(self, job: Job) -> None:
+        if job.future.cancelled():
+            return
+        try:
+            self._check()
+            self.connection.execute("BEGIN")
+            self._drive(job)
+        except Exception as error:
+            job.error = error
+        finally:
+            _end(self.connection, "ROLLBACK")
+        self._deliver([job])
+
+
+class Writer(Worker):
+    """Runs writing transactions. Those that wait together share one commit, each in a savepoint of its own."""
+
+    def _work(self, job: Job) -> None:
+        group = [job]
+        stop = self._gather(group)
+        try:
+            self._check()
+            self.connection.execute("BEGIN IMMEDIATE")
+            begin = time.perf_counter()
+            done = 0
+            while done < len(group):
+                self._step(group[done])
+                done += 1
+                if done == len(group) < GROUP_SIZE and not stop and time.perf_counter() - begin < GROUP_SECONDS:
+                    stop = self._gather(group)
+            self._commit()
+        except Exception as error:
+            _end(self.connection, "ROLLBACK")
+            for member in group:
+                # a member that failed by itself keeps its own reason
+                member.error = member.error or error
+        self._deliver(group)
+        if stop:
+            self._jobs.put(None)
+
+    def _gather(self, group: list[Job]) -> bool:
+        """Add the jobs that wait now; return whether the end of the queue was among them."""
+        while len(group) < GROUP_SIZE:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return False
+            if job is None:
+                return True
+            group.append(job)
+        return False
+
+    def _step(self, job: Job) -> None:
+        if job.future.cancelled():
+            return
+        execute = self.connection.execute
+        execute("SAVEPOINT job")
+        if job.read:
+            # only where readers and the writer share the one connection of a database in memory
+            execute("PRAGMA query_only = ON")
+        self._drive(job)
+        if job.read:
+            execute("PRAGMA query_only = OFF")
+        if not self.connection.in_transaction:
+            # disk full, I/O error: SQLite has rolled back the whole group
+            raise Interrupted(f"{job.name} lost its group")
+        if job.error is not None:
+            execute("ROLLBACK TO job")
+        execute("RELEASE job")
+
+    def _commit(self) -> None:
+        try:
+            self.connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
+                raise StorageUnavailable(
+                    "The database failed while it committed; nobody can tell the outcome", outcome="unknown"
+                ) from error
+            raise
+
+
+def _end(connection: sqlite3.Connection, statement: str) -> None:
+    if connection.in_transaction:
+        try:
+            connection.execute(statement)
+        except sqlite3.Error:
+            logger.exception("%s failed", statement)

@@ -1,0 +1,1 @@
+"""What is built on the server: harness, replay, demo, adoption, fixtures; ``serve`` imports none of it."""

@@ -1,0 +1,101 @@
+"""``jsonrpc-tm db adopt``."""
+
+import asyncio
+
+import click
+
+from ...cli.database import db
+from ...cli.program import FAILED, Program, pass_program
+from ...core.errors import ConfigurationError
+from ...storage.mysql import MySQLStorage
+from .adoption import CHUNK, Report, adopt, drop_old, examine
+from .survey import Survey
+from .tables import TABLES, Adopted
+
+
+@db.command("adopt")
+@click.option("--dry-run", is_flag=True, help="Look only: show what is there and what would be done.")
+@click.option("--chunk", type=click.IntRange(1), default=CHUNK, show_default=True, help="Rows a transaction.")
+@click.option("--restart", is_flag=True, help="Forget what an interrupted adoption did, and begin from the start.")
+@click.option("--drop-old", "drop", is_flag=True, help="After an adoption: drop the tables that it replaced.")
+@click.pass_context
+@pass_program
+def command(program: Program, ctx: click.Context, dry_run: bool, chunk: int, restart: bool, drop: bool) -> None:
+    """Take over a TransformationDB of the reference service.
+
+    Stop the reference service first, and make a backup. New tables are filled beside the old ones, compared with them
+    row for row, and change places with them at the end; the old ones stay as reference_… until --drop-old. The command
+    can be interrupted and given again: it goes on where it ended.
+    """
+    from ...app import open_storage
+
+    storage = open_storage(program.settings, program.plugins)
+    if not isinstance(storage, MySQLStorage):
+        raise ConfigurationError("db adopt works on a mysql:// database; set storage.url to the TransformationDB")
+    if drop:
+        for name in asyncio.run(drop_old(storage)):
+            click.echo(f"dropped {name}")
+    elif dry_run:
+        found = asyncio.run(examine(storage))
+        _show(found)
+        if found.blocked:
+            ctx.exit(FAILED)
+        _show_plan(found, chunk)
+    else:
+        _show_results(_adopt(storage, chunk, restart))
+
+
+def _adopt(storage: MySQLStorage, chunk: int, restart: bool) -> Report:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description:<36}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    rows: dict[tuple[str, str], TaskID] = {}
+
+    def started(found: Survey) -> None:
+        _show(found)
+        if not found.blocked:
+            for verb in ("copy", "compare"):
+                for name, number in found.rows.items():
+                    rows[verb, name] = bar.add_task(f"{verb} {name}", total=number)
+
+    def advance(verb: str, table: Adopted, number: int) -> None:
+        bar.advance(rows[verb, table.name], number)
+
+    with bar:
+        return asyncio.run(adopt(storage, chunk=chunk, restart=restart, started=started, advance=advance))
+
+
+def _show(found: Survey) -> None:
+    for finding in found.findings:
+        click.echo(f"{'TO BE MENDED' if finding.blocking else 'note'}: {finding.text}")
+        for example in finding.examples:
+            click.echo(f"    {example}")
+
+
+def _show_plan(found: Survey, chunk: int) -> None:
+    click.echo("This would be done:")
+    for table in TABLES:
+        if table.name in found.sources:
+            how = "copied, texts as JSON" if table.converted else "copied"
+            click.echo(
+                f"  {found.sources[table.name]}: {found.rows[table.name]} row(s) {how}, {chunk} at a time, compared"
+            )
+    click.echo("  the trigger TaskID_Generator dropped; counters of task numbers filled")
+    click.echo("  the old tables renamed to reference_…, the new ones put in their place, in one step")
+
+
+def _show_results(report: Report) -> None:
+    click.echo(f"{'table':<28}{'before':>12}{'after':>12}{'set aside':>12}  checksum, before and after")
+    for name, result in report.results.items():
+        before = report.survey.rows[name]
+        click.echo(f"{name:<28}{before:>12}{result.copied:>12}{result.aside:>12}  {result.digest:048x}")
+    click.echo(
+        "The database is adopted. The old tables are there as reference_…; drop them with `db adopt --drop-old`."
+    )

@@ -1,0 +1,1 @@
+"""The methods described in words: the reference page and the command ``methods``."""

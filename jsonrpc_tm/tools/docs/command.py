@@ -1,0 +1,82 @@
+"""The command ``methods``."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...app import build_service
+from ...cli.client_options import client, client_options
+from ...cli.program import Program, pass_program, print_json
+from ...rpc import openrpc
+from ...settings.types import suggestion
+from ..replay.scenario import load
+from .page import kind, methods_page, signature
+
+
+@click.command()
+@click.argument("method", required=False)
+@click.option("--json", "as_document", is_flag=True, help="Print the OpenRPC document, or the method's part of it.")
+@click.option("--markdown", "as_page", is_flag=True, help="Print the reference page of the configured methods.")
+@click.option("--examples", type=click.Path(path_type=Path), metavar="DIR", help="Its examples: scenarios in DIR.")
+@client_options
+@pass_program
+def methods(
+    program: Program,
+    /,
+    method: str | None,
+    as_document: bool,
+    as_page: bool,
+    examples: Path | None,
+    **options: str | None,
+) -> None:
+    """List the methods, or describe METHOD.
+
+    They are those of the configuration and its plugins; with --url, those of a running server.
+    """
+    if as_page:
+        click.echo(_page(program, examples), nl=False)
+        return
+    document = asyncio.run(_discover(program, options))
+    if method is not None:
+        found = [entry for entry in document["methods"] if entry["name"] == method]
+        if not found:
+            names = [entry["name"] for entry in document["methods"]]
+            raise click.UsageError(f"There is no method {method}{suggestion(method, names)}.")
+        if as_document:
+            print_json(found[0])
+        else:
+            click.echo("\n".join(_description(found[0])))
+    elif as_document:
+        print_json(document)
+    else:
+        for entry in document["methods"]:
+            click.echo(f"{signature(entry)}\n    {entry.get('summary', '')}")
+
+
+def _page(program: Program, examples: Path | None) -> str:
+    service = build_service(program.settings, plugins=program.plugins)
+    return methods_page(service, [] if examples is None else load([examples]))
+
+
+async def _discover(program: Program, options: Mapping[str, str | None]) -> dict[str, Any]:
+    if options["url"] is not None:
+        async with client(program.client_settings, options) as opened:
+            found: dict[str, Any] = await opened.call("rpc.discover")
+            return found
+    # not opened: describing the methods needs no database
+    return openrpc.document(build_service(program.settings, plugins=program.plugins))
+
+
+def _description(entry: Mapping[str, Any]) -> list[str]:
+    lines = [signature(entry), "", entry.get("description") or entry.get("summary", ""), ""]
+    for param in entry["params"]:
+        text = param.get("description", "")
+        lines.append(f"  {param['name']} ({kind(param['schema'])})" + f": {text}" * bool(text))
+    rule = entry.get("x-rule", "")
+    needs = " or ".join(rule) if isinstance(rule, list) else rule
+    if entry.get("x-right"):
+        needs += ", and the right on the transformation"
+    return [*lines, "", f"Result: {entry['result'].get('description', '')}", f"Open to: {needs}"]

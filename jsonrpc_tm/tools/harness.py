@@ -1,0 +1,184 @@
+"""``serve --harness``: a server that a test drives, with a clock that is set and a storage that is emptied.
+
+It adds ``harness.reset`` and ``harness.setClock``, open to everybody who reaches it; so it serves loopback addresses
+only, and refuses a database that has any row.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import missing, validate
+
+from ..app import build_service
+from ..catalog.memory import DictCatalog
+from ..core import fields
+from ..core.errors import ConfigurationError, InvalidParams
+from ..core.identity import Authenticator, Credentials, Identity
+from ..http.listener import is_loopback
+from ..plugin.manager import Plugins
+from ..rpc.call import Call
+from ..rpc.method import Method
+from ..rpc.service import Service, utc_now
+from ..settings import Settings
+from ..storage.base import Storage, Transaction
+
+BOOKKEEPING = ("SchemaVersions", "CommitMarkers", "ClusterClaims")
+"""Tables that say nothing about transformations: they are not emptied, and may have rows."""
+
+
+class Clock:
+    """A clock that stands still until it is set.
+
+    :param now: UTC, aware; None for the present moment.
+    """
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self.now = now or utc_now()
+
+    def __call__(self) -> datetime:
+        """Return the moment it shows."""
+        return self.now
+
+    def set(self, text: str) -> None:
+        """Set it to an ISO 8601 date-time; without offset it is UTC.
+
+        :raises ValueError: it is not one.
+        """
+        now = datetime.fromisoformat(text)
+        self.now = (now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)).replace(microsecond=0)
+
+
+class Harness:
+    """A service that a test drives, and the handle on it.
+
+    :param methods: whether ``harness.reset`` and ``harness.setClock`` can be called.
+    :param parts: further arguments of ``app.build_service``.
+    :raises ConfigurationError: the settings are wrong.
+    """
+
+    def __init__(
+        self, settings: Settings, *, plugins: Plugins | None = None, methods: bool = False, **parts: Any
+    ) -> None:
+        self.clock = Clock()
+        extra = [*parts.pop("extra_methods", ()), *(self._methods() if methods else ())]
+        self.service = build_service(settings, plugins=plugins, clock=self.clock, extra_methods=extra, **parts)
+        # a certificate is valid now, whatever time the scenario plays in
+        self.service.authenticators = tuple(_PresentTime(one) for one in self.service.authenticators)
+        self.service.lifetimes = (_empty_at_start, *self.service.lifetimes)
+        self._own_catalog = self.service.catalog
+
+    async def reset(self, now: str, catalog: Mapping[str, Any] | None) -> None:
+        """Empty the storage, set the clock and the catalog.
+
+        :param now: ISO 8601.
+        :param catalog: the content of a catalog.json; None for the server's own catalog.
+        :raises ValueError: *now* or *catalog* has another form; nothing is changed.
+        """
+        chosen = self._own_catalog if catalog is None else DictCatalog(catalog)
+        await self.set_clock(now)
+        await empty(self.service.storage)
+        self.service.catalog = chosen
+
+    async def set_clock(self, now: str) -> None:
+        """Set the clock.
+
+        :param now: ISO 8601.
+        """
+        self.clock.set(now)
+
+    def _methods(self) -> Iterable[Method]:
+        async def reset(call: Call, now: str, catalog: dict[str, Any] | None) -> None:
+            """Empty the storage, set the clock and put a file catalog in place of the configured one."""
+            try:
+                await self.reset(now, catalog)
+            except ValueError as error:
+                raise InvalidParams("Invalid catalog", errors={"catalog": [str(error)]}) from None
+
+        async def set_clock(call: Call, now: str) -> None:
+            """Set the server's clock, which stands still in between."""
+            await self.set_clock(now)
+
+        now = fields.DateTime(
+            required=True,
+            load_default=missing,
+            allow_none=False,
+            validate=validate.NoneOf([None], error="Must not be empty."),
+            metadata={"description": "The moment the server's clock shows, UTC."},
+        )
+        content = fields.Object(
+            load_default=None,
+            allow_none=True,
+            metadata={"description": "Fields, directories and files; null for the configured catalog."},
+        )
+        yield Method("harness.reset", reset, {"now": now, "catalog": content}, "null", "all", changes=True)
+        yield Method("harness.setClock", set_clock, {"now": now}, "null", "all", changes=True)
+
+
+class _PresentTime:
+    """An authenticator that sees the real time instead of the harness's."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self.name = authenticator.name
+        self._authenticator = authenticator
+
+    async def authenticate(self, credentials: Credentials) -> Identity | None:
+        return await self._authenticator.authenticate(replace(credentials, now=datetime.now(UTC)))
+
+
+async def empty(storage: Storage) -> None:
+    """Delete every row, so that identifiers start at 1 again."""
+
+    async def body(tx: Transaction) -> None:
+        numbered = [row["name"] for row in await tx.fetch_all(tx.dialect.numbered)]
+        for statement in tx.dialect.empty(await _tables(tx), numbered):
+            await tx.execute(statement)
+
+    await storage.run("harness.reset", body)
+
+
+async def filled_tables(storage: Storage) -> list[str]:
+    """Return the tables that have rows."""
+
+    async def body(tx: Transaction) -> list[str]:
+        return [
+            table
+            for table in await _tables(tx)
+            if await tx.fetch_value(f"SELECT 1 FROM {table} LIMIT 1") is not None  # the name is the database's own
+        ]
+
+    return await storage.run("harness.filled_tables", body, read=True)
+
+
+async def _tables(tx: Transaction) -> list[str]:
+    return [row["name"] for row in await tx.fetch_all(tx.dialect.tables) if row["name"] not in BOOKKEEPING]
+
+
+@asynccontextmanager
+async def _empty_at_start(service: Service) -> AsyncIterator[None]:
+    if filled := await filled_tables(service.storage):
+        raise ConfigurationError(f"--harness empties the database, and this one has rows in {', '.join(filled)}")
+    yield
+
+
+def driven(settings: Settings, plugins: Plugins) -> Callable[[], Service]:
+    """Return what makes a service that callers drive by ``harness.…``.
+
+    :raises ConfigurationError: others than tests on this machine could reach it, or there are several workers.
+    """
+    check_settings(settings)
+    return lambda: Harness(settings, plugins=plugins, methods=True).service
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse to be driven by others than tests on this machine.
+
+    :raises ConfigurationError: ``server.host`` is not a loopback address, or there are several workers.
+    """
+    host = settings["server.host"]
+    if not is_loopback(host):
+        raise ConfigurationError(f"--harness serves loopback addresses only, and server.host is {host!r}")
+    if settings["server.workers"] != 1:
+        raise ConfigurationError("--harness keeps its clock in one process: server.workers must be 1")
