@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from jsonrpc_tm.core import fields
+from jsonrpc_tm.core import fields, values
 from jsonrpc_tm.methods import files, parameters, service, tasks, transformations
 
 BIG = 2**63 - 1
@@ -126,7 +126,7 @@ def test_what_is_no_moment(text):
 
 
 def test_numbers_as_text():
-    assert [fields.number_as_text(value) for value in (5, -7, 1.5, 1.0, True, None, "5")] == [
+    assert [values.number_as_text(value) for value in (5, -7, 1.5, 1.0, True, None, "5")] == [
         "5",
         "-7",
         "1.5",

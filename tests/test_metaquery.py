@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from jsonrpc_tm.core.errors import CatalogError
+from jsonrpc_tm.core.values import BadValue
 from jsonrpc_tm.matching import query as metaquery
-from jsonrpc_tm.matching.query import Failure, Query, first_failure, matches, read, validate
+from jsonrpc_tm.matching.query import Mismatch, Query, first_mismatch, matches, read, validate
 from jsonrpc_tm.methods.fields import MetaQuery, QueryType
 
 FIELDS = {"zenith": "int", "energy": "float", "runDate": "date", "site": "string"}
@@ -57,14 +58,14 @@ def test_good_queries_come_back_as_they_were(query):
     ],
 )
 def test_bad_values_are_named_by_their_field(asked):
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(BadValue) as caught:
         validate({"good": 1, "bad": asked})
     assert list(caught.value.messages) == ["bad"]
 
 
 @pytest.mark.parametrize("query", [{}, None, 5, "zenith", ["zenith"], {"": 1}, {"k" * 256: 1}, {"a\0": 1}])
 def test_bad_queries(query):
-    with pytest.raises(ValidationError):
+    with pytest.raises(BadValue):
         validate(query)
 
 
@@ -150,9 +151,9 @@ def test_matching(query, metadata, expected):
 def test_the_first_failure_is_told():
     query = {"site": "LaPalma", "zenith": {">": 5, "<": 10}, "energy": 1}
     found = {"site": "LaPalma", "zenith": 20}
-    assert first_failure(query, found, FIELDS) == Failure("zenith", "<", 10, 20)
-    assert first_failure({"energy": 1}, found, FIELDS) == Failure("energy", "in", 1, None)
-    assert first_failure({"site": "Missing"}, found, FIELDS) == Failure("site", "Missing", "Missing", "LaPalma")
+    assert first_mismatch(query, found, FIELDS) == Mismatch("zenith", "<", 10, 20)
+    assert first_mismatch({"energy": 1}, found, FIELDS) == Mismatch("energy", "in", 1, None)
+    assert first_mismatch({"site": "Missing"}, found, FIELDS) == Mismatch("site", "Missing", "Missing", "LaPalma")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import orjson
 from jwt import PyJWS
 from jwt.exceptions import PyJWTError
 from jwt.utils import base64url_decode
-from marshmallow import ValidationError
 
 from ..core import fields
 from ..core.errors import BadCredentials, ConfigurationError
 from ..core.identity import AuthenticatorFactory, Credentials, Identity
+from ..core.values import BadValue
 from ..plugin.marker import hookimpl
 from ..settings.types import Record, Seconds
 from .headers import AUTHORIZATION, GROUP, single
@@ -234,7 +234,7 @@ class _Issuers(fields.Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[dict[str, Any]]:
         if type(value) is not list or not value:
-            raise ValidationError("Must be a list of issuers.")
+            raise BadValue("Must be a list of issuers.")
         record = Record(_ISSUER)
         return [record.deserialize(item) or {} for item in value]
 

@@ -10,11 +10,11 @@ from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
-from marshmallow import ValidationError
 
 from ..core import fields
 from ..core.errors import BadCredentials
 from ..core.identity import AuthenticatorFactory, Credentials, Identity
+from ..core.values import BadValue
 from ..plugin.marker import hookimpl
 from .devcerts import Folder
 from .headers import CERTIFICATE, GROUP, VERIFIED, single
@@ -38,11 +38,11 @@ class Balancers(fields.Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[Network, ...]:
         if type(value) is not list or not all(type(item) is str for item in value):
-            raise ValidationError("Must be a list of IP addresses or networks, as texts.")
+            raise BadValue("Must be a list of IP addresses or networks, as texts.")
         try:
             return tuple(ipaddress.ip_network(item) for item in value)
         except ValueError as error:
-            raise ValidationError(f"Not an IP address or network: {error}.") from None
+            raise BadValue(f"Not an IP address or network: {error}.") from None
 
 
 OPTIONS: Mapping[str, fields.Field] = {

@@ -3,25 +3,32 @@
 Each field can describe itself (``json_schema``), so that ``rpc.discover`` is made from what validates the calls.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, cast
 
-import orjson
 from marshmallow import ValidationError
 from marshmallow import fields as ma
 
 from .model import MAX_INTEGER
+from .values import NUMERIC, BadValue, identifier, moment, text
 
 JSONSchema = dict[str, Any]
-NUMERIC = re.compile(r"-?[0-9]+\Z", re.ASCII)
 
 
 class Field(ma.Field[Any]):
     """Base of all our fields: any JSON value, null only where ``allow_none`` says so."""
 
     schema: JSONSchema = {}
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the loaded value.
+
+        :raises ValidationError: it is not what it should be.
+        """
+        try:
+            return super().deserialize(value, *args, **kwargs)
+        except BadValue as error:
+            raise ValidationError(error.messages) from None
 
     def json_schema(self) -> JSONSchema:
         """Return the JSON Schema of the values this field accepts, null and default included."""
@@ -71,27 +78,6 @@ class Text(Field):
         return text(value, self.length, empty=self.empty)
 
 
-def text(value: Any, length: int | None = 255, *, empty: bool = True) -> str:
-    """Return *value* if it is a text that a column of *length* characters takes.
-
-    :raises ValidationError: it is not.
-    """
-    if type(value) is not str:
-        raise ValidationError("Not a string.")
-    if length is not None and len(value) > length:
-        raise ValidationError(f"Longer than {length} characters.")
-    if not empty and not value:
-        raise ValidationError("Must not be empty.")
-    if "\0" in value:
-        raise ValidationError("Must not contain U+0000.")
-    return value
-
-
-def number_as_text(value: Any) -> Any:
-    """Return the JSON text of a number, and anything else as it is."""
-    return orjson.dumps(value).decode() if type(value) in (int, float) else value
-
-
 class Choice(Field):
     """One of a few words."""
 
@@ -104,7 +90,7 @@ class Choice(Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if type(value) is not str or value not in self.choices:
-            raise ValidationError(f"Must be one of: {', '.join(self.choices)}.")
+            raise BadValue(f"Must be one of: {', '.join(self.choices)}.")
         return value
 
 
@@ -115,7 +101,7 @@ class Boolean(Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
         if type(value) is not bool:
-            raise ValidationError("Not a boolean.")
+            raise BadValue("Not a boolean.")
         return value
 
 
@@ -136,11 +122,11 @@ class Integer(Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if type(value) is not int or abs(value) > MAX_INTEGER:
-            raise ValidationError("Not an integer.")
+            raise BadValue("Not an integer.")
         if self.minimum is not None and value < self.minimum:
-            raise ValidationError(f"Must be at least {self.minimum}.")
+            raise BadValue(f"Must be at least {self.minimum}.")
         if self.maximum is not None and value > self.maximum:
-            raise ValidationError(f"Must be at most {self.maximum}.")
+            raise BadValue(f"Must be at most {self.maximum}.")
         return value
 
 
@@ -168,9 +154,9 @@ class Size(Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
         if type(value) not in (int, float):
-            raise ValidationError("Not a number.")
+            raise BadValue("Not a number.")
         if not 0 <= value < float("inf"):
-            raise ValidationError("Must be at least 0, and finite.")
+            raise BadValue("Must be at least 0, and finite.")
         return cast(int | float, value)
 
 
@@ -194,25 +180,8 @@ class Id(Field):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         number = identifier(value)
         if self.minimum is not None and number < self.minimum:
-            raise ValidationError(f"Must be at least {self.minimum}.")
+            raise BadValue(f"Must be at least {self.minimum}.")
         return number
-
-
-def identifier(value: Any) -> int:
-    """Return the integer that *value* (an integer or its decimal text) means.
-
-    :raises ValidationError: it means none of 64 bits.
-    """
-    if type(value) is int:
-        number = value
-    elif type(value) is str and NUMERIC.match(value):
-        # int() of thousands of digits is slow and refused: 20 characters hold any 64-bit number without zeros
-        number = int(value) if len(value.lstrip("-0")) < 20 and len(value) < 300 else MAX_INTEGER + 1
-    else:
-        raise ValidationError("Not an identifier.")
-    if abs(number) > MAX_INTEGER:
-        raise ValidationError("Not a 64-bit identifier.")
-    return number
 
 
 class Ids(Field):
@@ -236,7 +205,7 @@ class Transformation(Field):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | str:
         if type(value) is str and not NUMERIC.match(value):
             if "\0" in value:
-                raise ValidationError("Must not contain U+0000.")
+                raise BadValue("Must not contain U+0000.")
             return value
         number = identifier(value)
         # no id is negative, but a name may look so
@@ -279,15 +248,15 @@ class Texts(Field):
         elif self.keys and type(value) is dict:
             value = list(value)
         if type(value) is not list:
-            raise ValidationError("Not a list.")
+            raise BadValue("Not a list.")
         if len(value) < self.minimum:
-            raise ValidationError(f"Needs at least {self.minimum} item(s).")
+            raise BadValue(f"Needs at least {self.minimum} item(s).")
         for index, item in enumerate(value):
             if type(item) is not str or len(item) > self.length or not (item or self.empty) or "\0" in item:
                 try:
                     text(item, self.length, empty=self.empty)
-                except ValidationError as error:
-                    raise ValidationError({index: error.messages}) from None
+                except BadValue as error:
+                    raise BadValue({index: error.messages}) from None
         return value
 
 
@@ -298,7 +267,7 @@ class Object(Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
         if type(value) is not dict:
-            raise ValidationError("Not an object.")
+            raise BadValue("Not an object.")
         return value
 
 
@@ -332,7 +301,7 @@ class After(Field):
         if type(value) is not list:
             return [identifier(value)]
         if not self.pair or len(value) != 2:
-            raise ValidationError("Not an identifier" + (" or a pair of them." if self.pair else "."))
+            raise BadValue("Not an identifier" + (" or a pair of them." if self.pair else "."))
         return [identifier(item) for item in value]
 
 
@@ -349,25 +318,6 @@ class DateTime(Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         return moment(value) if value != "" else None
-
-
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?\Z", re.ASCII)
-
-
-def moment(value: Any) -> str:
-    """Return the date-time *value* in the stored form, ``YYYY-MM-DD HH:MM:SS`` in UTC.
-
-    :raises ValidationError: it is not one.
-    """
-    if type(value) is not str or not _MOMENT.match(value):
-        raise ValidationError("Not a date-time.")
-    try:
-        parsed = datetime.fromisoformat(re.sub(r"\.\d+", "", value))
-        if parsed.tzinfo is not None:
-            parsed = parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValidationError("Not a date-time.") from None
-    return f"{parsed.year:04d}-{parsed:%m-%d %H:%M:%S}"
 
 
 def check(schema: Mapping[str, ma.Field[Any]]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Kind = Literal["int", "float", "text", "date"]
+ColumnKind = Literal["int", "float", "text", "date"]
 
 FieldType = Literal["int", "float", "date", "string"]
 """Type of a metadata field of the file catalog."""
@@ -25,7 +25,7 @@ class Column:
     """
 
     name: str
-    kind: Kind = "text"
+    kind: ColumnKind = "text"
     length: int | None = 255
 
 

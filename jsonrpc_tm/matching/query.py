@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from marshmallow import ValidationError
 
-from ..core import fields
+from ..core import values
 from ..core.errors import CatalogError
 from ..core.model import META_QUERIES, FieldType
+from ..core.values import BadValue
 
 MISSING = "Missing"
 """As the plain value of a field: the file must not have the field."""
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Mismatch:
     """The first condition of a query that a file does not fulfil.
 
     :param field: the metadata field.
@@ -51,7 +51,7 @@ class Failure:
 class Condition:
     """One condition of a query.
 
-    :param operator: as in ``Failure``.
+    :param operator: as in ``Mismatch``.
     :param keys: the asked values in the form in which they compare; None when one cannot be read as the field's type.
     """
 
@@ -77,21 +77,21 @@ class Condition:
 def validate(query: Any) -> dict[str, Any]:
     """Return *query* if it is a meta query.
 
-    :raises ValidationError: it is not; the messages are by field name.
+    :raises BadValue: it is not; the messages are by field name.
     """
     if type(query) is not dict:
-        raise ValidationError("Not an object.")
+        raise BadValue("Not an object.")
     if not query:
-        raise ValidationError("Must not be empty.")
+        raise BadValue("Must not be empty.")
     name_length, value_length = (META_QUERIES.columns[c].length for c in ("MetaDataName", "MetaDataValue"))
     for name, asked in query.items():
         try:
-            fields.text(name, name_length, empty=False)
+            values.text(name, name_length, empty=False)
             _validate_asked(asked)
             if value_length is not None and len(orjson.dumps(asked).decode()) > value_length:
-                raise ValidationError(f"Longer than {value_length} characters as JSON.")
-        except ValidationError as error:
-            raise ValidationError({name[:255]: error.messages}) from None
+                raise BadValue(f"Longer than {value_length} characters as JSON.")
+        except BadValue as error:
+            raise BadValue({name[:255]: error.messages}) from None
     return query
 
 
@@ -100,14 +100,14 @@ def _validate_asked(asked: Any) -> None:
         _validate_values(asked)
         return
     if not asked:
-        raise ValidationError("Needs an operator.")
+        raise BadValue("Needs an operator.")
     for name, value in asked.items():
         if name in SET_OPERATORS:
             _validate_values(value)
         elif name in ORDER_OPERATORS:
             _validate_scalar(value)
         else:
-            raise ValidationError(f"Unknown operator; valid are {', '.join(OPERATORS)}.")
+            raise BadValue(f"Unknown operator; valid are {', '.join(OPERATORS)}.")
 
 
 def _validate_values(value: Any) -> None:
@@ -115,16 +115,16 @@ def _validate_values(value: Any) -> None:
         _validate_scalar(value)
         return
     if not value:
-        raise ValidationError("The list must not be empty.")
+        raise BadValue("The list must not be empty.")
     for item in value:
         _validate_scalar(item)
 
 
 def _validate_scalar(value: Any) -> None:
     if type(value) is str:
-        fields.text(value, None)
+        values.text(value, None)
     elif type(value) not in (bool, int, float):
-        raise ValidationError("Must be a text, a number or a boolean.")
+        raise BadValue("Must be a text, a number or a boolean.")
 
 
 def read(value: Any, kind: FieldType | None) -> Key | None:
@@ -141,10 +141,10 @@ def read(value: Any, kind: FieldType | None) -> Key | None:
         return ("string", value) if kinds is str else ("number", value) if kinds in (int, float) else None
     try:
         if kind == "int":
-            return kind, fields.identifier(value)
+            return kind, values.identifier(value)
         if kind == "date":
-            return kind, fields.moment(value)
-    except ValidationError:
+            return kind, values.moment(value)
+    except BadValue:
         return None
     if kind == "string":
         return (kind, value if kinds is str else _json(value)) if kinds in (str, int, float) else None
@@ -195,7 +195,7 @@ def _keys(value: Any, kind: FieldType | None) -> tuple[Key, ...] | None:
     return None if None in keys else tuple(key for key in keys if key is not None)
 
 
-def first_failure(query: Query | Mapping[str, Any], metadata: Mapping[str, Any], declared: Fields) -> Failure | None:
+def first_mismatch(query: Query | Mapping[str, Any], metadata: Mapping[str, Any], declared: Fields) -> Mismatch | None:
     """Return the first condition that a file with *metadata* does not fulfil, None when it matches.
 
     :param query: a validated query; a ``Query`` where many files are matched.
@@ -208,13 +208,13 @@ def first_failure(query: Query | Mapping[str, Any], metadata: Mapping[str, Any],
         else:
             failed = not condition.holds(read(found, declared.get(condition.field)))
         if failed:
-            return Failure(condition.field, condition.operator, condition.asked, found)
+            return Mismatch(condition.field, condition.operator, condition.asked, found)
     return None
 
 
 def matches(query: Query | Mapping[str, Any], metadata: Mapping[str, Any], declared: Fields) -> bool:
-    """Whether a file with *metadata* fulfils *query*; parameters as for ``first_failure``."""
-    return first_failure(query, metadata, declared) is None
+    """Whether a file with *metadata* fulfils *query*; parameters as for ``first_mismatch``."""
+    return first_mismatch(query, metadata, declared) is None
 
 
 def check_search(query: Mapping[str, Any], declared: Fields) -> None:

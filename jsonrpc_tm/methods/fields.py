@@ -3,10 +3,10 @@
 from typing import Any
 
 import orjson
-from marshmallow import ValidationError
 
-from ..core import fields
+from ..core import fields, values
 from ..core.model import DATA_FILES, FIELD_TYPES, META_QUERIES, QUERY_TYPES, FieldType, Metadata
+from ..core.values import BadValue
 from ..matching.query import OPERATORS, SET_OPERATORS, validate
 
 NAME_LENGTH = META_QUERIES.columns["MetaDataName"].length
@@ -20,11 +20,11 @@ _PATH: fields.JSONSchema = {"type": "string", "pattern": "^(/|(/[^/]+)+)$", "max
 def path(value: Any) -> str:
     """Return *value* if it is an absolute path without empty parts.
 
-    :raises ValidationError: it is not.
+    :raises BadValue: it is not.
     """
-    fields.text(value, PATH_LENGTH)
+    values.text(value, PATH_LENGTH)
     if value != "/" and (not value.startswith("/") or "" in value.split("/")[1:]):
-        raise ValidationError("Not an absolute path without empty parts.")
+        raise BadValue("Not an absolute path without empty parts.")
     return value  # type: ignore[no-any-return]
 
 
@@ -32,21 +32,21 @@ def metadata(value: Any, *, null: bool) -> Metadata:
     """Return *value* if it maps names of metadata fields to scalars.
 
     :param null: whether null is accepted too.
-    :raises ValidationError: it does not; the messages are by field name.
+    :raises BadValue: it does not; the messages are by field name.
     """
     if type(value) is not dict:
-        raise ValidationError("Not an object.")
+        raise BadValue("Not an object.")
     for name, item in value.items():
         try:
-            fields.text(name, NAME_LENGTH, empty=False)
+            values.text(name, NAME_LENGTH, empty=False)
             if type(item) is str:
-                fields.text(item, None)
+                values.text(item, None)
             elif type(item) not in (bool, int, float) and not (null and item is None):
-                raise ValidationError("Must be a text, a number or a boolean.")
+                raise BadValue("Must be a text, a number or a boolean.")
             if type(item) is str and len(orjson.dumps(item).decode()) > VALUE_LENGTH:
-                raise ValidationError(f"Longer than {VALUE_LENGTH} characters as JSON.")
-        except ValidationError as error:
-            raise ValidationError({name[:255]: error.messages}) from None
+                raise BadValue(f"Longer than {VALUE_LENGTH} characters as JSON.")
+        except BadValue as error:
+            raise BadValue({name[:255]: error.messages}) from None
     return value
 
 
@@ -72,7 +72,7 @@ class Paths(fields.Field):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
         for item in fields.Texts().deserialize(value) or ():
             if path(item) == "/":
-                raise ValidationError("The root cannot be removed.")
+                raise BadValue("The root cannot be removed.")
         return list(value)
 
 
@@ -92,14 +92,14 @@ class MetadataByFile(fields.Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Metadata]:
         if type(value) is not dict:
-            raise ValidationError("Not an object.")
+            raise BadValue("Not an object.")
         for lfn, own in value.items():
             try:
                 if path(lfn) == "/":
-                    raise ValidationError("The root is not a file.")
+                    raise BadValue("The root is not a file.")
                 metadata(own, null=False)
-            except ValidationError as error:
-                raise ValidationError({lfn[:255]: error.messages}) from None
+            except BadValue as error:
+                raise BadValue({lfn[:255]: error.messages}) from None
         return value
 
 
@@ -110,13 +110,13 @@ class FieldTypes(fields.Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, FieldType]:
         if type(value) is not dict:
-            raise ValidationError("Not an object.")
+            raise BadValue("Not an object.")
         for name, kind in value.items():
             try:
-                fields.text(name, NAME_LENGTH, empty=False)
+                values.text(name, NAME_LENGTH, empty=False)
                 fields.Choice(*FIELD_TYPES).deserialize(kind)
-            except ValidationError as error:
-                raise ValidationError({name[:255]: error.messages}) from None
+            except BadValue as error:
+                raise BadValue({name[:255]: error.messages}) from None
         return value
 
 

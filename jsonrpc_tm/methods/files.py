@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from marshmallow import ValidationError
-
-from ..core import fields
+from ..core import fields, values
 from ..core.errors import InvalidParams
 from ..core.identity import Owner
 from ..core.model import DATA_FILES, FILE_COLUMNS, TRANSFORMATION_FILES, Column
+from ..core.values import BadValue
 from ..plugin.marker import hookimpl
 from ..rpc.call import Call
 from ..rpc.method import Method
@@ -165,16 +164,16 @@ class FileStatuses(fields.Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[int, tuple[str, int]]:
         if type(value) is not dict:
-            raise ValidationError("Not an object.")
+            raise BadValue("Not an object.")
         loaded: dict[int, tuple[str, int]] = {}
         for name, wanted in value.items():
             word, flag = wanted if type(wanted) is list and len(wanted) == 2 else (wanted, False)
             try:
                 if type(flag) is not bool or type(word) is not str:
-                    raise ValidationError("Must be a status or [status, errorFlag].")
-                loaded[fields.identifier(name)] = fields.text(word, 32), int(flag)
-            except ValidationError as error:
-                raise ValidationError({name: error.messages}) from None
+                    raise BadValue("Must be a status or [status, errorFlag].")
+                loaded[values.identifier(name)] = values.text(word, 32), int(flag)
+            except BadValue as error:
+                raise BadValue({name: error.messages}) from None
         return loaded
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from ..core import fields
 from ..core.errors import InvalidParams, NotFound
 from ..core.identity import Owner
-from ..core.model import Kind, Table, wire_date
+from ..core.model import ColumnKind, Table, wire_date
 from ..rpc.call import Call
 from ..storage.base import Row, Transaction
 from ..storage.where import Columns, Where, order_by, page
@@ -21,7 +21,7 @@ def wire(rows: list[Row], table: Table) -> list[Row]:
     return rows
 
 
-def key(value: Any, kind: Kind) -> str:
+def key(value: Any, kind: ColumnKind) -> str:
     """Return a column's value as the key of an object: a date as in answers, ``"null"`` for null."""
     if value is None:
         return "null"

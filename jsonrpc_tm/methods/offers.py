@@ -9,9 +9,9 @@ from itertools import groupby
 from operator import itemgetter
 
 import orjson
-from marshmallow import ValidationError
 
 from ..core.model import ACCEPTING_STATUSES, TRANSFORMATION_FILES, FieldType, Metadata
+from ..core.values import BadValue
 from ..matching.index import Files
 from ..matching.query import Query, validate
 from ..rpc.call import Call
@@ -112,7 +112,7 @@ async def read_queries(tx: Transaction, only: Sequence[int] | None = None) -> di
         query = tuple((row["MetaDataName"], row["MetaDataValue"]) for row in group)
         try:
             queries[trans_id] = _kept(query) if sum(len(text) for _, text in query) <= KEPT else _parse(query)
-        except (ValidationError, orjson.JSONDecodeError):
+        except (BadValue, orjson.JSONDecodeError):
             logger.warning("the Input meta query of transformation %d cannot be understood", trans_id)
     return queries
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from marshmallow import ValidationError
 
-from ..core import fields
+from ..core import fields, values
 from ..core.errors import Conflict, InvalidParams, NotFound
 from ..core.identity import Owner
 from ..core.model import ADDITIONAL_PARAMETERS, CORE_PARAMETERS, MUTABLE_PARAMETERS, TRANSFORMATIONS
+from ..core.values import BadValue
 from ..plugin.marker import hookimpl
 from ..rpc.call import Call
 from ..rpc.method import Method
@@ -40,11 +40,11 @@ ABSENT = Absent()
 def transformation_name(value: Any) -> str:
     """Return *value* if a transformation may be called so.
 
-    :raises ValidationError: it is empty, too long, or looks like an id.
+    :raises BadValue: it is empty, too long, or looks like an id.
     """
-    name = fields.text(value, TRANSFORMATIONS.columns["TransformationName"].length, empty=False)
+    name = values.text(value, TRANSFORMATIONS.columns["TransformationName"].length, empty=False)
     if _DIGITS.match(name):
-        raise ValidationError("Must not be made of digits only.")
+        raise BadValue("Must not be made of digits only.")
     return name
 
 
@@ -60,17 +60,17 @@ class TransformationName(fields.Field):
 def core_value(name: str, value: Any) -> Any:
     """Return *value* as the mutable core parameter *name* stores it.
 
-    :raises ValidationError: it does not fit.
+    :raises BadValue: it does not fit.
     """
     column = TRANSFORMATIONS.columns[name]
     if column.kind == "text":
-        text = fields.number_as_text(value)
-        return transformation_name(text) if name == "TransformationName" else fields.text(text, column.length)
+        text = values.number_as_text(value)
+        return transformation_name(text) if name == "TransformationName" else values.text(text, column.length)
     number = scalar(column, value)
     if number is None:
-        raise ValidationError("Must not be null.")
+        raise BadValue("Must not be null.")
     if number < 0:
-        raise ValidationError("Must be at least 0.")
+        raise BadValue("Must be at least 0.")
     return number
 
 
@@ -144,7 +144,7 @@ async def set_parameter(call: Call, transName: int | str, paramName: str, paramV
             raise _invalid("paramName", f"{paramName} cannot be set. Can be: {', '.join(MUTABLE_PARAMETERS)}.")
         try:
             value = core_value(paramName, paramValue)
-        except ValidationError as error:
+        except BadValue as error:
             raise InvalidParams(f"Invalid value for {paramName}", errors={"paramValue": error.messages}) from None
     elif (meant := _CORE_WORDS.get(paramName.casefold())) is not None:
         raise InvalidParams(
@@ -158,7 +158,7 @@ async def set_parameter(call: Call, transName: int | str, paramName: str, paramV
     async def body(tx: Transaction, owner: Owner) -> None:
         if paramName in CORE_PARAMETERS:
             await _set_core(tx, call, owner, paramName, value, expected)
-            told = fields.number_as_text(paramValue)
+            told = values.number_as_text(paramValue)
             message = "Body updated" if paramName == "Body" else f"{paramName} updated to {told}"
         else:
             await _set_additional(tx, owner, paramName, paramValue, expected)

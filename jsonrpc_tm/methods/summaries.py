@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from marshmallow import ValidationError
-
-from ..core import fields
+from ..core import fields, values
 from ..core.model import (
     CORE_PARAMETERS,
     DATA_FILES,
@@ -19,6 +17,7 @@ from ..core.model import (
     Column,
     Table,
 )
+from ..core.values import BadValue
 from ..rpc.call import Call
 from ..storage.base import Row, Transaction
 from ..storage.where import Where, invalid, order_by, page
@@ -134,8 +133,8 @@ def _moment(name: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     try:
-        return fields.moment(value)
-    except ValidationError as error:
+        return values.moment(value)
+    except BadValue as error:
         raise invalid("selectDict", {name: error.messages}) from None
 
 
@@ -221,13 +220,13 @@ class SortList(fields.Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
         if type(value) is not list:
-            raise ValidationError("Not a list.")
+            raise BadValue("Not a list.")
         return [":".join(_pair(index, pair)) for index, pair in enumerate(value)]
 
 
 def _pair(index: int, pair: Any) -> list[str]:
     if type(pair) is not list or len(pair) != 2 or any(type(item) is not str for item in pair):
-        raise ValidationError({index: ["Not a pair of a column and a direction."]})
+        raise BadValue({index: ["Not a pair of a column and a direction."]})
     return pair
 
 
@@ -252,26 +251,26 @@ class RequestedTables(fields.Field):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Part]:
         if type(value) is not dict:
-            raise ValidationError("Not an object.")
+            raise BadValue("Not an object.")
         parts = {}
         for table, wanted in value.items():
             try:
                 parts[table] = self._part(table, wanted)
-            except ValidationError as error:
-                raise ValidationError({table: error.messages}) from None
+            except BadValue as error:
+                raise BadValue({table: error.messages}) from None
         return parts
 
     def _part(self, table: str, wanted: Any) -> Part:
         if table not in VIEWS:
-            raise ValidationError(f"Not one of {', '.join(VIEWS)}.")
+            raise BadValue(f"Not one of {', '.join(VIEWS)}.")
         if type(wanted) is not dict:
-            raise ValidationError("Not an object.")
+            raise BadValue("Not an object.")
         known: dict[str, fields.Field] = {
             "SortList": SortList(),
             "StartItem": fields.Count(),
             "MaxItems": fields.Count(),
         }
         if unknown := set(wanted) - set(known):
-            raise ValidationError(f"{min(unknown)!r} is not one of {', '.join(known)}.")
+            raise BadValue(f"{min(unknown)!r} is not one of {', '.join(known)}.")
         given: dict[str, Any] = {name: known[name].deserialize(item) for name, item in wanted.items()}
         return Part(given.get("SortList", []), given.get("StartItem", 0), given.get("MaxItems", 50))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core import fields
+from ..core import fields, values
 from ..core.errors import InvalidParams, InvalidState
 from ..core.identity import Owner
 from ..core.model import ASSIGNABLE_STATUSES, TASK_COLUMNS, TRANSFORMATION_TASKS
@@ -234,7 +234,7 @@ class TextOrNumber(fields.Text):
         return {"anyOf": [super()._own_schema(), {"type": "number"}]}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        return super()._deserialize(fields.number_as_text(value), *args, **kwargs)
+        return super()._deserialize(values.number_as_text(value), *args, **kwargs)
 
 
 @hookimpl

@@ -8,11 +8,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import ValidationError
-
-from ..core import fields
+from ..core import values
 from ..core.errors import InvalidParams
 from ..core.model import MAX_INTEGER, TABLES, Column
+from ..core.values import BadValue
 
 if TYPE_CHECKING:
     from ..rpc.call import Call
@@ -31,25 +30,25 @@ def _number(value: Any) -> float:
     # a float, as columns have it: SQLite would not find what 2**53 + 1 was stored as
     number = float(value) if readable else math.inf
     if not math.isfinite(number):
-        raise ValidationError("Not a number.")
+        raise BadValue("Not a number.")
     return number
 
 
 def _integer(value: Any) -> int:
     try:
-        return fields.identifier(value)
-    except ValidationError:
-        raise ValidationError("Not an integer of 64 bits.") from None
+        return values.identifier(value)
+    except BadValue:
+        raise BadValue("Not an integer of 64 bits.") from None
 
 
 def _text(value: Any) -> str:
-    return fields.text(fields.number_as_text(value), None)
+    return values.text(values.number_as_text(value), None)
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "int": _integer,
     "float": _number,
-    "date": fields.moment,
+    "date": values.moment,
     "text": _text,
 }
 
@@ -57,7 +56,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 def scalar(column: Column, value: Any) -> Any:
     """Return *value* as it is compared with *column*; None means IS NULL.
 
-    :raises ValidationError: it does not fit the column's type.
+    :raises BadValue: it does not fit the column's type.
     """
     return None if value is None else _READERS[column.kind](value)
 
@@ -139,7 +138,7 @@ class Where:
                     self.among(sql, values, "text" if column.kind == "date" else column.kind)
                 else:
                     self.equal(sql, scalar(column, wanted))
-            except ValidationError as error:
+            except BadValue as error:
                 errors[name] = [f"{message} The column's type is {column.kind}." for message in error.messages]
         if errors:
             raise invalid(parameter, errors)

@@ -5,9 +5,9 @@ import re
 from typing import Any
 
 import orjson
-from marshmallow import ValidationError
 
 from ...core import model
+from ...core.values import BadValue
 from ...matching import query as metaquery
 
 JSON = "JSON"
@@ -58,7 +58,7 @@ def asked(name: str, text: str, kind: str) -> Any:
         value = values if len(values) > 1 else values[0]
     try:
         metaquery.validate({name: value})
-    except ValidationError:
+    except BadValue:
         raise Unreadable(text) from None
     return value
 
