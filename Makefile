@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV)"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test lint unit test-slow test-interop test-cluster mutate bench fix docs clean
+.PHONY: demo run test quick lint unit test-slow test-interop test-cluster mutate bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -25,11 +25,15 @@ run: $(READY) ## start a server with config.yaml
 
 test: unit lint ## everything that must hold: style, types and tests, on both databases
 
-lint: $(READY) ## style and types
+quick: $(READY) ## the tests that need no network and no MariaDB, in half a minute
+	$(BIN)/python -m pytest -q -n 2 --quick $(ARGS)
+
+lint: $(READY) ## style, types, rooms, change notes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/towncrier build --draft --version next >/dev/null
 
 unit: $(READY) ## tests with a report of what they covered
 	@.ci/packages
@@ -52,7 +56,7 @@ test-cluster: $(READY) ## servers on three MariaDB Galera nodes that lose nodes 
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
-	@for script in benchmarks/*.py; do echo; echo "$$script"; $(BIN)/python $$script || exit 1; done
+	@for name in calls storage wire body; do echo; echo "$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 fix: $(READY) docs ## format, mend what a tool can mend, renew the pages made from the code
 	$(BIN)/ruff check --fix .
@@ -61,6 +65,7 @@ fix: $(READY) docs ## format, mend what a tool can mend, renew the pages made fr
 docs: $(READY)
 	$(BIN)/jsonrpc-tm settings --markdown > docs/settings.md
 	$(BIN)/jsonrpc-tm methods --markdown --examples tests/conformance --set audit_log.enabled=true > docs/methods.md
+	$(BIN)/python -m jsonrpc_tm.tools.docs.reference docs/plugins.md
 
 clean: ## remove what was made
 	rm -rf $(VENV) .interop .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* coverage.xml build dist

@@ -1,21 +1,178 @@
-"""All that plugin authors may import; nothing else of the package is promised to them."""
+"""All that plugin authors may import; nothing else of the package is promised to them.
 
-from .core import fields
+What is here keeps its meaning as long as ``API_VERSION`` stays the same; ``docs/plugins.md`` shows how it is used. A
+plugin says the version that it was written for: ``JSONRPC_TM_API = 1`` in its module.
+
+What needs aiohttp, click or the tools is loaded when it is first asked for: a plugin that has no routes and no
+commands does not pay for them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .auth.policy import DefaultPolicy
+from .auth.users import HOSTS, admit
+from .catalog.base import Catalog, CatalogProvider
+from .core import errors, fields
+from .core.clock import stored
+from .core.context import Context
 from .core.errors import TMError
-from .core.records import CallRecord, Event, Migration, Route, StatusRule
+from .core.events import EVENT_TYPES, Event
+from .core.identity import (
+    ANONYMOUS,
+    MANAGEMENT,
+    SHARING,
+    USER,
+    Authenticator,
+    Credentials,
+    Decision,
+    Identity,
+    Policy,
+    Rule,
+    Transformation,
+    User,
+    Users,
+)
+from .core.lifetimes import background
+from .core.model import TABLES, FieldType, Metadata
+from .core.records import CallRecord, Migration, ReplayStep, Route, StatusRule, Wire, WireRequest
+from .domain import reports, transitions
+from .domain.page import Page
+from .domain.rows import Rows
+from .domain.transformation_log import note
+from .domain.work import Held, Work
+from .matching.query import Query, check_search, matches
+from .parts import AuthenticatorFactory, Parts
 from .plugin.marker import hookimpl
-from .rpc.method import Method
-from .settings import Setting
+from .plugin.version import API_VERSION
+from .rpc import results
+from .rpc.body import RequestLimits, parse
+from .rpc.chain import Outside
+from .rpc.method import DEFAULT, Change, Method, Read, Write
+from .rpc.method_rules import check_identity, check_properties
+from .rpc.service import Lifetime, Service
+from .settings.loading import Settings
+from .settings.table import Setting
+from .storage.base import Schema, Select, Storage, StorageProvider, Transaction, chunks
+from .storage.runner import Failure, Runner
+
+if TYPE_CHECKING:
+    from .app import create_service
+    from .cli.client_options import client_options, make_client
+    from .cli.program import pass_program
+    from .http.compression import compress
+    from .http.endpoint import SERVICE, Refusal, caller, finished, read_body, request_id_of
+    from .tools.replay.compare import differences
 
 __all__ = [
+    "ANONYMOUS",
+    "API_VERSION",
+    "DEFAULT",
+    "EVENT_TYPES",
+    "HOSTS",
+    "MANAGEMENT",
+    "SERVICE",
+    "SHARING",
+    "TABLES",
+    "USER",
+    "Authenticator",
+    "AuthenticatorFactory",
     "CallRecord",
+    "Catalog",
+    "CatalogProvider",
+    "Change",
+    "Context",
+    "Credentials",
+    "Decision",
+    "DefaultPolicy",
     "Event",
+    "Failure",
+    "FieldType",
+    "Held",
+    "Identity",
+    "Lifetime",
+    "Metadata",
     "Method",
     "Migration",
+    "Outside",
+    "Page",
+    "Parts",
+    "Policy",
+    "Query",
+    "Read",
+    "Refusal",
+    "ReplayStep",
+    "RequestLimits",
     "Route",
+    "Rows",
+    "Rule",
+    "Runner",
+    "Schema",
+    "Select",
+    "Service",
     "Setting",
+    "Settings",
     "StatusRule",
+    "Storage",
+    "StorageProvider",
     "TMError",
+    "Transaction",
+    "Transformation",
+    "User",
+    "Users",
+    "Wire",
+    "WireRequest",
+    "Work",
+    "Write",
+    "admit",
+    "background",
+    "caller",
+    "check_identity",
+    "check_properties",
+    "check_search",
+    "chunks",
+    "client_options",
+    "compress",
+    "create_service",
+    "differences",
+    "errors",
     "fields",
+    "finished",
     "hookimpl",
+    "make_client",
+    "matches",
+    "note",
+    "parse",
+    "pass_program",
+    "read_body",
+    "reports",
+    "request_id_of",
+    "results",
+    "stored",
+    "transitions",
 ]
+
+_LATER = {
+    "create_service": "app",
+    "client_options": "cli.client_options",
+    "make_client": "cli.client_options",
+    "pass_program": "cli.program",
+    "compress": "http.compression",
+    "SERVICE": "http.endpoint",
+    "Refusal": "http.endpoint",
+    "caller": "http.endpoint",
+    "finished": "http.endpoint",
+    "read_body": "http.endpoint",
+    "request_id_of": "http.endpoint",
+    "differences": "tools.replay.compare",
+}
+"""Where those are that are loaded when they are first asked for."""
+
+if not TYPE_CHECKING:  # type checkers must not take every name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(f".{_LATER[name]}", __package__), name)
+        globals()[name] = found
+        return found

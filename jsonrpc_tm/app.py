@@ -1,20 +1,82 @@
-"""Puts a server together from settings and plugins; everything explicit, nothing global."""
+"""Puts a server together from settings and plugins: the only place that knows them all. Everything is explicit.
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+First the plugins, then the settings, whose table plugins extend, then ``Parts``, then what factories of plugins make
+of those, and in the end one whole ``Service``.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .catalog.base import Catalog
+from .catalog.base import Catalog, CatalogProvider
+from .core.clock import Clock, utc_now
 from .core.errors import ConfigurationError
 from .core.identity import Authenticator
-from .plugin.manager import Plugins, Provenance
-from .rpc import rules
+from .core.records import Route
+from .core.spelling import suggestion
+from .hookspecs import Hooks
+from .parts import AuthenticatorFactory, Parts
+from .plugin.manager import Plugins, Provenance, described
+from .rpc import method_rules as rules
 from .rpc.method import Method, Registry
-from .rpc.service import Clock, Service, utc_now
+from .rpc.service import Lifetime, Service
 from .settings import Settings, load, plugin_options
 from .storage.base import Storage, StorageProvider
 from .storage.urls import scheme
+
+# tools know the plugins of a server from here
+__all__ = [
+    "DEFAULT_PLUGINS",
+    "Plugins",
+    "assemble",
+    "build_service",
+    "configure",
+    "create_service",
+    "load_plugins",
+    "make_parts",
+    "open_authenticators",
+    "open_catalog",
+    "open_storage",
+    "storage_provider",
+]
+
+DEFAULT_PLUGINS = (
+    "jsonrpc_tm.observe.logs",
+    "jsonrpc_tm.auth.policy",
+    "jsonrpc_tm.storage.sqlite",
+    "jsonrpc_tm.storage.mysql",
+    "jsonrpc_tm.catalog.builtin",
+    "jsonrpc_tm.auth.x509",
+    "jsonrpc_tm.auth.jwt",
+    "jsonrpc_tm.auth.users",
+    "jsonrpc_tm.methods.transformations",
+    "jsonrpc_tm.methods.parameters",
+    "jsonrpc_tm.methods.files",
+    "jsonrpc_tm.methods.tasks",
+    "jsonrpc_tm.methods.metaqueries",
+    "jsonrpc_tm.methods.catalog",
+    "jsonrpc_tm.methods.catalog_admin",
+    "jsonrpc_tm.methods.monitoring",
+    "jsonrpc_tm.methods.service",
+)
+"""The core consists of plugins too."""
+
+
+def load_plugins(
+    paths: Iterable[Path] = (),
+    disable: Iterable[str] = (),
+    extra: Sequence[Any] = (),
+    *,
+    entry_points: bool = True,
+    shipped: bool = True,
+) -> Plugins:
+    """Return the plugins of a new server; the parameters are those of ``Plugins``.
+
+    :raises ConfigurationError: one is wrong.
+    """
+    return Plugins(Hooks, DEFAULT_PLUGINS, paths, disable, extra, entry_points=entry_points, shipped=shipped)
 
 
 def create_service(
@@ -46,7 +108,7 @@ def configure(
     """Return the settings and the plugins, whose own settings are validated with the core's."""
     environ, overrides = environ or {}, overrides or {}
     options = plugin_options(config, environ, overrides)
-    found = Plugins(options.paths, options.disable, plugins)
+    found = load_plugins(options.paths, options.disable, plugins)
     extra = [setting for setting, _ in found.collect("register_settings")]
     return load(config, environ, overrides, extra), found
 
@@ -67,28 +129,62 @@ def build_service(
     :param extra_methods: further methods, for tests and embedding.
     :raises ConfigurationError: a setting names something that no plugin provides, or two provide the same.
     """
-    plugins = plugins or Plugins(entry_points=False, shipped=False)
+    plugins = plugins or load_plugins(entry_points=False, shipped=False)
+    parts = make_parts(settings, plugins, storage=storage, clock=clock)
+    return assemble(
+        parts,
+        plugins,
+        catalog=catalog or open_catalog(parts, plugins),
+        authenticators=open_authenticators(parts, plugins) if authenticators is None else authenticators,
+        extra_methods=extra_methods,
+    )
+
+
+def make_parts(
+    settings: Settings, plugins: Plugins, *, storage: Storage | None = None, clock: Clock = utc_now
+) -> Parts:
+    """Return what catalogs and authenticators are made of.
+
+    :param storage: None for the one that the settings name.
+    :raises ConfigurationError: see ``build_service``.
+    """
+    users = _one("user registry", plugins.collect("register_users", settings=settings))
+    return Parts(settings, storage or open_storage(settings, plugins), users, clock)
+
+
+def assemble(
+    parts: Parts,
+    plugins: Plugins,
+    *,
+    catalog: Catalog,
+    authenticators: Iterable[Authenticator],
+    extra_methods: Iterable[Method] = (),
+    lifetimes: Iterable[Lifetime] = (),
+) -> Service:
+    """Return the service of finished parts.
+
+    :param lifetimes: entered before those of the plugins.
+    :raises ConfigurationError: see ``build_service``.
+    """
+    settings = parts.settings
     methods = [(method, str(origin)) for method, origin in plugins.collect("register_methods", settings=settings)]
     registry = Registry([*methods, *((method, "extra_methods") for method in extra_methods)])
-    service = Service(
+    return Service(
         settings=settings,
         registry=registry,
         rules=rules.resolve(settings, registry),
-        storage=storage or open_storage(settings, plugins),
+        storage=parts.storage,
+        catalog=catalog,
         policy=_one("policy", plugins.collect("register_policy", settings=settings)),
-        users=_one("user registry", plugins.collect("register_users", settings=settings)),
-        clock=clock,
+        users=parts.users,
+        clock=parts.clock,
+        authenticators=tuple(authenticators),
         status_rules=_all(plugins, "register_status_rule", settings),
         listeners=_all(plugins, "register_listener", settings),
         observers=_all(plugins, "register_call_observer", settings),
-        lifetimes=_all(plugins, "register_lifetime", settings),
-        plugins=plugins,
+        lifetimes=(*lifetimes, *_all(plugins, "register_lifetime", settings)),
+        routes=_routes(plugins, settings),
     )
-    service.catalog = catalog or _open_catalog(service, settings, plugins)
-    service.authenticators = (
-        _open_authenticators(service, settings, plugins) if authenticators is None else tuple(authenticators)
-    )
-    return service
 
 
 def open_storage(settings: Settings, plugins: Plugins) -> Storage:
@@ -96,13 +192,12 @@ def open_storage(settings: Settings, plugins: Plugins) -> Storage:
 
     :raises ConfigurationError: no plugin provides the URL's scheme.
     """
-    provider = storage_provider(settings["storage.url"], plugins)
+    url = settings["storage.url"]
+    provider, origin = _storage_provider(url, plugins)
     migrations = [item for item, _ in plugins.collect("register_migrations", settings=settings)]
     options = {**settings.section("storage"), "folder": settings.folder}
-    storage: Storage = provider.open(
-        settings["storage.url"], migrate=settings["storage.migrate"], migrations=migrations, options=options
-    )
-    return storage
+    with _blaming(origin):
+        return provider.open(url, migrate=settings["storage.migrate"], migrations=migrations, options=options)
 
 
 def storage_provider(url: str, plugins: Plugins) -> StorageProvider:
@@ -110,35 +205,70 @@ def storage_provider(url: str, plugins: Plugins) -> StorageProvider:
 
     :raises ConfigurationError: no plugin provides it.
     """
-    provider: StorageProvider = _named("storage", scheme(url), plugins.collect("register_storage"), "scheme")
-    return provider
+    return _storage_provider(url, plugins)[0]
 
 
-def _open_catalog(service: Service, settings: Settings, plugins: Plugins) -> Catalog:
-    options = settings["catalog"]
-    where = settings.origin("catalog", "name")
-    provider = _named("catalog", options["name"], plugins.collect("register_catalog"), "name", where)
-    catalog: Catalog = provider.open(options, service)
-    return catalog
+def _storage_provider(url: str, plugins: Plugins) -> tuple[StorageProvider, Provenance]:
+    return _named("storage", scheme(url), plugins.collect("register_storage"), "scheme")
 
 
-def _open_authenticators(service: Service, settings: Settings, plugins: Plugins) -> tuple[Authenticator, ...]:
+def open_catalog(parts: Parts, plugins: Plugins) -> Catalog:
+    """Return the file catalog that the setting ``catalog`` names, not yet opened.
+
+    :raises ConfigurationError: no plugin provides it, or its options are wrong.
+    """
+    options = parts.settings["catalog"]
+    where = parts.settings.origin("catalog", "name")
+    provider: CatalogProvider
+    provider, origin = _named("catalog", options["name"], plugins.collect("register_catalog"), "name", where)
+    with _blaming(origin):
+        return provider.open(options, parts)
+
+
+def open_authenticators(parts: Parts, plugins: Plugins) -> tuple[Authenticator, ...]:
+    """Return what the setting ``authentication`` lists, in its order.
+
+    :raises ConfigurationError: no plugin provides one, or its options are wrong.
+    """
     factories = plugins.collect("register_authenticator")
-    return tuple(
-        _named("authenticator", name, factories, "name", settings.origin("authentication", index, name))(
-            options or {}, service
-        )
-        for index, entry in enumerate(settings["authentication"])
-        for name, options in entry.items()
-    )
+    made = []
+    for index, entry in enumerate(parts.settings["authentication"]):
+        for name, options in entry.items():
+            where = parts.settings.origin("authentication", index, name)
+            factory: AuthenticatorFactory
+            factory, origin = _named("authenticator", name, factories, "name", where)
+            with _blaming(origin):
+                made.append(factory(options or {}, parts))
+    return tuple(made)
+
+
+def _routes(plugins: Plugins, settings: Settings) -> tuple[tuple[Route, str], ...]:
+    found: list[tuple[Route, str]] = []
+    for route, origin in plugins.collect("register_routes", settings=settings):
+        rule = None if route.rule is None else rules.rule(route.rule, f"route {route.path} of {origin}")
+        found.append((replace(route, rule=rule), str(origin)))
+    return tuple(found)
 
 
 def _all(plugins: Plugins, hook: str, settings: Settings) -> tuple[Any, ...]:
     return tuple(item for item, _ in plugins.collect(hook, settings=settings))
 
 
-def _named(kind: str, name: str, found: Sequence[tuple[Any, Provenance]], attribute: str, where: str = "") -> Any:
-    """Return the only object whose *attribute* is *name*.
+@contextlib.contextmanager
+def _blaming(origin: Provenance) -> Iterator[None]:
+    """Name the plugin in whose factory something goes wrong that it does not tell of itself."""
+    try:
+        yield
+    except (ConfigurationError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise ConfigurationError(f"plugin {origin}: {described(error)}") from error
+
+
+def _named(
+    kind: str, name: str, found: Sequence[tuple[Any, Provenance]], attribute: str, where: str = ""
+) -> tuple[Any, Provenance]:
+    """Return the only object whose *attribute* is *name*, and where it came from.
 
     :param where: the place in the configuration that has the name.
     """
@@ -149,11 +279,10 @@ def _named(kind: str, name: str, found: Sequence[tuple[Any, Provenance]], attrib
             raise ConfigurationError(f"{kind} {key!r} is provided by both {by_name[key][1]} and {origin}")
         by_name[key] = item, origin
     if name not in by_name:
-        close = difflib.get_close_matches(name, by_name, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(by_name)) or 'none'}"
+        hint = suggestion(name, by_name) or f"; there are {', '.join(sorted(by_name)) or 'none'}"
         place = f"{where}: " if where else ""
-        raise ConfigurationError(f"{place}no plugin provides the {kind} {name!r}; {hint}")
-    return by_name[name][0]
+        raise ConfigurationError(f"{place}no plugin provides the {kind} {name!r}{hint}")
+    return by_name[name]
 
 
 def _one(kind: str, found: Sequence[tuple[Any, Provenance]]) -> Any:

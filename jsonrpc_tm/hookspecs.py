@@ -3,33 +3,31 @@
 Every hook may be left out, and an implementation may leave out arguments that it does not use.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from .core.identity import AuthenticatorFactory, Policy
-from .core.records import CallRecord, Event, Migration, Route, StatusRule
+from .catalog.base import CatalogProvider
+from .core.events import Event
+from .core.identity import Policy, Users
+from .core.records import CallRecord, Migration, Route, StatusRule, Wire
+from .parts import AuthenticatorFactory
 from .plugin.marker import hookspec
 from .rpc.method import Method
+from .rpc.service import Lifetime
+from .settings import Setting, Settings
 from .storage.base import StorageProvider
-
-if TYPE_CHECKING:
-    from .catalog.base import CatalogProvider
-    from .rpc.service import Service
-    from .settings import Setting
-    from .tools.replay.wire import Wire
 
 
 class Hooks:
     """The hooks."""
 
     @hookspec
-    def register_methods(self, settings: Mapping[str, Any]) -> Iterable[Method]:
+    def register_methods(self, settings: Settings) -> Iterable[Method]:
         """Yield the plugin's methods."""
         return ()
 
     @hookspec
-    def register_settings(self) -> "Iterable[Setting]":
+    def register_settings(self) -> Iterable[Setting]:
         """Yield the settings of the plugin's own section, named ``<section>.<key>``."""
         return ()
 
@@ -39,12 +37,12 @@ class Hooks:
         return ()
 
     @hookspec
-    def register_migrations(self, settings: Mapping[str, Any]) -> Iterable[Migration]:
+    def register_migrations(self, settings: Settings) -> Iterable[Migration]:
         """Yield the migrations of the plugin's own tables."""
         return ()
 
     @hookspec
-    def register_catalog(self) -> "Iterable[CatalogProvider]":
+    def register_catalog(self) -> Iterable[CatalogProvider]:
         """Yield file catalogs; the setting ``catalog`` picks one by name."""
         return ()
 
@@ -54,32 +52,32 @@ class Hooks:
         return ()
 
     @hookspec
-    def register_users(self, settings: Mapping[str, Any]) -> Iterable[Any]:
-        """Yield one replacement for the configuration's user registry (see ``jsonrpc_tm.auth.users.Users``)."""
+    def register_users(self, settings: Settings) -> Iterable[Users]:
+        """Yield one replacement for the configuration's user registry."""
         return ()
 
     @hookspec
-    def register_policy(self, settings: Mapping[str, Any]) -> Iterable[Policy]:
+    def register_policy(self, settings: Settings) -> Iterable[Policy]:
         """Yield a policy that replaces the default one."""
         return ()
 
     @hookspec
-    def register_status_rule(self, settings: Mapping[str, Any]) -> Iterable[StatusRule]:
+    def register_status_rule(self, settings: Settings) -> Iterable[StatusRule]:
         """Yield rules that restrict status changes."""
         return ()
 
     @hookspec
-    def register_listener(self, settings: Mapping[str, Any]) -> Iterable[Callable[[Event], None]]:
+    def register_listener(self, settings: Settings) -> Iterable[Callable[[Event], None]]:
         """Yield functions called after every committed change. They must not wait; what they raise is logged."""
         return ()
 
     @hookspec
-    def register_call_observer(self, settings: Mapping[str, Any]) -> Iterable[Callable[[CallRecord], None]]:
+    def register_call_observer(self, settings: Settings) -> Iterable[Callable[[CallRecord], None]]:
         """Yield functions called after every call, refused ones too. They must not wait; what they raise is logged."""
         return ()
 
     @hookspec
-    def register_routes(self, settings: Mapping[str, Any]) -> Iterable[Route]:
+    def register_routes(self, settings: Settings) -> Iterable[Route]:
         """Yield HTTP routes."""
         return ()
 
@@ -89,13 +87,13 @@ class Hooks:
         return ()
 
     @hookspec
-    def register_replay_wire(self) -> "Iterable[Wire]":
+    def register_replay_wire(self) -> Iterable[Wire]:
         """Yield wires for ``jsonrpc-tm replay --wire NAME``."""
         return ()
 
     @hookspec
-    def register_lifetime(
-        self, settings: Mapping[str, Any]
-    ) -> "Iterable[Callable[[Service], AbstractAsyncContextManager[None] | AsyncIterator[None]]]":
-        """Yield functions that return an async context manager, entered at start and left at shutdown."""
+    def register_lifetime(self, settings: Settings) -> Iterable[Lifetime]:
+        """Yield functions that, given the service, return an async context manager, entered at start and left at
+        shutdown. ``background`` makes one of a function that runs as long as the server does.
+        """
         return ()

@@ -23,12 +23,40 @@ from typing import Any
 
 import orjson
 
-from jsonrpc_tm.api import CallRecord, Method, Setting, hookimpl
-from jsonrpc_tm.core import fields
-from jsonrpc_tm.core.errors import ConfigurationError
+from jsonrpc_tm.api import (
+    MANAGEMENT,
+    CallRecord,
+    Lifetime,
+    Method,
+    Outside,
+    Service,
+    Setting,
+    Settings,
+    errors,
+    fields,
+    hookimpl,
+    results,
+)
+
+JSONRPC_TM_API = 1
+SECTION = "audit_log"
+_TEXT_OR_NULL = results.nullable(results.TEXT)
+LINE = results.members(
+    time=results.MOMENT,
+    request_id=results.TEXT,
+    user=_TEXT_OR_NULL,
+    group=_TEXT_OR_NULL,
+    DN=_TEXT_OR_NULL,
+    address=_TEXT_OR_NULL,
+    method=results.TEXT,
+    target={"type": ["integer", "string", "null"]},
+    outcome=results.TEXT,
+    reason=results.TEXT,
+    ms=results.NUMBER,
+)
+"""A line of the audit log."""
 
 logger = logging.getLogger(__name__)
-SECTION = "audit_log"
 
 
 class Journal:
@@ -45,10 +73,10 @@ class Journal:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     @contextlib.asynccontextmanager
-    async def lifetime(self, _service: object) -> AsyncIterator[None]:
+    async def lifetime(self, _service: Service) -> AsyncIterator[None]:
         """Write while the server runs; at the end everything queued is in the file.
 
-        :raises ConfigurationError: the file cannot be written.
+        :raises errors.ConfigurationError: the file cannot be written.
         """
         self._prepare()
         thread = threading.Thread(target=self._work, name=SECTION, daemon=True)
@@ -65,7 +93,9 @@ class Journal:
             with open(self.files[0], "ab", opener=_private):
                 self._end_torn_line()
         except OSError as error:
-            raise ConfigurationError(f"{SECTION}.path: {self.files[0]} cannot be written: {error.strerror}") from None
+            raise errors.ConfigurationError(
+                f"{SECTION}.path: {self.files[0]} cannot be written: {error.strerror}"
+            ) from None
 
     def _end_torn_line(self) -> None:
         with open(self.files[0], "rb+") as file:
@@ -160,7 +190,7 @@ def tail_method(journal: Journal) -> Method:
     """Return ``audit.tail`` over *journal*."""
 
     async def tail(
-        call: Any, limit: int, username: str | None, method: str | None, outcome: str | None
+        outside: Outside, limit: int, username: str | None, method: str | None, outcome: str | None
     ) -> list[dict[str, Any]]:
         """Return the newest lines of the audit log, oldest first.
 
@@ -184,9 +214,8 @@ def tail_method(journal: Journal) -> Method:
             "method": fields.Text(load_default=None, allow_none=True),
             "outcome": fields.Text(load_default=None, allow_none=True),
         },
-        result="list of {time, request_id, user, group, DN, address, method, target, outcome, reason, ms}",
-        rule=("ProductionManagement",),
-        schema={"type": "array", "items": {"type": "object"}},
+        rule=(MANAGEMENT,),
+        result=results.listed(LINE, "the newest lines, oldest first"),
     )
 
 
@@ -196,7 +225,7 @@ def _open(path: Path, max_bytes: int, backups: int) -> Journal:
     return Journal(path, max_bytes, backups)
 
 
-def _journals(settings: Any) -> list[Journal]:
+def _journals(settings: Settings) -> list[Journal]:
     """Return the journal, or none where the plugin is not enabled."""
     if not settings[f"{SECTION}.enabled"]:
         return []
@@ -214,18 +243,18 @@ def register_settings() -> Iterable[Setting]:
 
 
 @hookimpl
-def register_methods(settings: Any) -> Iterable[Method]:
+def register_methods(settings: Settings) -> Iterable[Method]:
     """Provide ``audit.tail``."""
     return [tail_method(journal) for journal in _journals(settings)]
 
 
 @hookimpl
-def register_call_observer(settings: Any) -> Iterable[Callable[[CallRecord], None]]:
+def register_call_observer(settings: Settings) -> Iterable[Callable[[CallRecord], None]]:
     """Watch the calls."""
     return [journal.observe for journal in _journals(settings)]
 
 
 @hookimpl
-def register_lifetime(settings: Any) -> Iterable[Callable[[Any], Any]]:
+def register_lifetime(settings: Settings) -> Iterable[Lifetime]:
     """Run the writer."""
     return [journal.lifetime for journal in _journals(settings)]

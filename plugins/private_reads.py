@@ -12,11 +12,20 @@ as it is, except that nobody changes what they may not see.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jsonrpc_tm.api import Setting, hookimpl
-from jsonrpc_tm.auth.policy import DefaultPolicy
-from jsonrpc_tm.core import fields
-from jsonrpc_tm.core.identity import MANAGEMENT, Decision, Identity, Owner, Policy
+from jsonrpc_tm.api import (
+    MANAGEMENT,
+    Decision,
+    DefaultPolicy,
+    Identity,
+    Policy,
+    Setting,
+    Settings,
+    Transformation,
+    fields,
+    hookimpl,
+)
 
+JSONRPC_TM_API = 1
 SECTION = "private_reads"
 
 
@@ -37,12 +46,13 @@ class PrivateReads(DefaultPolicy):
             return None
         return {"AuthorGroup": [] if identity.group is None else [identity.group]}
 
-    def may_change(self, identity: Identity, method: str, owner: Owner) -> Decision:
+    def may_change(self, identity: Identity, method: str, transformation: Transformation) -> Decision:
         """Authors who act in another group now do not change what they do not see."""
-        if identity.group != owner.group and not identity.has_any((*self._see_all, MANAGEMENT)):
-            needs = super().may_change(Identity(), method, owner).needs
-            return Decision(False, needs, f"{owner.name!r} belongs to {owner.group}, whose members alone see it")
-        return super().may_change(identity, method, owner)
+        group = transformation.group
+        if identity.group != group and not identity.has_any((*self._see_all, MANAGEMENT)):
+            needs = super().may_change(Identity(), method, transformation).needs
+            return Decision(False, needs, f"{transformation.name!r} belongs to {group}, whose members alone see it")
+        return super().may_change(identity, method, transformation)
 
 
 @hookimpl
@@ -53,7 +63,7 @@ def register_settings() -> Iterable[Setting]:
 
 
 @hookimpl
-def register_policy(settings: Mapping[str, Any]) -> Iterable[Policy]:
+def register_policy(settings: Settings) -> Iterable[Policy]:
     """Replace the default policy."""
     if settings[f"{SECTION}.enabled"]:
         yield PrivateReads(settings[f"{SECTION}.see_all"])

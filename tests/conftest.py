@@ -1,8 +1,67 @@
 """Fixtures that other projects have too; no test fails because the machine is busy."""
 
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["jsonrpc_tm.tools.testing.plugin", "jsonrpc_tm.tools.testing.mariadb_fixtures"]
 
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+HERE = Path(__file__).parent
+NOT_QUICK = (
+    *("auth", "chaos", "cli", "client", "cluster", "dirac", "docs", "http", "interop", "plugins"),
+    *(
+        "storage/mysql",
+        "tools/adopt",
+        "tools/demo",
+        "tools/replay",
+        "tools/testing",
+        "tools/test_harness.py",
+        "tools/test_tokens.py",
+    ),
+    *("test_fuzz.py", "test_operations.py", "test_benchmarks.py", "test_makefile.py"),
+    *("methods/test_model.py", "methods/test_races.py", "methods/test_round_trips.py"),
+    *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py"),
+)
+"""Where sockets, processes, certificates, much data or many random calls are what is tested."""
+SLOW_FIXTURES = {"mariadb", "mysql_url", "one_mysql_url", "over_http", "in_diracs_wire", "on_mariadb", "in_a_file"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only tests that need no network and no MariaDB")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--quick"):
+        return
+    left_out = [item for item in items if not _quick(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if _quick(item)]
+
+
+def _quick(item: pytest.Item) -> bool:
+    place = item.path.relative_to(HERE).as_posix()
+    slow = item.get_closest_marker("mariadb") or SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
+    return not slow and not place.startswith(NOT_QUICK)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --quick a test that opens a connection fails: it belongs to the others."""
+    if not request.config.getoption("--quick"):
+        yield
+        return
+
+    def refuse(self: socket.socket, *_: Any) -> None:
+        raise AssertionError("a quick test uses the network")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "bind", "listen"):
+            patch.setattr(socket.socket, name, refuse)
+        yield

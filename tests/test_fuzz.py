@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from jsonrpc_tm.core.errors import InternalError, InvalidParams, TMError
 from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.core.records import ReplayStep
 from jsonrpc_tm.rpc.method import Method
 from jsonrpc_tm.tools.harness import Harness
-from jsonrpc_tm.tools.replay.scenario import Step, load
+from jsonrpc_tm.tools.replay.scenario import load
 from jsonrpc_tm.tools.testing.configuration import configure
 from jsonrpc_tm.tools.testing.local import LocalClient
 
@@ -77,7 +78,7 @@ def test_any_parameters(service: Harness, data: st.DataObject) -> None:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_right_parameters_with_something_else_in_one_place(service: Harness, data: st.DataObject) -> None:
-    step: Step = data.draw(st.sampled_from(STEPS), label="step")
+    step: ReplayStep = data.draw(st.sampled_from(STEPS), label="step")
     places = list(_places(step.params))
     params = _replaced(step.params, data.draw(st.sampled_from(places), label="place"), data.draw(VALUES, label="value"))
     if isinstance(params, list) and isinstance(params[0], str) and data.draw(st.booleans(), label="t"):

@@ -50,9 +50,10 @@ async def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def forgetful(name: str, *args: Any, **kwargs: Any) -> Any:
         answer = await run(name, *args, **kwargs)
-        if name == "addTransformation" and answer == 2:
-            await run("forget", lambda tx: tx.execute("DELETE FROM TransformationLog WHERE TransformationID = 2"))
-            return 3
+        match name, answer:
+            case "addTransformation", (2, events):
+                await run("forget", lambda tx: tx.execute("DELETE FROM TransformationLog WHERE TransformationID = 2"))
+                return 3, events
         return answer
 
     monkeypatch.setattr(other.service.storage, "run", forgetful)

@@ -1,14 +1,12 @@
 """Who is calling: authenticators and the registry of users."""
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-from ..core.identity import ANONYMOUS, Credentials, Identity
+from ..core.containment import contained
+from ..core.identity import ANONYMOUS, Authenticator, Credentials, Identity
 from ..core.model import TRANSFORMATIONS
 from .headers import GROUP, single
-
-if TYPE_CHECKING:
-    from ..rpc.service import Service
 
 UNUSED = dataclasses.replace(
     ANONYMOUS, reason="the header Authorization has no credentials of a kind that this server takes"
@@ -16,13 +14,13 @@ UNUSED = dataclasses.replace(
 """A caller whose credentials no authenticator looked at."""
 
 
-async def identify(service: "Service", credentials: Credentials) -> Identity:
+async def identify(authenticators: Iterable[Authenticator], credentials: Credentials) -> Identity:
     """Return who sent a request: the first authenticator that finds credentials decides.
 
     :raises BadCredentials: credentials are there and wrong; the whole request is refused with HTTP 401.
     """
-    for authenticator in service.authenticators:
-        identity = await authenticator.authenticate(credentials)
+    for authenticator in authenticators:
+        identity = await contained(authenticator.authenticate(credentials))
         if identity is not None:
             return _fitting(_hold_to_group(identity, single(credentials.headers, GROUP)))
     return UNUSED if "Authorization" in credentials.headers else ANONYMOUS

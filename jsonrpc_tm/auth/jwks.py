@@ -18,6 +18,7 @@ from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
 from ..core.errors import ConfigurationError
+from .changed_files import fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class KeySet:
         self._asked = self._loaded = -float("inf")
         self._lock = asyncio.Lock()
         if isinstance(source, Path):
-            self._stamp = _stamp(source)
+            self._seen = fingerprint([source])
             self._keys = _read(source)
         elif not _safe(source):
             raise ConfigurationError(f"{source}: keys come over https only (http on loopback)")
@@ -89,20 +90,12 @@ class KeySet:
 
     def _reread(self, path: Path) -> None:
         self._loaded = monotonic()
-        if (stamp := _stamp(path)) != self._stamp:
-            self._stamp = stamp
+        if (seen := fingerprint([path])) != self._seen:
+            self._seen = seen
             try:
                 self._keys = _read(path)
             except ConfigurationError as error:
                 logger.warning("%s; the keys read before stay in use", error)
-
-
-def _stamp(path: Path) -> object:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _read(path: Path) -> list[Mapping[str, Any]]:

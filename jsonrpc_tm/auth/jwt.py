@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from jwt import PyJWS
@@ -15,17 +15,15 @@ from jwt.utils import base64url_decode
 
 from ..core import fields
 from ..core.errors import BadCredentials, ConfigurationError
-from ..core.identity import AuthenticatorFactory, Credentials, Identity
+from ..core.identity import Credentials, Identity, Users
 from ..core.values import BadValue
+from ..parts import AuthenticatorFactory, Parts
 from ..plugin.marker import hookimpl
 from ..settings.types import Record, Seconds
 from .headers import AUTHORIZATION, GROUP, single
 from .jwks import ALGORITHMS, KeySet
 from .options import checked
-from .users import Users, admit
-
-if TYPE_CHECKING:
-    from ..rpc.service import Service
+from .users import admit
 
 logger = logging.getLogger(__name__)
 
@@ -204,29 +202,29 @@ def _text(claims: Mapping[str, Any], name: str | None) -> str | None:
     return value
 
 
-class Factory:
+class _Factory:
     """Makes the authenticator from its entry in ``authentication``."""
 
     name = Tokens.name
 
-    def __call__(self, options: Mapping[str, Any], service: "Service") -> Tokens:
+    def __call__(self, options: Mapping[str, Any], parts: Parts) -> Tokens:
         """Return the authenticator.
 
         :raises ConfigurationError: the options are wrong.
         """
-        settings: Any = service.settings
+        settings = parts.settings
         members = {"issuers": _Issuers(required=True)}
         issuers: dict[str, Issuer] = {}
         for entry in checked(settings, self.name, options, members)["issuers"]:
             if entry["issuer"] in issuers:
                 raise ConfigurationError(f"authentication.jwt: the issuer {entry['issuer']} is there twice")
             issuers[entry["issuer"]] = _issuer(entry, settings.folder)
-        if len(issuers) > 1 and (names := getattr(service.users, "of_any_issuer", [])):
+        if len(issuers) > 1 and (names := getattr(parts.users, "of_any_issuer", [])):
             logger.warning(
                 "several issuers are accepted, and each can issue the subjects of %s: write the issuer before them",
                 ", ".join(names[:10]) + (" …" if len(names) > 10 else ""),
             )
-        return Tokens(service.users, issuers)
+        return Tokens(parts.users, issuers)
 
 
 class _Issuers(fields.Field):
@@ -264,4 +262,4 @@ def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
 @hookimpl
 def register_authenticator() -> Iterable[AuthenticatorFactory]:
     """Provide ``jwt``."""
-    yield Factory()
+    yield _Factory()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core.identity import MANAGEMENT, SHARING, USER, Decision, Identity, Owner, Policy
+from ..core.identity import MANAGEMENT, SHARING, USER, Decision, Identity, Policy, Transformation
 from ..plugin.marker import hookimpl
 
 _ALLOWED = Decision(True)
@@ -21,16 +21,18 @@ class DefaultPolicy:
             return Decision(False, _NEEDS, "creating a transformation needs a production property")
         return _ALLOWED
 
-    def may_change(self, identity: Identity, method: str, owner: Owner) -> Decision:
+    def may_change(self, identity: Identity, method: str, transformation: Transformation) -> Decision:
         """Management always, sharing within the group, users on their own."""
         properties = identity.properties
         if (
             MANAGEMENT in properties
-            or (SHARING in properties and identity.group == owner.group)
-            or (USER in properties and identity.username == owner.author)
+            or (SHARING in properties and identity.group == transformation.group)
+            or (USER in properties and identity.username == transformation.author)
         ):
             return _ALLOWED
-        return Decision(False, _NEEDS, f"{owner.name!r} belongs to {owner.author} of {owner.group}")
+        return Decision(
+            False, _NEEDS, f"{transformation.name!r} belongs to {transformation.author} of {transformation.group}"
+        )
 
     def may_probe(self, identity: Identity) -> bool:
         """Only managers learn by writing that a transformation does not exist."""

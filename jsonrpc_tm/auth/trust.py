@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ..core.errors import BadCredentials, ConfigurationError
-from .files import RELOAD, stamp
+from .changed_files import RELOAD, fingerprint
 from .proxy import MALFORMED, PROXY_CERT_INFO, proxy_info
 
 logger = logging.getLogger(__name__)
@@ -54,13 +54,13 @@ class Trust:
         self._authorities_path, self._crl_path = authorities, crl
         self.generation = 0
         self._looked = time.monotonic()
-        self._stamp: object = None
+        self._seen: object = None
         self._authorities: list[x509.Certificate] = []
         self._lists: list[x509.CertificateRevocationList] = []
         self._revoked: set[tuple[bytes, int]] = set()
         # in development the authority is made when the server starts, after this
         if all(path.exists() for path in self._paths):
-            self._stamp = stamp(self._paths)
+            self._seen = fingerprint(self._paths)
             self._read()
 
     def refresh(self) -> None:
@@ -68,8 +68,8 @@ class Trust:
         if time.monotonic() - self._looked < RELOAD:
             return
         self._looked = time.monotonic()
-        if (seen := stamp(self._paths)) != self._stamp:
-            self._stamp = seen
+        if (seen := fingerprint(self._paths)) != self._seen:
+            self._seen = seen
             try:
                 self._read()
             except ConfigurationError as error:

@@ -1,49 +1,17 @@
 """The registry of users, groups and hosts, and the one place where a caller gets a group and its properties."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from ..core.errors import ConfigurationError
-from ..core.identity import Identity
+from ..core.identity import Identity, User, Users
 from ..plugin.marker import hookimpl
 from . import devcerts
 from . import dn as names
 
 HOSTS = "hosts"
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A user or host that the registry knows.
-
-    :param name: unique name.
-    :param groups: groups it is a member of, the default one first; ``("hosts",)`` for a host.
-    :param suspended: known, but not to be let in.
-    :param properties: a host's own properties; None for users, whose properties come from the group they act in.
-    """
-
-    name: str
-    groups: tuple[str, ...] = ()
-    suspended: bool = False
-    properties: tuple[str, ...] | None = None
-
-
-class Users(Protocol):
-    """The interface of a user registry (hook ``register_users``). Its functions must not wait."""
-
-    def by_dn(self, dn: str) -> User | None:
-        """Return the user or host with the certificate subject *dn* (slash form)."""
-
-    def by_subject(self, issuer: str, subject: str) -> User | None:
-        """Return the user that *issuer*'s tokens call *subject*."""
-
-    def by_name(self, name: str) -> User | None:
-        """Return the user called *name*; no hosts."""
-
-    def properties(self, group: str) -> tuple[str, ...]:
-        """Return the properties of a group; none for an unknown one."""
+"""The group of every host."""
 
 
 class ConfiguredUsers:
@@ -68,29 +36,27 @@ class ConfiguredUsers:
                 if group not in self._groups:
                     known = ", ".join(sorted(self._groups)) or "none"
                     raise ConfigurationError(f"{where}.groups: there is no group {group!r} (groups: {known})")
-            user = User(name, tuple(entry.get("groups", ())), bool(entry.get("suspended", False)))
+            dns = _canonical(entry.get("dns", ()), where)
+            user = User(name, tuple(entry.get("groups", ())), bool(entry.get("suspended", False)), dns=dns)
             self._names[name] = user
-            self._enter(user, entry.get("dns", ()), where)
+            self._enter(user, where)
             for subject in entry.get("subjects", ()):
                 _put(self._subjects, _subject(subject), user, f"{where}.subjects")
         for name, entry in hosts.items():
             if name in users:
                 raise ConfigurationError(f"registry.hosts.{name}: there is a user of this name")
-            host = User(name, (HOSTS,), properties=tuple(entry.get("properties", ())))
-            self._enter(host, entry.get("dns", ()), f"registry.hosts.{name}")
+            where = f"registry.hosts.{name}"
+            dns = _canonical(entry.get("dns", ()), where)
+            self._enter(User(name, (HOSTS,), properties=tuple(entry.get("properties", ())), dns=dns), where)
 
     @property
     def of_any_issuer(self) -> list[str]:
         """Names of the users with a token subject that does not say whose it is."""
         return sorted({user.name for (issuer, _), user in self._subjects.items() if issuer is None})
 
-    def _enter(self, user: User, dns: Iterable[str], where: str) -> None:
-        for dn in dns:
-            try:
-                text = names.canonical(dn)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"{where}.dns: {error}") from None
-            _put(self._dns, text, user, f"{where}.dns")
+    def _enter(self, user: User, where: str) -> None:
+        for dn in user.dns:
+            _put(self._dns, dn, user, f"{where}.dns")
 
     def by_dn(self, dn: str) -> User | None:
         """Return the user or host with the certificate subject *dn*."""
@@ -107,6 +73,13 @@ class ConfiguredUsers:
     def properties(self, group: str) -> tuple[str, ...]:
         """Return the properties of a group."""
         return self._groups.get(group, ())
+
+
+def _canonical(dns: Iterable[str], where: str) -> tuple[str, ...]:
+    try:
+        return tuple(names.canonical(dn) for dn in dns)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}.dns: {error}") from None
 
 
 def _subject(entry: str) -> tuple[str | None, str]:

@@ -5,7 +5,7 @@ import ipaddress
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
@@ -13,18 +13,16 @@ from cryptography import x509
 
 from ..core import fields
 from ..core.errors import BadCredentials
-from ..core.identity import AuthenticatorFactory, Credentials, Identity
+from ..core.identity import Credentials, Identity, Users
 from ..core.values import BadValue
+from ..parts import AuthenticatorFactory, Parts
 from ..plugin.marker import hookimpl
 from .devcerts import Folder
 from .headers import CERTIFICATE, GROUP, VERIFIED, single
 from .options import checked
 from .proxy import MALFORMED, Holder, holder, proxy_info
 from .trust import MAX_DEPTH, Trust
-from .users import Users, admit
-
-if TYPE_CHECKING:
-    from ..rpc.service import Service
+from .users import admit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FORWARDED = 1000
@@ -203,31 +201,31 @@ def _chain(connection: ssl.SSLObject, name: str) -> list[bytes]:
     return [certificate.public_bytes(2) for certificate in getattr(inner, name)() or ()]
 
 
-class Factory:
+class _Factory:
     """Makes the authenticator from its entry in ``authentication``."""
 
     name = X509.name
 
-    def __call__(self, options: Mapping[str, Any], service: "Service") -> X509:
+    def __call__(self, options: Mapping[str, Any], parts: Parts) -> X509:
         """Return the authenticator.
 
         :raises ConfigurationError: the options, or the files of authorities and revocation lists, are wrong.
         """
-        settings: Any = service.settings
+        settings = parts.settings
         loaded = checked(settings, self.name, options, OPTIONS)
         authorities = settings.path("server.tls.client_ca")
         if settings["server.tls.mode"] == "dev":
             # not made before the server starts
-            authorities = Folder(settings.path("server.tls.folder")).ca
+            authorities = Folder(settings.folder / settings["server.tls.folder"]).ca
         elif authorities is not None and not authorities.exists():
             raise settings.wrong("server.tls.client_ca", message=f"{authorities} does not exist")
         crl = settings.path("server.tls.crl")
         if crl is not None and not crl.exists():
             raise settings.wrong("server.tls.crl", message=f"{crl} does not exist")
-        return X509(service.users, Trust(authorities, crl), **loaded)
+        return X509(parts.users, Trust(authorities, crl), **loaded)
 
 
 @hookimpl
 def register_authenticator() -> Iterable[AuthenticatorFactory]:
     """Provide ``x509``."""
-    yield Factory()
+    yield _Factory()

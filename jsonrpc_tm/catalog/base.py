@@ -1,12 +1,11 @@
 """What the server asks of a file catalog. ``docs/catalog.md`` shows how to write one."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from ..core.model import FieldType, Metadata
-
-if TYPE_CHECKING:
-    from ..rpc.service import Service
+from ..parts import Parts
+from ..storage.base import Transaction
 
 
 class Catalog(Protocol):
@@ -47,12 +46,43 @@ class Catalog(Protocol):
         """
 
 
+class Feed(Protocol):
+    """What writes to a catalog that lives in the server's own database: functions over an open transaction.
+
+    A catalog that has one says so with the attribute ``feed``; the methods ``catalog.add…`` are for these only.
+    """
+
+    async def add_fields(self, tx: Transaction, declared: Mapping[str, FieldType], /) -> int:
+        """Declare metadata fields; return how many are new."""
+
+    async def add_files(self, tx: Transaction, files: Mapping[str, Metadata], /) -> tuple[int, int]:
+        """Add files, or replace their own metadata; return how many are new and how many have changed."""
+
+    async def set_metadata(self, tx: Transaction, path: str, metadata: Metadata, /) -> None:
+        """Set metadata of a file or directory."""
+
+    async def remove(self, tx: Transaction, paths: Sequence[str], /) -> int:
+        """Remove files, and directories with everything below; return how many went."""
+
+    async def read_fields(self, tx: Transaction, /) -> Mapping[str, FieldType]:
+        """Return the declared fields and their types."""
+
+    async def read_files(self, tx: Transaction, lfns: Iterable[str], /) -> dict[str, Metadata]:
+        """Return the metadata, inherited ones included, of those of *lfns* that are files."""
+
+    async def read_own(self, tx: Transaction, lfns: Iterable[str], /) -> dict[str, Metadata]:
+        """Return the own metadata of those of *lfns* that are files."""
+
+    async def read_directories(self, tx: Transaction, paths: Iterable[str], /) -> dict[str, Metadata]:
+        """Return the own metadata of those of *paths* that are directories."""
+
+
 class CatalogProvider(Protocol):
     """What a plugin hands over in ``register_catalog``."""
 
     name: str
 
-    def open(self, options: Mapping[str, Any], service: "Service") -> Catalog:
+    def open(self, options: Mapping[str, Any], parts: Parts) -> Catalog:
         """Return the catalog, not yet opened.
 
         :param options: the configuration's ``catalog`` section, ``name`` included.

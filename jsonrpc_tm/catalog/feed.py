@@ -6,8 +6,19 @@ import orjson
 
 from ..core.errors import Conflict
 from ..core.model import FieldType, Metadata
-from ..storage.base import Transaction, chunks, claim
-from .builtin import below, directory_of, lineage, read_directories, read_fields, read_own
+from ..storage.base import Transaction, chunks, exclude_other_nodes
+from .stored import below, directory_of, lineage, read_directories, read_fields, read_files, read_own
+
+__all__ = [
+    "add_fields",
+    "add_files",
+    "read_directories",
+    "read_fields",
+    "read_files",
+    "read_own",
+    "remove",
+    "set_metadata",
+]
 
 
 async def lock(tx: Transaction) -> None:
@@ -16,7 +27,7 @@ async def lock(tx: Transaction) -> None:
     select = "SELECT :path AS Path, :metadata AS Metadata"
     await tx.execute(tx.dialect.insert_new("CatalogDirectories", ("Path", "Metadata"), select, ("Path",)), root)
     await tx.fetch_one(f"SELECT Path FROM CatalogDirectories WHERE Path = :path{tx.dialect.for_update}", {"path": "/"})
-    await claim(tx, ["catalog"])
+    await exclude_other_nodes(tx, ["catalog"])
 
 
 async def add_fields(tx: Transaction, declared: Mapping[str, FieldType]) -> int:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ..core.errors import CatalogError, TMError
 from ..core.model import DATA_FILES, FieldType, Metadata
-from .base import Catalog
+from .base import Catalog, Feed
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,6 +20,11 @@ class GuardedCatalog:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+
+    @property
+    def feed(self) -> Feed | None:
+        """What writes to the catalog; None where the server itself may not."""
+        return getattr(self._catalog, "feed", None)
 
     async def __aenter__(self) -> "GuardedCatalog":
         return self

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..client import BaseClient
-from .client_options import client, client_options
+from .client_options import client_options, make_client
 from .program import Program, pass_program, print_json
 
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.DOTALL | re.ASCII)
@@ -36,7 +36,7 @@ def call(program: Program, /, method: str, parameters: tuple[str, ...], **option
       jsonrpc-tm call addFilesToTransformation '{"transName": 12, "lfns": ["/vo/a", "/vo/b"]}'
     """
     params = read_parameters(parameters)
-    print_json(asyncio.run(_call(client(program.client_settings, options), method, params)))
+    print_json(asyncio.run(_call(make_client(program.client_settings, options), method, params)))
 
 
 async def _call(opened: BaseClient, method: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:

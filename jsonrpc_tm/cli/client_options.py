@@ -32,7 +32,7 @@ def client_options(command: F) -> F:
     return command
 
 
-def client(settings: Settings, options: Mapping[str, str | None]) -> Client:
+def make_client(settings: Settings, options: Mapping[str, str | None]) -> Client:
     """Return the client that options and settings mean.
 
     :param options: what was given on the command line, None where nothing was; files are relative to the current

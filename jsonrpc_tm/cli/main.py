@@ -10,6 +10,7 @@ import click
 
 from .. import __version__
 from ..core.errors import ConfigurationError
+from ..core.spelling import suggestion
 from .program import Program, ending, say, shared_options
 
 _COMMANDS = {
@@ -58,8 +59,6 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from ..settings.types import suggestion
-
             hint = suggestion(args[0], self.list_commands(ctx))
             raise click.UsageError(f"{error.message.rstrip('.')}{hint}.", ctx) from None
 

@@ -123,6 +123,7 @@ def shared_options() -> list[click.Parameter]:
 
 
 pass_program = click.make_pass_decorator(Program, ensure=True)
+"""Gives a command the ``Program``, with its settings and plugins, as the first argument."""
 
 
 def say(text: str) -> None:

@@ -67,19 +67,29 @@ class Forbidden(TMError):
 
 
 class NotFound(TMError):
-    """A transformation, task, file, parameter or meta query that does not exist."""
+    """A transformation, task, file, parameter or meta query that does not exist; ``data.what`` says what it is.
+
+    That is ``transformation``, ``task``, ``file``, ``parameter``, ``query``, or ``path`` for one in the file catalog;
+    ``data.missing`` lists those that are not there where several were asked for.
+    """
 
     code, type = -32004, "NotFound"
 
 
 class Conflict(TMError):
-    """A name is taken, something is there already, or ``expected`` does not hold any more."""
+    """A name is taken, something is there already, or ``expected`` does not hold any more.
+
+    ``data.reason`` is ``name taken`` where another transformation has the name.
+    """
 
     code, type = -32009, "Conflict"
 
 
 class InvalidState(TMError):
-    """What was asked does not fit the present status."""
+    """What was asked does not fit the present status.
+
+    ``data.reason`` is ``not extendable`` where a transformation's type is none of those that can be extended.
+    """
 
     code, type = -32010, "InvalidState"
 

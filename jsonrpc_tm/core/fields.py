@@ -327,4 +327,4 @@ def check(schema: Mapping[str, ma.Field[Any]]) -> None:
     """
     for name, field in schema.items():
         if not isinstance(field, Field):
-            raise TypeError(f"parameter {name!r}: use a field of jsonrpc_tm.fields, not {type(field).__name__}")
+            raise TypeError(f"parameter {name!r}: use a field of jsonrpc_tm.api.fields, not {type(field).__name__}")

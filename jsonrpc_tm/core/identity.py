@@ -2,14 +2,19 @@
 
 import ssl
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 MANAGEMENT = "ProductionManagement"
+"""The property of callers who change every transformation."""
 SHARING = "ProductionSharing"
+"""The property of callers who change their group's transformations."""
 USER = "ProductionUser"
+"""The property of callers who change their own transformations."""
+
+Rule = Literal["all", "authenticated"] | tuple[str, ...]
+"""Who may call: anyone, whoever is authenticated, or callers with one of some properties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,41 @@ class Identity:
 
 
 ANONYMOUS = Identity(reason="no credentials were shown")
+"""A caller without credentials."""
 
 
-PEER: ContextVar[str | None] = ContextVar("PEER", default=None)
-"""Address of the peer whose request is being answered, for logs; None without a network."""
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user or host that the registry knows.
+
+    :param name: unique name.
+    :param groups: groups it is a member of, the default one first; ``("hosts",)`` for a host.
+    :param suspended: known, but not to be let in.
+    :param properties: a host's own properties; None for users, whose properties come from the group they act in.
+    :param dns: its certificate subjects (slash form); whoever needs one takes the first.
+    """
+
+    name: str
+    groups: tuple[str, ...] = ()
+    suspended: bool = False
+    properties: tuple[str, ...] | None = None
+    dns: tuple[str, ...] = ()
+
+
+class Users(Protocol):
+    """The interface of a user registry (hook ``register_users``). Its functions must not wait."""
+
+    def by_dn(self, dn: str) -> User | None:
+        """Return the user or host with the certificate subject *dn* (slash form)."""
+
+    def by_subject(self, issuer: str, subject: str) -> User | None:
+        """Return the user that *issuer*'s tokens call *subject*."""
+
+    def by_name(self, name: str) -> User | None:
+        """Return the user called *name*; no hosts."""
+
+    def properties(self, group: str) -> tuple[str, ...]:
+        """Return the properties of a group; none for an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +118,8 @@ class Authenticator(Protocol):
         """
 
 
-class AuthenticatorFactory(Protocol):
-    """What ``register_authenticator`` hands over.
-
-    ``name`` is the key in the configuration's ``authentication`` list.
-    """
-
-    name: str
-
-    def __call__(self, options: Mapping[str, Any], service: Any) -> Authenticator:
-        """Return the authenticator for *options*, the value under its name.
-
-        :raises ConfigurationError: the options are wrong.
-        """
-
-
 @dataclass(frozen=True, slots=True)
-class Owner:
+class Transformation:
     """What a policy may know of a transformation: the columns ``TransformationID`` … ``Status`` of its row.
 
     :param id: TransformationID.
@@ -134,8 +155,8 @@ class Policy(Protocol):
     def may_create(self, identity: Identity) -> Decision:
         """Whether the caller may add a transformation."""
 
-    def may_change(self, identity: Identity, method: str, owner: Owner) -> Decision:
-        """Whether the caller may call *method*, which changes the transformation described by *owner*."""
+    def may_change(self, identity: Identity, method: str, transformation: Transformation) -> Decision:
+        """Whether the caller may call *method*, which changes the transformation *transformation*."""
 
     def may_probe(self, identity: Identity) -> bool:
         """Whether the caller of a changing method learns that a transformation does not exist (else Forbidden)."""

@@ -180,55 +180,8 @@ TABLES = {
         TRANSFORMATION_LOG,
     )
 }
+"""The tables that conditions and counters know, by name."""
 
-ACCEPTING_STATUSES = ("New", "Active", "Stopped", "Completing", "Flush")
-"""Statuses of a transformation in which files are accepted through meta queries."""
-ASSIGNABLE_STATUSES = ("Unused", "ProbInFC")
-"""Statuses of a file that may go into a new task."""
 INHERITED_TASK_FACTOR = 1_000_000
 QUERY_TYPES = ("Input", "Output")
-
-TASK_STATES = (
-    "Assigned",
-    "Canceled",
-    "Checking",
-    "Completed",
-    "Completing",
-    "Deleted",
-    "Done",
-    "Failed",
-    "Killed",
-    "Matched",
-    "Queued",
-    "Received",
-    "Rescheduled",
-    "Reserved",
-    "Running",
-    "Scheduled",
-    "Scouting",
-    "Staging",
-    "Stalled",
-    "Submitted",
-    "Submitting",
-    "Waiting",
-)
-FILE_STATES = (
-    "Unused",
-    "Assigned",
-    "Processed",
-    "Problematic",
-    "MaxReset",
-    "MissingInFC",
-    "ProbInFC",
-    "Unused-inherited",
-    "Assigned-inherited",
-    "MaxReset-inherited",
-    "Processed-inherited",
-    "Moved",
-)
 LOG_LENGTH = 252
-
-
-def wire_date(text: str | None) -> str | None:
-    """Return a stored date-time (``YYYY-MM-DD HH:MM:SS``, UTC) as answers show it (``YYYY-MM-DDTHH:MM:SSZ``)."""
-    return None if text is None else f"{text[:10]}T{text[11:19]}Z"

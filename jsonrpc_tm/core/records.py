@@ -1,30 +1,11 @@
 """What the server tells plugins, and what plugins hand over: plain records."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from .identity import PEER, Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something changed; sent after the commit.
-
-    :param method: the method that changed it.
-    :param target: the transformation, else the path or the first file named by the call; None where it names none.
-    :param params: the call's parameters by name, as loaded.
-    :param result: what the caller got.
-    """
-
-    method: str
-    target: int | str | None
-    params: Mapping[str, Any]
-    result: Any
-    identity: Identity
-    request_id: str
-    time: datetime
+from .identity import Identity, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +28,7 @@ class CallRecord:
     duration: float
     changes: bool
     time: datetime
-    address: str | None = field(default_factory=PEER.get)
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +47,17 @@ class StatusRule:
 class Route:
     """A further HTTP route.
 
-    :param verb: HTTP method.
+    :param verb: HTTP method; ``*`` for all.
     :param path: absolute path.
-    :param handler: aiohttp handler; ``request.app[jsonrpc_tm.http.server.SERVICE]`` is the service.
+    :param handler: ``async def handler(request, context)`` with a rule: the caller is known, counted and let in, and
+        whatever is refused has been answered. Without one ``async def handler(request)``, a bare aiohttp handler.
+    :param rule: who may ask; a tuple lists properties, one of which is needed.
     """
 
     verb: str
     path: str
-    handler: Callable[..., Any]
+    handler: Callable[..., Awaitable[Any]]
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +72,56 @@ class Migration:
     owner: str
     version: int
     statements: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayStep:
+    """One call of a scenario that is replayed, and what it must give.
+
+    :param now: the server's clock while it runs, ISO 8601.
+    :param caller: a key of the identities (``as`` in the file).
+    :param params: positional, named, or None when the call has none.
+    :param expected: ``{"result": …}`` or ``{"error": {"type": …}}``.
+    :param match: how loosely a result compares, None for exactly.
+    :param unordered: lists compare as multisets.
+    """
+
+    number: int
+    now: str
+    caller: str
+    method: str
+    params: list[Any] | dict[str, Any] | None
+    expected: Mapping[str, Any]
+    match: str | None = None
+    unordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A POST request that says what a step says.
+
+    :param path: absolute path; None for the server's own JSON-RPC path.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    path: str | None = None
+
+
+class Wire(Protocol):
+    """A way to say a step over HTTP. Plugins can bring another than JSON-RPC (hook ``register_replay_wire``).
+
+    :param settings: what a server that is made for the replay needs, by dotted name.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+
+    def request(self, step: ReplayStep) -> WireRequest | None:
+        """Return the request of a step, None when this wire cannot express it."""
+
+    def answer(self, status: int, body: bytes) -> Mapping[str, Any]:
+        """Return an answer as a response object: ``{"result": …}`` or ``{"error": {…}}``."""
+
+    def judge(self, step: ReplayStep, answer: Mapping[str, Any]) -> list[str]:
+        """Return in which points the answer is wrong."""

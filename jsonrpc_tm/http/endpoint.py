@@ -10,23 +10,25 @@ import logging
 import re
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from ..auth import identify
+from ..core.containment import contained
 from ..core.errors import BadCredentials, InternalError, InvalidRequest, ParseError, TMError
-from ..core.identity import ANONYMOUS, PEER, Credentials, Identity
+from ..core.identity import ANONYMOUS, Credentials, Identity
 from ..core.records import CallRecord
 from ..rpc.dispatch import Dispatcher, failure
 from ..rpc.service import Service
 from . import compression as encoding
-from .limits import Limits, TooMany
+from .limits import RateLimits, TooMany
 
 logger = logging.getLogger(__name__)
 
+_CONTENT_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
 _REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 # zlib lets other threads run; below this the hop costs more than the work
 _IN_THREAD = 64 * 1024
@@ -61,9 +63,11 @@ class Running:
 
 
 SERVICE = web.AppKey("service", Service)
+"""``request.app[SERVICE]`` is the service."""
 RUNNING = web.AppKey("running", Running)
+"""``request.app[RUNNING]`` counts the calls that run."""
 _DISPATCHER = web.AppKey("dispatcher", Dispatcher)
-_LIMITS = web.AppKey("limits", Limits)
+_LIMITS = web.AppKey("limits", RateLimits)
 
 
 class Refusal(Exception):
@@ -80,54 +84,68 @@ def add_endpoint(app: web.Application, service: Service) -> None:
     app[SERVICE] = service
     app[RUNNING] = Running()
     app[_DISPATCHER] = Dispatcher(service)
-    app[_LIMITS] = Limits(service.settings)
+    app[_LIMITS] = RateLimits(service.settings)
     app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
-    app.middlewares.append(_elsewhere)
+    app.middlewares.append(_not_found_middleware)
 
 
 @web.middleware
-async def _elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _not_found_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer requests that no route is for: they too get a JSON-RPC error object that says what to do."""
-    PEER.set(request.remote)
     try:
-        return await handler(request)
+        return await contained(handler(request))
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
         asked = f"{request.method} {request.rel_url.raw_path[:200]}"
         path = request.app[SERVICE].settings["server.path"]
         sentence = f"Invalid request: there is no {asked} here; calls go to POST {path}"
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return _refuse(Refusal(error.status, InvalidRequest(sentence), **allow), secrets.token_hex(16))
+        return _refuse(request, Refusal(error.status, InvalidRequest(sentence), **allow), request_id_of(request))
 
 
 async def _expect(request: web.Request) -> None:
     """Leave the interim answer to ``_read``: a request that is refused need not send its body."""
 
 
-async def _answer(request: web.Request) -> web.Response:
+async def _answer(request: web.Request) -> web.StreamResponse:
     """Answer a request to the JSON-RPC endpoint."""
-    sent_id = request.headers.get("X-Request-ID", "")
-    request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(16)
+    request_id = request_id_of(request)
+    return await finished(request, request_id, _respond(request, request_id))
+
+
+def request_id_of(request: web.Request) -> str:
+    """Return the id that the client gave its request, else a new one."""
+    sent = request.headers.get("X-Request-ID", "")
+    return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
+
+
+async def finished(request: web.Request, request_id: str, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+    """Return an answer, or that of the Refusal that comes instead of it, when it has been written.
+
+    Until then the server does not stop, as long as its grace allows.
+    """
     running = request.app[RUNNING]
     with running:
         try:
-            response = await _respond(request, await _handle(request, request_id), request_id)
+            response = await answer
         except Refusal as refusal:
-            response = _refuse(refusal, request_id)
+            if request.writer.output_size and request.transport is not None:
+                request.transport.close()  # another answer has begun: this one comes too late
+            response = _refuse(request, refusal, request_id)
         if running.draining:
             response.force_close()
-        # written here and not by aiohttp, so that the call counts as running until its answer is out
+        # written here and not by aiohttp, so that it counts as running until it is out
         with contextlib.suppress(ConnectionError):
             await response.prepare(request)
             await response.write_eof()
     return response
 
 
-def _refuse(refusal: Refusal, request_id: str) -> web.Response:
+def _refuse(request: web.Request, refusal: Refusal, request_id: str) -> web.Response:
     logger.info(
         "refused with HTTP %d: %s",
         refusal.status,
         refusal.error.message,
-        extra={"request_id": request_id, "outcome": refusal.error.type, "address": PEER.get()},
+        extra={"request_id": request_id, "outcome": refusal.error.type, "address": request.remote},
     )
     return web.Response(
         status=refusal.status,
@@ -144,15 +162,17 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
     """
     if request.method != "POST":
         raise Refusal(405, InvalidRequest("Invalid request: JSON-RPC requests are sent with POST"), Allow="POST")
-    if request.content_type != "application/json":
+    if request.content_type not in _CONTENT_TYPES:
         raise Refusal(415, InvalidRequest("Invalid request: the Content-Type must be application/json"))
+    if _expectations(request) - {"100-continue"}:
+        raise Refusal(417, InvalidRequest("Invalid request: the only Expect that is met is 100-continue"))
     compressed = _compression(request)
     try:
         identity = await caller(request, request_id)
         body = await _read(request, compressed)
-        return await request.app[_DISPATCHER].handle(
-            body, identity, request_id, functools.partial(_count, request, identity, request_id)
-        )
+        context = request.app[SERVICE].context(identity, request_id, request.remote)
+        more = functools.partial(_count, request, identity, request_id)
+        return await request.app[_DISPATCHER].handle(body, context, more)
     except ParseError as error:
         return failure(error, request_id)
     except Refusal:
@@ -177,10 +197,10 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     shown = request.headers if headers is None else headers
     try:
         limits.arrived(remote)
-        identity = await identify(service, Credentials(shown, remote, ssl_object, service.clock()))
+        identity = await identify(service.authenticators, Credentials(shown, remote, ssl_object, service.clock()))
     except BadCredentials as error:
         limits.failed(remote)
-        _report(request, ANONYMOUS, error, request_id)
+        report(request, ANONYMOUS, error, request_id)
         raise Refusal(401, error, WWW_Authenticate="Bearer") from None
     except TooMany as excess:
         raise _too_many(request, ANONYMOUS, excess, request_id) from None
@@ -197,20 +217,27 @@ def _count(request: web.Request, identity: Identity, request_id: str, calls: int
 
 def _too_many(request: web.Request, identity: Identity, excess: TooMany, request_id: str) -> Refusal:
     error = InvalidRequest(f"Invalid request: {excess}")
-    _report(request, identity, error, request_id)
+    report(request, identity, error, request_id)
     return Refusal(429, error, Retry_After=str(excess.seconds))
 
 
-def _report(request: web.Request, identity: Identity, error: TMError, request_id: str) -> None:
+def report(request: web.Request, identity: Identity, error: TMError, request_id: str) -> None:
     """Tell the observers of a request that is refused as a whole."""
     service = request.app[SERVICE]
     now = service.clock()
-    service.report(CallRecord("", None, identity, request_id, error.type, error.message, 0.0, False, now))
+    record = CallRecord("", None, identity, request_id, error.type, error.message, 0.0, False, now, request.remote)
+    service.report(record)
+
+
+def _expectations(request: web.Request) -> set[str]:
+    """Return what the client expects before it sends the body; HTTP/1.0 knows no such thing."""
+    lines = request.headers.getall("Expect", ()) if request.version >= HttpVersion11 else ()
+    return {one.strip().lower() for line in lines for one in line.split(",")} - {""}
 
 
 def _compression(request: web.Request) -> encoding.Encoding | None:
     try:
-        return encoding.content_encoding(request.headers.get("Content-Encoding"))
+        return encoding.content_encoding(request)
     except encoding.Unsupported:
         sentence = f"Invalid request: the Content-Encoding must be one of {encoding.SUPPORTED}"
         raise Refusal(415, InvalidRequest(sentence), Accept_Encoding=encoding.SUPPORTED) from None
@@ -239,7 +266,7 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None) -> b
         if request.content.is_eof():
             body = await request.read()
         else:
-            if request.headers.get("Expect", "").lower() == "100-continue":
+            if "100-continue" in _expectations(request):
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0
             async with asyncio.timeout(settings["server.body_timeout"]):
@@ -259,17 +286,11 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None) -> b
         raise Refusal(400, InvalidRequest("Invalid request: the body did not arrive whole")) from None
 
 
-async def _respond(request: web.Request, body: bytes | None, request_id: str) -> web.Response:
+async def _respond(request: web.Request, request_id: str) -> web.Response:
+    body = await _handle(request, request_id)
     headers = {"X-Request-ID": request_id}
     if body is None:
         return web.Response(status=204, headers=headers)
-    if len(body) >= encoding.WORTH:
-        headers["Vary"] = "Accept-Encoding"
-        chosen = encoding.accepted(request.headers.get("Accept-Encoding"))
-        if chosen is not None:
-            headers["Content-Encoding"] = chosen
-            if len(body) <= _IN_THREAD:
-                body = encoding.compress(body, chosen)
-            else:
-                body = await asyncio.to_thread(encoding.compress, body, chosen)
-    return web.Response(body=body, content_type="application/json", headers=headers)
+    response = web.Response(body=body, content_type="application/json", headers=headers, zlib_executor_size=_IN_THREAD)
+    encoding.compress(request, response)
+    return response

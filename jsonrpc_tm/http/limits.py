@@ -64,7 +64,7 @@ class Buckets:
             self._left.clear()
 
 
-class Limits:
+class RateLimits:
     """The limits of a server (settings ``limits.calls_per_minute`` and ``limits.failures_per_minute``)."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

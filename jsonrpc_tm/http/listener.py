@@ -6,13 +6,11 @@ import logging
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.errors import ConfigurationError
+from ..settings import Settings
 from .tls import server_context
-
-if TYPE_CHECKING:
-    from ..settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +62,7 @@ def _url(host: str, port: int, settings: Mapping[str, Any], tls: bool) -> str:
     return f"http{'s' if tls else ''}://{host}:{port}{settings['server.path']}"
 
 
-def context(settings: "Settings") -> ssl.SSLContext | None:
+def context(settings: Settings) -> ssl.SSLContext | None:
     """Return the TLS context of the settings; None with ``server.tls.mode: off``.
 
     :raises ConfigurationError: TLS is off where others can listen, or its files cannot be used.

@@ -1,6 +1,6 @@
-"""The server's life: its routes, health, the listening socket, signals and worker processes.
+"""The server's life: the listening socket, signals and worker processes.
 
-With ``endpoint.py`` the only module that knows aiohttp.
+With ``endpoint.py`` and ``routes.py`` the only modules that know aiohttp.
 """
 
 import asyncio
@@ -11,22 +11,17 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..core.errors import ConfigurationError, TMError
-from ..core.records import Route
+from ..core.errors import ConfigurationError
 from ..rpc.service import Service
+from ..settings import Settings
 from . import listener
 from . import workers as processes
-from .endpoint import RUNNING, SERVICE, Refusal, add_endpoint, caller, read_body
-
-if TYPE_CHECKING:
-    from ..settings import Settings
-
-__all__ = ["RUNNING", "SERVICE", "Refusal", "build_app", "caller", "listening", "read_body", "serve"]
+from .endpoint import RUNNING, add_endpoint
+from .routes import add_routes
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +29,6 @@ _NAME = "jsonrpc-tm"
 # a proxy certificate with its chain, URL-encoded by a balancer, is larger than aiohttp's 8 KiB
 _MAX_HEADER = 64 * 1024
 # seconds
-_READY_TIMEOUT = 5.0
 _CLOSE_TIMEOUT = 0.2
 # connections that may wait to be taken
 _QUEUE = 1024
@@ -64,50 +58,13 @@ def build_app(service: Service) -> web.Application:
     app = web.Application(client_max_size=service.settings["server.max_body"])
     app.on_response_prepare.append(_sign)
     add_endpoint(app, service)
-    routes = [
-        (Route(verb, path, handler), "the server's health")
-        for path, handler in (("/health/live", _live), ("/health/ready", _ready))
-        for verb in ("GET", "HEAD")
-    ]
-    if service.plugins is not None:
-        routes += service.plugins.collect("register_routes", settings=service.settings)
-    taken = {service.settings["server.path"]: [("*", "server.path")]}
-    for route, origin in routes:
-        _claim(taken, route, str(origin))
-        try:
-            app.router.add_route(route.verb, route.path, route.handler)
-        except ValueError as error:
-            raise ConfigurationError(f"{origin}: {route.path!r} cannot be a route's path: {error}") from None
+    add_routes(app, service)
     return app
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     """Put the server's name in place of aiohttp's and Python's versions."""
     response.headers["Server"] = _NAME
-
-
-def _claim(taken: dict[str, list[tuple[str, str]]], route: Route, origin: str) -> None:
-    """Note a route; aiohttp would leave one of two for the same path without a call, mostly without a word."""
-    others = taken.setdefault(route.path, [])
-    for verb, other in others:
-        if verb == route.verb or "*" in (verb, route.verb):
-            raise ConfigurationError(f"the path {route.path!r} is served by both {other} and {origin}")
-    others.append((route.verb, origin))
-
-
-async def _live(request: web.Request) -> web.Response:
-    return web.json_response({"status": "alive"})
-
-
-async def _ready(request: web.Request) -> web.Response:
-    if request.app[RUNNING].draining:
-        return web.json_response({"status": "stopping"}, status=503)
-    try:
-        async with asyncio.timeout(_READY_TIMEOUT):
-            await request.app[SERVICE].storage.ready()
-    except (TMError, TimeoutError):
-        return web.json_response({"status": "no database"}, status=503)
-    return web.json_response({"status": "ready"})
 
 
 @contextlib.asynccontextmanager
@@ -145,7 +102,7 @@ async def listening(
         await runner.cleanup()
 
 
-def serve(service_factory: Callable[[], Service], settings: "Settings") -> None:
+def serve(service_factory: Callable[[], Service], settings: Settings) -> None:
     """Serve until a SIGTERM or SIGINT, in ``server.workers`` processes; a second one ends at once.
 
     Prints ``listening on URL`` when calls are answered.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..auth import devcerts, users
-from ..auth.files import RELOAD, stamp
+from ..auth.changed_files import RELOAD, fingerprint
 from ..core.errors import ConfigurationError
 from ..settings import Settings
 
@@ -124,14 +124,14 @@ class ReloadingContext(ssl.SSLContext):
         """Return a context that uses what *make* returns, called again when one of *paths* has changed."""
         self = cls(ssl.PROTOCOL_TLS_SERVER)
         self._make, self._paths = make, paths
-        self._seen, self._looked = stamp(paths), time.monotonic()
+        self._seen, self._looked = fingerprint(paths), time.monotonic()
         self._current = make()
         return self
 
     def refresh(self) -> None:
         """Look at the files, and use them if they changed; a broken one is logged and what was read before stays."""
         self._looked = time.monotonic()
-        seen = stamp(self._paths)
+        seen = fingerprint(self._paths)
         if seen == self._seen:
             return
         self._seen = seen

@@ -20,7 +20,7 @@ from ..core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-Work = Callable[[Callable[[], None], int], None]
+WorkerBody = Callable[[Callable[[], None], int], None]
 _READY = "ready"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # seconds: a worker that lived this long may be replaced at once
@@ -47,7 +47,9 @@ class Supervisor:
     :param grace: seconds a worker may take to finish.
     """
 
-    def __init__(self, count: int, work: Work, ready: Callable[[], None], bound: socket.socket, grace: float) -> None:
+    def __init__(
+        self, count: int, work: WorkerBody, ready: Callable[[], None], bound: socket.socket, grace: float
+    ) -> None:
         self._work, self._ready, self._bound, self._grace = work, ready, bound, grace
         self._waiting = count
         self._workers: list[_Worker] = []

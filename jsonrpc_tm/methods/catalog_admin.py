@@ -3,59 +3,55 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..catalog import feed
-from ..catalog.builtin import BuiltinCatalog, read_directories, read_fields, read_files, read_own
+from ..catalog.base import Feed
 from ..core import fields
-from ..core.errors import CatalogError, NotFound
-from ..core.identity import MANAGEMENT
-from ..core.model import FieldType, Metadata
+from ..core.errors import CatalogError, Conflict, InvalidState, NotFound
+from ..core.model import FIELD_TYPES, FieldType, Metadata
+from ..domain import offers
+from ..domain.work import Work
 from ..plugin.marker import hookimpl
-from ..rpc.call import Call
-from ..rpc.method import Method
-from ..storage.base import Transaction
-from .catalog import CATALOG_MANAGEMENT
+from ..rpc import results
+from ..rpc.chain import Outside
+from ..rpc.method import Method, Write
+from .catalog import SAYS_WHAT_IS_THERE
 from .fields import FieldTypes, MetadataByFile, MetadataOf, MetaQuery, Path, Paths
-from .offers import Offer, give, read_queries
 
 
-def _check_builtin(call: Call) -> None:
-    if not isinstance(call.service.catalog, BuiltinCatalog):
+async def feed_of(outside: Outside) -> Feed:
+    """Return what writes to the server's catalog."""
+    if outside.catalog.feed is None:
         raise CatalogError("The server's catalog is not the built-in one: feed it by its own means")
+    return outside.catalog.feed
 
 
-async def add_fields(call: Call, fields: dict[str, FieldType]) -> int:
+async def add_fields(work: Work, feed: Feed, fields: dict[str, FieldType]) -> int:
     """Declare metadata fields of the built-in catalog with their types.
 
     :raises Conflict: one is declared with another type.
     :raises CatalogError: the server's catalog is not the built-in one.
     """
-    _check_builtin(call)
-    return await call.write(feed.add_fields, fields)
+    return await feed.add_fields(work.tx, fields)
 
 
-async def add_files(call: Call, files: dict[str, Metadata], announce: bool) -> dict[str, int]:
+async def add_files(work: Work, feed: Feed, files: dict[str, Metadata], announce: bool) -> dict[str, int]:
     """Add files to the built-in catalog, or replace their own metadata; directories above them are made.
 
     With ``announce`` all the given files are offered to the transformations, as by addFile, in the same transaction.
 
     :raises Conflict: a path is a directory, or a directory above one is a file.
     :raises CatalogError: the server's catalog is not the built-in one.
+    :raises InvalidState: a plugin's rule forbids a change of status.
     """
-    _check_builtin(call)
-
-    async def body(tx: Transaction) -> dict[str, int]:
-        added, changed = await feed.add_files(tx, files)
-        if announce and files:
-            metadata = await read_files(tx, files)
-            offer = Offer({lfn: metadata[lfn] for lfn in files}, await read_fields(tx))
-            offer.match(await read_queries(tx))
-            await give(tx, call, offer)
-        return {"Added": added, "Changed": changed}
-
-    return await call.write(body)
+    added, changed = await feed.add_files(work.tx, files)
+    if announce and files:
+        metadata = await feed.read_files(work.tx, files)
+        declared = await feed.read_fields(work.tx)
+        queries = await offers.read_queries(work)
+        await offers.give(work, offers.offer({lfn: metadata[lfn] for lfn in files}, declared, queries))
+    return {"Added": added, "Changed": changed}
 
 
-async def set_metadata(call: Call, path: str, metadata: Metadata) -> None:
+async def set_metadata(work: Work, feed: Feed, path: str, metadata: Metadata) -> None:
     """Set metadata of a file or directory of the built-in catalog. A path that is neither becomes a directory.
 
     Fields that are not named stay as they are; null takes one away. Nothing is offered to transformations.
@@ -63,59 +59,63 @@ async def set_metadata(call: Call, path: str, metadata: Metadata) -> None:
     :raises Conflict: a directory above is a file.
     :raises CatalogError: the server's catalog is not the built-in one.
     """
-    _check_builtin(call)
-    await call.write(feed.set_metadata, path, metadata)
+    await feed.set_metadata(work.tx, path, metadata)
 
 
-async def remove(call: Call, paths: list[str]) -> int:
+async def remove(work: Work, feed: Feed, paths: list[str]) -> int:
     """Remove files from the built-in catalog, and directories with all that is below them.
 
     Paths that are not there do not count. Transformations keep their files; see removeFile.
 
     :raises CatalogError: the server's catalog is not the built-in one.
     """
-    _check_builtin(call)
-    return await call.write(feed.remove, paths)
+    return await feed.remove(work.tx, paths)
 
 
-async def find(call: Call, query: dict[str, Any], path: str, limit: int | None, after: str | None) -> list[str]:
+async def find(outside: Outside, query: dict[str, Any], path: str, limit: int | None, after: str | None) -> list[str]:
     """Search the catalog for files that match a meta query, sorted by LFN.
 
     :raises CatalogError: a field is not declared, or a value cannot be read as its type.
     """
-    return await call.catalog.find(query, path, limit=limit, after=after)
+    return await outside.catalog.find(query, path, limit=limit, after=after)
 
 
-async def get(call: Call, path: str) -> dict[str, Any]:
+async def get(outside: Outside, path: str) -> dict[str, Any]:
     """Show a file or directory of the catalog: its own metadata (null where the catalog cannot tell) and all of them.
 
     :raises NotFound: there is none of that path.
+    :raises CatalogError: the catalog failed.
     """
-    kind, metadata = "file", (await call.catalog.files([path])).get(path)
+    kind, metadata = "file", (await outside.catalog.files([path])).get(path)
     if metadata is None:
-        kind, metadata = "directory", await call.catalog.directory(path)
+        kind, metadata = "directory", await outside.catalog.directory(path)
     if metadata is None:
-        raise NotFound(f"There is no file or directory {path!r}")
+        raise NotFound(f"There is no file or directory {path!r}", what="path")
     own = None
-    if isinstance(call.service.catalog, BuiltinCatalog):
-        own = (await call.read(read_own if kind == "file" else read_directories, [path])).get(path)
+    if (feed := outside.catalog.feed) is not None:
+        reader = feed.read_own if kind == "file" else feed.read_directories
+
+        async def read(work: Work) -> dict[str, Metadata]:
+            return await reader(work.tx, [path])
+
+        own = (await outside.read(read)).get(path)
     return {"type": kind, "own": own, "metadata": metadata}
 
 
 @hookimpl
 def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     """Provide the methods."""
-    writers = (MANAGEMENT, CATALOG_MANAGEMENT)
-    integer, null = {"type": "integer"}, {"type": "null"}
     path = Path(required=True, metadata={"description": "absolute path"})
+    scalars = results.mapped({"type": ["string", "number", "boolean"]})
     yield Method(
         "catalog.addFields",
         add_fields,
-        {"fields": FieldTypes(required=True, metadata={"description": "{name: type}"})},
-        result="number of new fields",
-        rule=writers,
-        changes=True,
-        schema=integer,
+        {"fields": FieldTypes(required=True, metadata={"description": "{name: type}, of " + ", ".join(FIELD_TYPES)})},
+        access=Write(),
+        prepare=feed_of,
+        rule=SAYS_WHAT_IS_THERE,
+        errors=(Conflict, CatalogError),
+        result=results.said(results.INTEGER, "the number of new fields"),
     )
     yield Method(
         "catalog.addFiles",
@@ -126,10 +126,15 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
                 load_default=False, metadata={"description": "offer the files to the transformations"}
             ),
         },
-        result='{"Added": number of new files, "Changed": number of files whose own metadata changed}',
-        rule=writers,
-        changes=True,
-        schema={"type": "object", "properties": {"Added": integer, "Changed": integer}},
+        access=Write(),
+        prepare=feed_of,
+        rule=SAYS_WHAT_IS_THERE,
+        errors=(Conflict, CatalogError, InvalidState),
+        result=results.members(
+            "the number of new files, and of files whose own metadata changed",
+            Added=results.INTEGER,
+            Changed=results.INTEGER,
+        ),
     )
     yield Method(
         "catalog.setMetadata",
@@ -138,19 +143,21 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             "path": path,
             "metadata": MetadataOf(required=True, metadata={"description": "{field: value}; null takes one away"}),
         },
-        result="null",
-        rule=writers,
-        changes=True,
-        schema=null,
+        access=Write(),
+        prepare=feed_of,
+        rule=SAYS_WHAT_IS_THERE,
+        errors=(Conflict, CatalogError),
+        result=results.NULL,
     )
     yield Method(
         "catalog.remove",
         remove,
         {"paths": Paths(required=True, metadata={"description": "files and directories"})},
-        result="number of files and directories that went",
-        rule=writers,
-        changes=True,
-        schema=integer,
+        access=Write(),
+        prepare=feed_of,
+        rule=SAYS_WHAT_IS_THERE,
+        errors=(CatalogError,),
+        result=results.said(results.INTEGER, "the number of files and directories that went"),
     )
     yield Method(
         "catalog.find",
@@ -165,13 +172,18 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
                 allow_none=True, load_default=None, metadata={"description": "only LFNs that sort after this one"}
             ),
         },
-        result="list of LFNs",
-        schema={"type": "array", "items": {"type": "string"}},
+        errors=(CatalogError,),
+        result=results.listed(results.TEXT, "the LFNs"),
     )
     yield Method(
         "catalog.get",
         get,
         {"path": path},
-        result='{"type": "file" or "directory", "own": metadata or null, "metadata": inherited ones included}',
-        schema={"type": "object", "required": ["type", "own", "metadata"]},
+        errors=(NotFound, CatalogError),
+        result=results.members(
+            "own: null where the catalog cannot tell; metadata: inherited ones included",
+            type={"enum": ["file", "directory"]},
+            own={"anyOf": [scalars, results.NULL]},
+            metadata=scalars,
+        ),
     )

@@ -1,11 +1,12 @@
 """Marshmallow fields of meta queries, and of what feeds a catalog: absolute paths, metadata, types of fields."""
 
+import re
 from typing import Any
 
 import orjson
 
 from ..core import fields, values
-from ..core.model import DATA_FILES, FIELD_TYPES, META_QUERIES, QUERY_TYPES, FieldType, Metadata
+from ..core.model import DATA_FILES, FIELD_TYPES, META_QUERIES, QUERY_TYPES, TRANSFORMATIONS, FieldType, Metadata
 from ..core.values import BadValue
 from ..matching.query import OPERATORS, SET_OPERATORS, validate
 
@@ -154,3 +155,26 @@ class QueryType(fields.Choice):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(*QUERY_TYPES, **kwargs)
+
+
+_DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
+
+
+def transformation_name(value: Any) -> str:
+    """Return *value* if a transformation may be called so.
+
+    :raises BadValue: it is empty, too long, or looks like an id.
+    """
+    name = values.text(value, TRANSFORMATIONS.columns["TransformationName"].length, empty=False)
+    if _DIGITS.match(name):
+        raise BadValue("Must not be made of digits only.")
+    return name
+
+
+class TransformationName(fields.Field):
+    """The name of a new transformation: not empty, not made of digits only."""
+
+    schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "[^0-9]"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        return transformation_name(value)

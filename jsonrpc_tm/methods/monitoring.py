@@ -1,47 +1,26 @@
 """Monitoring: summaries, counters and choices. Each takes a fixed number of statements, however many rows it shows."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import fields
-from ..core.model import CORE_PARAMETERS, FILE_STATES, TABLES, TASK_STATES, TRANSFORMATIONS
+from ..core.model import TABLES, TRANSFORMATIONS
+from ..core.values import BadValue
+from ..domain import summaries, tallies
+from ..domain.summaries import VIEWS, Part
+from ..domain.work import Work
 from ..plugin.marker import hookimpl
-from ..rpc.call import Call
-from ..rpc.method import Method
-from ..storage.base import Row, Transaction
-from ..storage.where import Where, invalid
-from . import counters
-from .listing import wire
-from .summaries import VIEWS, Part, RequestedTables, SortList, extras, fetch, narrow, render, select, summary
-
-Counts = Mapping[int, Mapping[str, int]]
+from ..rpc import results
+from ..rpc.method import Handler, Method, Read
 
 
-async def transformation_summary(call: Call) -> dict[str, Any]:
+async def transformation_summary(work: Work) -> dict[str, Any]:
     """Return every transformation with the numbers of its tasks by status and of its files."""
-
-    async def body(tx: Transaction) -> dict[str, Any]:
-        where = Where(tx.dialect)
-        where.readable(call, "TransformationID")
-        sql = f"SELECT {', '.join(CORE_PARAMETERS)} FROM Transformations WHERE {where.text} ORDER BY TransformationID"
-        rows = wire(await tx.fetch_all(sql, where.parameters), TRANSFORMATIONS)
-        tasks, files = [
-            await _counts(tx, f"{table} WHERE {where.text}", status, where.parameters)
-            for table, status in (("TransformationTasks", "ExternalStatus"), ("TransformationFiles", "Status"))
-        ]
-        answer = {}
-        for row in rows:
-            trans_id = row["TransformationID"]
-            stats = {**tasks[trans_id], "TotalCreated": sum(tasks[trans_id].values())}
-            answer[str(trans_id)] = {**row, "JobStats": stats, "NumberOfFiles": _total(files[trans_id])}
-        return answer
-
-    return await call.read(body)
+    return await summaries.everything(work)
 
 
 async def transformation_summary_web(
-    call: Call, selectDict: dict[str, Any], sortList: list[str], startItem: int, maxItems: int
+    work: Work, selectDict: dict[str, Any], sortList: list[str], startItem: int, maxItems: int
 ) -> dict[str, Any]:
     """Return a page of transformations with the numbers of their tasks and files by state.
 
@@ -50,77 +29,15 @@ async def transformation_summary_web(
 
     :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
-    task_states = list(dict.fromkeys(("Created", *TASK_STATES, *call.settings["monitoring.task_states"])))
-    file_states = list(dict.fromkeys((*FILE_STATES, *call.settings["monitoring.file_states"])))
-    names = [
-        *CORE_PARAMETERS,
-        *(f"Jobs_{state}" for state in ("TotalCreated", *task_states)),
-        *(f"Files_{state}" for state in ("PercentProcessed", "Total", *file_states)),
-    ]
-
-    async def body(tx: Transaction) -> dict[str, Any]:
-        view = VIEWS["Transformations"]
-        selection = select(tx, call, view, selectDict)
-        total, rows = await fetch(tx, selection, Part(sortList, startItem, maxItems))
-        answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": names}
-        if not total:
-            return answer
-        tasks = await _page_counts(tx, rows, "TransformationTasks", "ExternalStatus")
-        files = await _page_counts(tx, rows, "TransformationFiles", "Status")
-        answer["Records"] = []
-        for row in rows:
-            jobs, states = tasks[row["TransformationID"]], files[row["TransformationID"]]
-            job_numbers = [sum(jobs.values()), *(jobs[state] for state in task_states)]
-            file_numbers = [_percent(call, row["Type"], states), _total(states), *(states[s] for s in file_states)]
-            answer["Records"].append([*render(row), *job_numbers, *file_numbers])
-        answer["Extras"] = extras(view, rows)
-        return answer
-
-    return await call.read(body)
+    return await summaries.transformations_with_states(work, selectDict, Part(sortList, startItem, maxItems))
 
 
-async def _page_counts(tx: Transaction, rows: list[Row], table: str, status: str) -> Counts:
-    """Return how many rows of *table* belong to each transformation of a page, by status."""
-    where = Where(tx.dialect)
-    # not a join with the packed ids, which would group in a temporary table instead of along the index
-    where.among("TransformationID", [row["TransformationID"] for row in rows], "int")
-    return await _counts(tx, f"{table} WHERE {where.text}", status, where.parameters)
-
-
-async def _counts(tx: Transaction, source: str, status: str, parameters: Mapping[str, Any]) -> Counts:
-    sql = f"SELECT TransformationID, {status} AS status, COUNT(*) AS number FROM {source}"
-    rows = await tx.fetch_all(f"{sql} GROUP BY TransformationID, {status}", parameters)
-    counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for row in rows:
-        counts[row["TransformationID"]][row["status"]] = row["number"]
-    return counts
-
-
-def _total(states: Mapping[str, int]) -> int:
-    """Return the number of files without those in inherited states, which another transformation has processed."""
-    return sum(number for state, number in states.items() if "-" not in state)
-
-
-def _percent(call: Call, kind: str, states: Mapping[str, int]) -> str:
-    """Return the share of processed files, without those given up, in percent cut to one decimal."""
-    if kind.lower() in {name.lower() for name in call.settings["transformations.extendable_types"]}:
-        return "-"
-    given_up = {state for state in call.settings["monitoring.given_up_statuses"] if "-" not in state}
-    left = _total(states) - sum(states[state] for state in given_up)
-    # integers: 100 * 0.29 would be cut to 28.9
-    tenths = 1000 * states["Processed"] // left if left > 0 else 0
-    return f"{tenths // 10}.{tenths % 10}"
-
-
-def _table_summary(table: str) -> Any:
+def _table_summary(table: str) -> Handler:
     async def table_summary(
-        call: Call, selectDict: dict[str, Any], sortList: list[str], startItem: int, maxItems: int
+        work: Work, selectDict: dict[str, Any], sortList: list[str], startItem: int, maxItems: int
     ) -> dict[str, Any]:
-        async def body(tx: Transaction) -> dict[str, Any]:
-            selection = select(tx, call, VIEWS[table], selectDict)
-            return await summary(tx, selection, Part(sortList, startItem, maxItems))
-
-        return await call.read(body)
+        selection = summaries.select(work, VIEWS[table], selectDict)
+        return await summaries.page_of(work, selection, Part(sortList, startItem, maxItems))
 
     table_summary.__doc__ = f"""Return a page of the table {table}, with the choices under the same selection.
 
@@ -133,7 +50,7 @@ def _table_summary(table: str) -> Any:
 
 
 async def tabbed_summary_web(
-    call: Call,
+    work: Work,
     table: str,
     requestedTables: dict[str, Part],
     selectDict: dict[str, Any],
@@ -148,18 +65,111 @@ async def tabbed_summary_web(
 
     :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
-    if table in requestedTables:
-        raise invalid("requestedTables", {table: ["It is the first table already."]})
+    part = Part(sortList, startItem, maxItems)
+    return await summaries.tabbed(work, VIEWS[table], selectDict, part, requestedTables)
 
-    async def body(tx: Transaction) -> dict[str, Any]:
-        first = select(tx, call, VIEWS[table], selectDict)
-        answer = {table: await summary(tx, first, Part(sortList, startItem, maxItems), tabbed=True)}
-        for name, part in requestedTables.items():
-            selection = narrow(tx, call, VIEWS[name], first)
-            answer[name] = await summary(tx, selection, part, tabbed=True, parameter="requestedTables")
-        return answer
 
-    return await call.read(body)
+async def distinct_values(work: Work, attribute: str, selectDict: dict[str, Any] | None) -> list[Any]:
+    """Return the distinct values of a column of the Transformations table, ascending, null first.
+
+    :raises InvalidParams: an unknown column, or a value that does not fit.
+    """
+    found = await tallies.distinct_values(work, TRANSFORMATIONS.name, [attribute], selectDict, "attribute")
+    return found[attribute]
+
+
+async def table_distinct_values(
+    work: Work, table: str, attributes: list[str], selectDict: dict[str, Any] | None
+) -> dict[str, list[Any]]:
+    """Return the distinct values of columns of any table, ascending, null first.
+
+    :raises InvalidParams: an unknown table or column, or a value that does not fit.
+    """
+    return await tallies.distinct_values(work, table, attributes, selectDict, "attributes")
+
+
+async def counters(
+    work: Work,
+    table: str,
+    attrList: list[str],
+    condDict: dict[str, Any] | None,
+    older: str | None,
+    newer: str | None,
+    timeStamp: str | None,
+) -> list[list[Any]]:
+    """Count the rows of a table by the values of columns, or by the day of date columns: ``date(<column>)``.
+
+    Combinations come in ascending order, null first.
+
+    :raises InvalidParams: an unknown table or column, a value that does not fit, a bound without a date column.
+    """
+    return await tallies.by_columns(work, table, attrList, condDict, older, newer, timeStamp)
+
+
+class SortList(fields.Field):
+    """A list of pairs of a column and a direction. Loads what ``where.order_by`` takes."""
+
+    schema = {
+        "type": "array",
+        "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+    }
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        if type(value) is not list:
+            raise BadValue("Not a list.")
+        return [":".join(_pair(index, pair)) for index, pair in enumerate(value)]
+
+
+def _pair(index: int, pair: Any) -> list[str]:
+    if type(pair) is not list or len(pair) != 2 or any(type(item) is not str for item in pair):
+        raise BadValue({index: ["Not a pair of a column and a direction."]})
+    return pair
+
+
+class RequestedTables(fields.Field):
+    """Further tables of a tabbed summary, each with its SortList, StartItem and MaxItems. Loads parts by table."""
+
+    schema = {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                "SortList": SortList.schema,
+                "StartItem": {"type": "integer", "minimum": 0},
+                "MaxItems": {"type": "integer", "minimum": 0},
+            },
+            "additionalProperties": False,
+        },
+    }
+
+    def _own_schema(self) -> fields.JSONSchema:
+        return self.schema | {"propertyNames": {"enum": list(VIEWS)}}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Part]:
+        if type(value) is not dict:
+            raise BadValue("Not an object.")
+        parts = {}
+        for table, wanted in value.items():
+            try:
+                parts[table] = self._part(table, wanted)
+            except BadValue as error:
+                raise BadValue({table: error.messages}) from None
+        return parts
+
+    def _part(self, table: str, wanted: Any) -> Part:
+        if table not in VIEWS:
+            raise BadValue(f"Not one of {', '.join(VIEWS)}.")
+        if type(wanted) is not dict:
+            raise BadValue("Not an object.")
+        known: dict[str, fields.Field] = {
+            "SortList": SortList(),
+            "StartItem": fields.Count(),
+            "MaxItems": fields.Count(),
+        }
+        if unknown := set(wanted) - set(known):
+            raise BadValue(f"{min(unknown)!r} is not one of {', '.join(known)}.")
+        given: dict[str, Any] = {name: known[name].deserialize(item) for name, item in wanted.items()}
+        return Part(given.get("SortList", []), given.get("StartItem", 0), given.get("MaxItems", 50))
 
 
 def _page() -> dict[str, fields.Field]:
@@ -174,35 +184,48 @@ def _page() -> dict[str, fields.Field]:
     }
 
 
+def _page_schema(text: str, **more: results.ResultSchema) -> results.ResultSchema:
+    records = results.listed(results.listed({"type": ["integer", "string"]}))
+    shown = {"Records": records, "Extras": results.COUNTS, **more}
+    return results.members(
+        f"{text}; no rows: the first two only",
+        optional=shown,
+        TotalRecords=results.INTEGER,
+        ParameterNames=results.listed(results.TEXT),
+        **shown,
+    )
+
+
 @hookimpl
 def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     """Provide the methods."""
-    page = {"type": "object", "required": ["TotalRecords", "ParameterNames"]}
+    values = results.listed(results.ANYTHING)
+    with_choices = _page_schema(
+        "TotalRecords, ParameterNames, Records, Extras, Selections", Selections=results.mapped(values)
+    )
+    numbers = {"JobStats": results.totalled("TotalCreated", "tasks by status"), "NumberOfFiles": results.INTEGER}
     yield Method(
         "getTransformationSummary",
         transformation_summary,
-        result="{id: transformation dict with JobStats and NumberOfFiles}",
-        schema={"type": "object"},
+        access=Read(),
+        result=results.mapped(
+            results.extended(results.TRANSFORMATION, "", **numbers),
+            "transformations by id, each with JobStats and NumberOfFiles",
+        ),
     )
     yield Method(
         "getTransformationSummaryWeb",
         transformation_summary_web,
         _page(),
-        result="{TotalRecords, ParameterNames, Records, Extras}; no rows: TotalRecords 0 and ParameterNames only",
-        schema=page,
+        access=Read(),
+        result=_page_schema("TotalRecords, ParameterNames, Records, Extras"),
     )
     for name, shown in (
         ("getTransformationsSummaryWeb", "Transformations"),
         ("getTransformationTasksSummaryWeb", "TransformationTasks"),
         ("getTransformationFilesSummaryWeb", "TransformationFiles"),
     ):
-        yield Method(
-            name,
-            _table_summary(shown),
-            _page(),
-            result="{TotalRecords, ParameterNames, Records, Extras, Selections}; no rows: the first two only",
-            schema=page,
-        )
+        yield Method(name, _table_summary(shown), _page(), access=Read(), result=with_choices)
     yield Method(
         "getTabbedSummaryWeb",
         tabbed_summary_web,
@@ -214,8 +237,8 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             ),
             **_page(),
         },
-        result="{table: a page with its Selections}",
-        schema={"type": "object", "additionalProperties": page},
+        access=Read(),
+        result=results.mapped(with_choices, "a page with its Selections by table"),
     )
     select_dict = {
         "selectDict": fields.Object(
@@ -225,25 +248,27 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     table = fields.Text(required=True, metadata={"description": f"one of {', '.join(TABLES)}"})
     yield Method(
         "getDistinctAttributeValues",
-        counters.distinct_values,
+        distinct_values,
         {"attribute": fields.Text(required=True, metadata={"description": "a column"}), **select_dict},
-        result="list of values, ascending, null first",
-        schema={"type": "array"},
+        access=Read(),
+        result=results.said(values, "values, ascending, null first"),
     )
     yield Method(
         "getTableDistinctAttributeValues",
-        counters.table_distinct_values,
+        table_distinct_values,
         {
             "table": table,
             "attributes": fields.Texts(required=True, metadata={"description": "columns"}),
             **select_dict,
         },
-        result="{attribute: list of values}",
-        schema={"type": "object", "additionalProperties": {"type": "array"}},
+        access=Read(),
+        result=results.mapped(values, "values by column, ascending, null first"),
     )
+    counted = {"anyOf": [results.mapped(results.ANYTHING), results.INTEGER]}
+    pair = {"type": "array", "items": counted, "minItems": 2, "maxItems": 2}
     yield Method(
         "getCounters",
-        counters.counters,
+        counters,
         {
             "table": table,
             "attrList": fields.Texts(
@@ -260,6 +285,6 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
                 metadata={"description": "the date column that older and newer bound"},
             ),
         },
-        result="list of [{attribute: value}, count]",
-        schema={"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}},
+        access=Read(),
+        result=results.listed(pair, "pairs of an object, value by column, and a number"),
     )

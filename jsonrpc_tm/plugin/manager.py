@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,29 +14,10 @@ from typing import Any
 import pluggy
 
 from ..core.errors import ConfigurationError
-from ..hookspecs import Hooks
+from ..core.spelling import suggestion
 from .marker import PROJECT
+from .version import check_version
 
-DEFAULT_PLUGINS = (
-    "jsonrpc_tm.observe.logs",
-    "jsonrpc_tm.auth.policy",
-    "jsonrpc_tm.storage.sqlite",
-    "jsonrpc_tm.storage.mysql",
-    "jsonrpc_tm.catalog.builtin",
-    "jsonrpc_tm.auth.x509",
-    "jsonrpc_tm.auth.jwt",
-    "jsonrpc_tm.auth.users",
-    "jsonrpc_tm.methods.transformations",
-    "jsonrpc_tm.methods.parameters",
-    "jsonrpc_tm.methods.files",
-    "jsonrpc_tm.methods.tasks",
-    "jsonrpc_tm.methods.metaqueries",
-    "jsonrpc_tm.methods.catalog",
-    "jsonrpc_tm.methods.catalog_admin",
-    "jsonrpc_tm.methods.monitoring",
-    "jsonrpc_tm.methods.service",
-    "jsonrpc_tm.methods.discover",
-)
 ENTRY_POINTS = "jsonrpc_tm"
 _serial = itertools.count()
 
@@ -61,6 +42,8 @@ class Provenance:
 class Plugins:
     """The plugins of one server.
 
+    :param hooks: the class whose methods are the hooks.
+    :param defaults: modules that are plugins of every server.
     :param paths: files and folders of plugins (``plugins.paths``); a folder gives every ``.py`` file and package in it.
     :param disable: names left out (``plugins.disable``).
     :param extra: further plugin modules or objects, for tests and embedding.
@@ -71,6 +54,8 @@ class Plugins:
 
     def __init__(
         self,
+        hooks: type,
+        defaults: Iterable[str] = (),
         paths: Iterable[Path] = (),
         disable: Iterable[str] = (),
         extra: Sequence[Any] = (),
@@ -79,12 +64,11 @@ class Plugins:
         shipped: bool = True,
     ) -> None:
         self.manager = pluggy.PluginManager(PROJECT)
-        self.manager.add_hookspecs(Hooks)
+        self.manager.add_hookspecs(hooks)
         self.provenance: dict[str, Provenance] = {}
         self._disable = set(disable)
         known: set[str] = set()
-        for source in self._sources(paths, extra, entry_points, shipped):
-            provenance, load = source
+        for provenance, load in self._sources(defaults, paths, extra, entry_points, shipped):
             known.add(provenance.name)
             if provenance.name not in self._disable:
                 self._add(provenance, load)
@@ -92,15 +76,16 @@ class Plugins:
             raise ConfigurationError(
                 f"plugins.disable names {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
             )
-        try:
-            self.manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise ConfigurationError(self._blame(error)) from None
 
     def _sources(
-        self, paths: Iterable[Path], extra: Sequence[Any], entry_points: bool, shipped: bool
-    ) -> Iterator[tuple[Provenance, Any]]:
-        for name in DEFAULT_PLUGINS:
+        self,
+        defaults: Iterable[str],
+        paths: Iterable[Path],
+        extra: Sequence[Any],
+        entry_points: bool,
+        shipped: bool,
+    ) -> Iterator[tuple[Provenance, Callable[..., Any]]]:
+        for name in defaults:
             yield Provenance(name, "default", name), lambda name=name: importlib.import_module(name)
         for path in _files(_shipped()) if shipped else ():
             yield Provenance(path.stem, "shipped", f"plugins/{path.name}"), lambda path=path: _load_file(path)
@@ -118,24 +103,30 @@ class Plugins:
             name = getattr(plugin, "__name__", None) or type(plugin).__name__
             yield Provenance(name, "given", name), lambda plugin=plugin: plugin
 
-    def _add(self, provenance: Provenance, load: Any) -> None:
+    def _add(self, provenance: Provenance, load: Callable[..., Any]) -> None:
         if (other := self.provenance.get(provenance.name)) is not None:
             raise ConfigurationError(f"two plugins are called {provenance.name}: {other} and {provenance}")
         try:
             plugin = load()
-        except Exception as error:
-            raise ConfigurationError(f"plugin {provenance} cannot be loaded: {_describe(error)}") from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise ConfigurationError(f"plugin {provenance} cannot be loaded: {described(error)}") from error
+        # who writes a file writes it for the server beside it; a distribution is installed without its author
+        check_version(plugin, str(provenance), stated=provenance.kind == "distribution")
         self.provenance[provenance.name] = provenance
         try:
             self.manager.register(plugin, provenance.name)
         except (pluggy.PluginValidationError, ValueError) as error:
             raise ConfigurationError(f"plugin {provenance}: {' '.join(str(error).split())}") from None
-        if not self.manager.get_hookcallers(plugin):
+        callers = self.manager.get_hookcallers(plugin)
+        if not callers:
             raise ConfigurationError(f"plugin {provenance} implements no hook; mark its functions with @hookimpl")
-
-    def _blame(self, error: pluggy.PluginValidationError) -> str:
-        name = self.manager.get_name(error.plugin) or "?"
-        return f"plugin {self.provenance.get(name, name)}: {error}"
+        for caller in callers:
+            if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
+                hooks = [name for name, one in vars(self.manager.hook).items() if one.has_spec()]
+                hint = suggestion(caller.name, hooks)
+                raise ConfigurationError(f"plugin {provenance}: there is no hook {caller.name}{hint}")
 
     def collect(self, hook: str, **arguments: Any) -> list[tuple[Any, Provenance]]:
         """Return everything that the plugins yield for *hook*, each with its plugin, in the order of registration.
@@ -149,8 +140,10 @@ class Plugins:
             given = {name: arguments[name] for name in impl.argnames}
             try:
                 found += [(item, provenance) for item in impl.function(**given) or ()]
-            except Exception as error:
-                raise ConfigurationError(f"plugin {provenance}, {hook}: {_describe(error)}") from error
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                raise ConfigurationError(f"plugin {provenance}, {hook}: {described(error)}") from error
         return found
 
     def hooks_of(self, name: str) -> list[str]:
@@ -159,8 +152,12 @@ class Plugins:
         return sorted(caller.name for caller in callers)
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if not isinstance(error, ConfigurationError) else str(error)
+def described(error: BaseException) -> str:
+    """Return in words what a plugin raised."""
+    if isinstance(error, ConfigurationError):
+        return str(error)
+    end = "it ends the program, " if isinstance(error, SystemExit) else ""
+    return f"{end}{type(error).__name__}: {error}"
 
 
 def _shipped() -> Path:

@@ -5,3 +5,4 @@ import pluggy
 PROJECT = "jsonrpc_tm"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function of a plugin as the implementation of the hook that it is named after."""

@@ -1,35 +1,63 @@
 """From the bytes of a request to JSON values: parsing, and the limits on numbers, nesting and texts.
 
 orjson is strict about syntax, UTF-8 and surrogates, but makes floats of integers beyond 64 bits and refuses more
-than 1,024 levels as if they were malformed. Both are looked for here, cheaply where there is nothing to find.
+than 1,024 levels as if they were malformed. Both are looked for in the bytes, never value by value: whoever sends
+64 MiB of the smallest values must not stop the server for much longer than orjson does.
 """
 
-import itertools
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, compress
+from operator import xor
 from typing import Any
 
 import orjson
 
-from ..core.errors import InvalidRequest, ParseError
+from ..core.errors import ParseError
 from ..core.model import MAX_INTEGER
 
+_LARGEST = b"%d" % MAX_INTEGER
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_NINETEEN = b"0" * 19
-# a superset of the long integers: most long runs of digits are inside names and have another neighbour
-_LONG = re.compile(rb"[ \t\r\n:,\[-][0-9]{19}")
-# possessive, so that no body makes it backtrack
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?', re.DOTALL)
-_INTEGER = re.compile(rb"-?[0-9]{19,}")
-# stands for an integer that is too large, while the request that has it is looked for; cannot be guessed
-_TOO_LARGE = secrets.token_hex(32)
-_TOO_LARGE_JSON = b'"' + _TOO_LARGE.encode() + b'"'
+_LONG = b"0" * len(_LARGEST)
+_TOO_LARGE = "an integer is beyond 64 bits"
+# stands for such an integer: is one itself, but orjson keeps it
+_MARK = b"9" * len(_LARGEST)
+
+
+def _up_to(largest: bytes) -> bytes:
+    """Return an expression for the numbers of as many digits that are not above *largest*."""
+    found = b""
+    for length, digit in enumerate(reversed(largest)):
+        same = b"%c" % digit + found
+        found = b"(?:[0-%c][0-9]{%d}|%b)" % (digit - 1, length, same) if digit > ord("0") else same
+    return found
+
+
+# Possessive expressions, so that no body makes them backtrack. This one goes through anything, malformed or not, and
+# stops only at integers beyond 64 bits: texts (perhaps without an end), other numbers, and what is no number go by.
+_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+'
+_FITS = rb"-?+(?:[0-9]{1,18}+|" + _up_to(_LARGEST) + rb")(?![0-9.eE])"
+_FLOAT = rb"-?+[0-9]++[.eE][-+.0-9eE]*+"
+_JUNK = rb"-?+0[0-9]++|-(?:(?![0-9])|(?<=[0-9-]-))"
+_REST = rb'[^"0-9-]*+'
+_UNTIL_TOO_LARGE = re.compile(
+    rb"((?:%b(?:%b|%b|%b|%b))*+%b)(-?+[0-9]*+)" % (_REST, _TEXT, _FITS, _FLOAT, _JUNK, _REST), re.DOTALL
+)
+
+# These are for valid JSON without escapes.
+_UNTIL_LONG_TEXT = rb'(?:[^"]*+"[^"]{0,%d}+")*+[^"]*+("[^"]*+")?+'
+# from the beginning of an object to the first array or object in it; from its end, backwards, to the last
+_HEAD = re.compile(rb'[ \t\r\n]*+\{(?:[^"\[{]++|"[^"]*+")*+')
+_TAIL = re.compile(rb'[ \t\r\n]*+\}(?:[^"\]}]++|"[^"]*+")*+')
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
+# opening ones count up, closing ones down; quotes change between outside and inside
+_STEPS = bytes.maketrans(b'[]{}"', b"\x01\xff\x01\xff\x00")
+_QUOTES = bytes.maketrans(b'[]{}"', b"\x00\x00\x00\x00\x01")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """What a request may be.
 
     :param depth: levels of arrays and objects, the request object included.
@@ -40,62 +68,105 @@ class Limits:
     string_length: int
 
 
-def parse(body: bytes, limits: Limits) -> tuple[Any, bool]:
-    """Return the JSON value of *body*, and whether ``violation`` must look at its requests.
+def parse(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
+    """Return the JSON value of *body*, and which limit something in it exceeds, None when nothing does.
+
+    For a batch this is a suspicion only: ask ``excess`` about each entry. Where the limit is one of integers, the
+    value has other integers beyond 64 bits for these; where the body is nested deeper than the parser goes, it is
+    what can be read of the outermost object, None for nothing.
 
     :raises ParseError: not JSON, not UTF-8, a lone surrogate, NaN, or a number beyond double precision.
-    :raises InvalidRequest: nested deeper than the parser goes.
     """
-    suspect = _brackets(body, limits.depth) or limits.string_length < len(body)
-    if _NINETEEN in body.translate(_DIGITS_TO_ZERO) and _LONG.search(b" " + body):
-        suspect, body = True, _TOKEN.sub(_mark, body)
     try:
-        return orjson.loads(body), suspect
+        value, problem = _loads(body)
     except orjson.JSONDecodeError as error:
         if "depth" in error.msg or "recursion" in error.msg.lower():
-            raise InvalidRequest(f"Invalid request: nested deeper than {limits.depth} levels") from None
+            return _outermost(body), _too_deep(limits)
         raise ParseError(f"Parse error: not JSON at line {error.lineno} column {error.colno}") from None
+    return value, problem or _deep_or_long(body, limits)
 
 
-def _brackets(body: bytes, limit: int) -> bool:
-    """Tell whether *body* has more than *limit* opening brackets; counting them all takes longer."""
-    found = 0
+def excess(entry: Any, limits: RequestLimits) -> str | None:
+    """Return which limit *entry*, a part of a value that ``parse`` returned, exceeds; None when none."""
+    try:
+        text = orjson.dumps(entry)
+    except orjson.JSONEncodeError:  # more than 254 levels; no limit is as high
+        return _too_deep(limits)
+    if _around_too_large(text):
+        return _TOO_LARGE
+    return _deep_or_long(text, limits)
+
+
+def _loads(body: bytes) -> tuple[Any, str | None]:
+    pieces = _around_too_large(body)
+    if not pieces:
+        return orjson.loads(body), None
+    # as long as before, so that the place of a mistake stays
+    pieces[2::3] = [number and _MARK.ljust(len(number)) for number in pieces[2::3]]
+    return orjson.loads(b"".join(pieces)), _TOO_LARGE
+
+
+def _around_too_large(text: bytes) -> list[bytes]:
+    """Return *text* in threes: nothing, what is before an integer beyond 64 bits, and this; [] where none is."""
+    # of 19 digits in a row, every sixth byte has three
+    if _LONG[:3] not in text[::6].translate(_DIGITS_TO_ZERO) or _LONG not in text.translate(_DIGITS_TO_ZERO):
+        return []
+    pieces = _UNTIL_TOO_LARGE.split(text)
+    return pieces if any(pieces[2::3]) else []
+
+
+def _deep_or_long(text: bytes, limits: RequestLimits) -> str | None:
+    if _has_brackets(text, limits.depth + 1) and _depth(text) > limits.depth:
+        return _too_deep(limits)
+    if len(text) > limits.string_length and _has_longer_text(text, limits.string_length):
+        return f"a text is longer than {limits.string_length} characters"
+    return None
+
+
+def _has_brackets(text: bytes, number: int) -> bool:
+    """Tell whether *text* has *number* opening brackets; counting them all takes longer."""
     for bracket in (b"[", b"{"):
-        position = body.find(bracket)
-        while position >= 0:
-            found += 1
-            if found > limit:
-                return True
-            position = body.find(bracket, position + 1)
+        at = text.find(bracket)
+        while at >= 0 and number:
+            number -= 1
+            at = text.find(bracket, at + 1)
+    return not number
+
+
+def _too_deep(limits: RequestLimits) -> str:
+    return f"nested deeper than {limits.depth} levels"
+
+
+def _depth(text: bytes) -> int:
+    # texts without brackets are "" then, and go
+    brackets = _unescaped(text).translate(None, _NO_BRACKETS).replace(b'""', b"")
+    steps: Iterable[int] = memoryview(brackets.translate(_STEPS)).cast("b")
+    if b'"' in brackets:
+        steps = compress(steps, accumulate(brackets.translate(_QUOTES), xor, initial=1))
+    return max(accumulate(steps), default=0)
+
+
+def _has_longer_text(text: bytes, limit: int) -> bool:
+    for found in re.finditer(_UNTIL_LONG_TEXT % limit, _unescaped(text)):
+        begin, end = found.span(1)
+        # more bytes, but perhaps not more characters
+        if begin < end and len(orjson.loads(text[begin:end])) > limit:
+            return True
     return False
 
 
-def _mark(token: re.Match[bytes]) -> bytes:
-    text = token[0]
-    if _INTEGER.fullmatch(text) and (len(text) > 20 or abs(int(text)) > MAX_INTEGER):
-        return _TOO_LARGE_JSON
-    return text
+def _unescaped(text: bytes) -> bytes:
+    """Return *text* with other bytes for escaped quotes and backslashes, so that every quote begins or ends a text."""
+    return text.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in text else text
 
 
-def violation(request: Any, limits: Limits) -> str | None:
-    """Return what limit *request*, a value that ``parse`` returned or a part of it, exceeds; None when none."""
-    values: Iterable[Any] = [request]
-    for depth in itertools.count(1):
-        containers: list[Iterable[Any]] = []
-        for value in values:
-            kind = type(value)
-            if kind is str:
-                if value == _TOO_LARGE:
-                    return "an integer is beyond 64 bits"
-                if limits.string_length < len(value):
-                    return f"a text is longer than {limits.string_length} characters"
-            elif kind is list:
-                containers.append(value)
-            elif kind is dict:
-                containers += (value.keys(), value.values())
-        if not containers:
-            break
-        if depth > limits.depth:
-            return f"nested deeper than {limits.depth} levels"
-        values = itertools.chain.from_iterable(containers)
-    return None
+def _outermost(body: bytes) -> Any:
+    """Return the object that *body* is, with one ``{}`` for the first array or object in it and all up to the last."""
+    plain = _unescaped(body)
+    head, tail = _HEAD.match(plain), _TAIL.match(plain[::-1])
+    if head is None or tail is None:
+        return None
+    try:
+        return _loads(body[: head.end()] + b"{}" + body[len(body) - tail.end() :])[0]
+    except orjson.JSONDecodeError:
+        return None

@@ -7,7 +7,8 @@ looked up and parameters checked by the service, which knows more about both.
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import orjson
 from jsonrpcserver import JsonRpcError, Success
@@ -17,12 +18,11 @@ from jsonrpcserver.request import Request
 from jsonrpcserver.response import ErrorResponse, serialize_error, to_serializable_one
 from jsonrpcserver.sentinels import NOCONTEXT, NOID
 
+from ..core.context import Context
 from ..core.errors import InternalError, InvalidRequest, TMError
-from ..core.identity import Identity
-from .body import Limits, parse, violation
-
-if TYPE_CHECKING:
-    from .service import Service
+from ..core.model import MAX_INTEGER
+from .body import RequestLimits, excess, parse
+from .service import Service
 
 logger = logging.getLogger(__name__)
 
@@ -36,35 +36,35 @@ class Dispatcher:
     :param service: its settings ``limits.depth``, ``limits.string_length`` and ``server.max_batch`` hold here.
     """
 
-    def __init__(self, service: "Service") -> None:
+    def __init__(self, service: Service) -> None:
         settings = service.settings
         self._service = service
-        self._limits = Limits(settings["limits.depth"], settings["limits.string_length"])
+        self._limits = RequestLimits(settings["limits.depth"], settings["limits.string_length"])
         self._max_batch: int = settings["server.max_batch"]
 
-    async def handle(
-        self, body: bytes, identity: Identity, request_id: str, more: Callable[[int], None] | None = None
-    ) -> bytes | None:
+    async def handle(self, body: bytes, context: Context, more: Callable[[int], None] | None = None) -> bytes | None:
         """Return the answer to a request, or to a batch of them.
 
         :param body: as it came, decompressed.
-        :param request_id: given back in every error object.
+        :param context: of the request; its id is given back in every error object. Each entry of a batch has the time
+            at which it began.
         :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
         :return: JSON text; None when only notifications were sent.
         """
+        value = None
         try:
-            value, suspect = parse(body, self._limits)
+            value, problem = parse(body, self._limits)
             if type(value) is list:
                 if more is not None and 1 < len(value) <= self._max_batch:
                     more(len(value) - 1)
-                return await self._batch(value, suspect, identity, request_id)
-            self._check(value, suspect)
+                return await self._batch(value, problem is not None, context)
+            _check(value, problem)
         except TMError as error:
-            logger.info("refused: %s", error.message, extra={"request_id": request_id, "outcome": error.type})
-            return failure(error, request_id)
-        return await self._answer(value, identity, request_id)
+            logger.info("refused: %s", error.message, extra={**_facts(context), "outcome": error.type})
+            return failure(error, context.request_id, _id(value))
+        return await self._answer(value, context)
 
-    async def _batch(self, entries: list[Any], suspect: bool, identity: Identity, request_id: str) -> bytes | None:
+    async def _batch(self, entries: list[Any], suspect: bool, context: Context) -> bytes | None:
         if not entries:
             raise InvalidRequest("Invalid request: the batch is empty")
         if len(entries) > self._max_batch:
@@ -73,46 +73,52 @@ class Dispatcher:
         refused = 0
         for index, entry in enumerate(entries):
             try:
-                self._check(entry, suspect)
+                _check(entry, excess(entry, self._limits) if suspect else None)
             except InvalidRequest as error:
                 refused += 1
                 error.data["index"] = index
-                answers.append(failure(error, request_id))
+                answers.append(failure(error, context.request_id, _id(entry)))
                 continue
-            answer = await self._answer(entry, identity, request_id)
+            answer = await self._answer(entry, replace(context, now=self._service.clock()))
             if answer is not None:
                 answers.append(answer)
         if refused:
             # one line, however many: garbage must not fill the log
-            logger.info("refused %d entries of a batch", refused, extra={"request_id": request_id})
+            logger.info("refused %d entries of a batch", refused, extra=_facts(context))
         return b"[" + b",".join(answers) + b"]" if answers else None
 
-    def _check(self, entry: Any, suspect: bool) -> None:
-        problem = _malformed(entry) or (violation(entry, self._limits) if suspect else None)
-        if problem is not None:
-            raise InvalidRequest(f"Invalid request: {problem}")
-
-    async def _answer(self, entry: dict[str, Any], identity: Identity, request_id: str) -> bytes | None:
+    async def _answer(self, entry: dict[str, Any], context: Context) -> bytes | None:
         name = entry["method"]
-        request = Request(name, [name, entry.get("params"), identity, request_id], entry.get("id", NOID))
+        request = Request(name, [context, name, entry.get("params")], entry.get("id", NOID))
         result = await call(request, NOCONTEXT, self._call)
         if request.id is NOID:
             return None
         try:
             return _json(to_serializable_one(to_response(request, result)))
         except TypeError:
-            logger.exception("%.100s gave no JSON", request.method, extra={"request_id": request_id})
-            return failure(InternalError("Internal error"), request_id, request.id)
+            logger.exception("%.100s gave no JSON", request.method, extra=_facts(context))
+            return failure(InternalError("Internal error"), context.request_id, request.id)
 
-    async def _call(self, name: str, params: Any, identity: Identity, request_id: str) -> Any:
+    async def _call(self, context: Context, name: str, params: Any) -> Any:
         """Call the service, as jsonrpcserver wants its methods to be: Success, or a JsonRpcError raised."""
         try:
-            return Success(await self._service.call(name, params, identity, request_id))
+            return Success(await self._service.call(context, name, params))
         except TMError as error:
-            _fail(error, request_id)
+            _fail(error, context.request_id)
         except Exception:
-            logger.exception("%.100s failed", name, extra={"request_id": request_id})
-            _fail(InternalError("Internal error"), request_id)
+            logger.exception("%.100s failed", name, extra=_facts(context))
+            _fail(InternalError("Internal error"), context.request_id)
+
+
+def _facts(context: Context) -> dict[str, Any]:
+    """Return what log lines tell of a request."""
+    return {"request_id": context.request_id, "address": context.peer}
+
+
+def _check(entry: Any, problem: str | None) -> None:
+    problem = problem or _malformed(entry)
+    if problem is not None:
+        raise InvalidRequest(f"Invalid request: {problem}")
 
 
 def _malformed(entry: Any) -> str | None:
@@ -128,6 +134,12 @@ def _malformed(entry: Any) -> str | None:
     if type(entry.get("id")) not in (str, int, float, type(None)):
         return "id must be a string, a number or null"
     return None
+
+
+def _id(entry: Any) -> str | float | None:
+    """Return the id of what may be no valid request; None where there is none, or none that is valid."""
+    found = entry.get("id") if type(entry) is dict else None
+    return found if type(found) in (str, float) or (type(found) is int and abs(found) <= MAX_INTEGER) else None
 
 
 def _json(response: Any) -> bytes:

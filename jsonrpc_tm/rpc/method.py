@@ -1,18 +1,54 @@
-"""A method is one object; the registry holds them all, by name."""
+"""A method is one object: what it takes, gives, may answer, and what it needs before it runs."""
 
 import difflib
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from marshmallow import Schema, ValidationError
 
 from ..core import fields
-from ..core.errors import ConfigurationError, InvalidParams, MethodNotFound
+from ..core.errors import ConfigurationError, Forbidden, InvalidParams, MethodNotFound, NotFound, TMError
+from ..core.identity import Rule
+from .results import ResultSchema
 
-Rule = Literal["all", "authenticated"] | tuple[str, ...]
 Handler = Callable[..., Awaitable[Any]]
+Default = Literal["default"]
+DEFAULT: Default = "default"
+"""As a method's rule: the one that the setting ``authorization.default`` has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The handler runs in a transaction that only reads.
+
+    :param trans: the parameter that names a transformation, if any; the handler gets the ``Transformation``, once it is
+        known that the caller may read it.
+    """
+
+    trans: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The handler runs in a transaction that writes. Such a method states its rule."""
+
+    trans: ClassVar[None] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The handler runs in a transaction that changes one transformation, and gets it ``Held``: locked, and the caller's
+    right on it checked. A method cannot forget to ask.
+
+    :param trans: the parameter that names it.
+    """
+
+    trans: str = "transName"
+
+
+Access = Read | Write | Change
 
 
 @dataclass(frozen=True)
@@ -20,34 +56,59 @@ class Method:
     """A JSON-RPC method.
 
     :param name: the name on the wire; a plugin's methods carry its own prefix.
-    :param handler: ``async def handler(call, **parameters)``; its docstring is the method's documentation.
+    :param handler: ``async def handler(work, [transformation,] [prepared,] **parameters)``; its docstring is the
+        method's documentation. Without *access* its first argument is an ``Outside`` instead of a ``Work``. It names
+        all parameters, or some and takes the rest in a ``**`` of its own.
     :param params: marshmallow fields by parameter name, in positional order.
-    :param result: the result in words.
-    :param rule: who may call it; a tuple lists properties, one of which is needed. None: the configured default.
-    :param right: it needs the right on the transformation ``transName`` (``call.change`` checks it).
-    :param changes: it changes something: audit and events cover it. Implied by *right*.
-    :param schema: JSON Schema of the result.
+    :param access: the transaction that the handler runs in; None for none.
+    :param prepare: ``async def prepare(outside, **parameters)``, run before the transaction: checks whose refusal comes
+        before the right, the catalog, matching. The handler may take what it returns as *prepared*; it must not be
+        changed, and what may have changed meanwhile is proved again.
+    :param after: ``async def after(outside, result, prepared, **parameters)``, run once after the commit; its failure
+        is logged and is not the call's. Like *prepare* it names those parameters that it wants.
+    :param rule: who may call it; a tuple lists properties, one of which is needed. None or ``DEFAULT``: the configured
+        default; a method with the access ``Write`` says which it means.
+    :param errors: what it may answer with, beside what every method may (see ``raises``).
+    :param result: JSON Schema of the result; its ``description`` says it in words.
     """
 
     name: str
     handler: Handler
     params: Mapping[str, fields.Field] = field(default_factory=dict)
-    result: str = ""
-    rule: Rule | None = None
-    right: bool = False
-    changes: bool = False
-    schema: Mapping[str, Any] = field(default_factory=dict)
+    access: Access | None = None
+    prepare: Handler | None = None
+    after: Handler | None = None
+    rule: Rule | Default | None = None
+    errors: tuple[type[TMError], ...] = ()
+    result: ResultSchema = field(default_factory=dict)
+    takes_prepared: bool = field(init=False)
 
     def __post_init__(self) -> None:
         fields.check(self.params)
-        if not inspect.iscoroutinefunction(self.handler):
-            raise TypeError(f"method {self.name}: the handler is not an async function")
-        taken = list(inspect.signature(self.handler).parameters)[1:]
-        if taken != list(self.params):
-            raise TypeError(f"method {self.name}: the handler takes {taken}, the schema has {list(self.params)}")
-        if self.right and "transName" not in self.params:
-            raise TypeError(f"method {self.name}: a right on a transformation needs the parameter transName")
-        object.__setattr__(self, "changes", self.changes or self.right)
+        if self.access is not None and not isinstance(self.access, Read | Write | Change):
+            raise TypeError(f"method {self.name}: access is Read(), Write(), Change() or None, not {self.access!r}")
+        trans = None if self.access is None else self.access.trans
+        if trans not in (None, *self.params):
+            raise TypeError(f"method {self.name}: it has no parameter {trans}")
+        given = 1 if trans is None else 2
+        own = [name for name in self.params if name != trans]
+        taken = _parameters(self, self.handler)
+        rest = [name for name in taken if name.startswith("**")]
+        if rest:
+            own = [name for name in own if name in taken] + rest
+        before = len(taken) - len(own)
+        # what was prepared may be left out by a handler that has no use for it
+        if taken[before:] != own or not given <= before <= given + (self.prepare is not None):
+            raise TypeError(f"method {self.name}: the handler takes {taken[given:]}, the schema has {own}")
+        object.__setattr__(self, "takes_prepared", before > given)
+        if isinstance(self.access, Write) and self.rule is None:
+            raise TypeError(f"method {self.name}: what writes without a right on a transformation states its rule")
+        if self.after is not None and not self.changes:
+            raise TypeError(f"method {self.name}: it changes nothing that something could follow")
+        for function, first in ((self.prepare, 1), (self.after, 3)):
+            wrong = set(_parameters(self, function)[first:] if function else ()) - set(self.params)
+            if wrong:
+                raise TypeError(f"method {self.name}: {', '.join(sorted(wrong))} is no parameter of it")
         # one Schema instance for all calls: building it costs three times as much as using it
         object.__setattr__(self, "_schema", Schema.from_dict(dict(self.params))())
 
@@ -55,6 +116,26 @@ class Method:
     def doc(self) -> str:
         """The handler's docstring."""
         return inspect.getdoc(self.handler) or ""
+
+    @property
+    def right(self) -> bool:
+        """Whether it needs the right on the transformation that it changes."""
+        return isinstance(self.access, Change)
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes something."""
+        return isinstance(self.access, Write | Change)
+
+    @property
+    def raises(self) -> tuple[type[TMError], ...]:
+        """What it may answer with because of its parameters and access, and then its own errors."""
+        implied: list[type[TMError]] = [InvalidParams] if self.params else []
+        if isinstance(self.access, Change):
+            implied += [Forbidden, NotFound]
+        elif isinstance(self.access, Read) and self.access.trans is not None:
+            implied += [NotFound]
+        return tuple(dict.fromkeys((*implied, *self.errors)))
 
     def load(self, params: Sequence[Any] | Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the handler's arguments by name, defaults filled in.
@@ -79,6 +160,17 @@ class Method:
         except ValidationError as error:
             raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.messages) from None
         return loaded
+
+
+def _parameters(method: Method, function: Handler) -> list[str]:
+    """Return the names of the arguments that *function* takes, ``**`` before that of the rest.
+
+    :raises TypeError: it is not an async function.
+    """
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"method {method.name}: {function!r} is not an async function")
+    found = inspect.signature(function).parameters.values()
+    return [f"**{one.name}" if one.kind is one.VAR_KEYWORD else one.name for one in found]
 
 
 class Registry:

@@ -1,17 +1,15 @@
 """The OpenRPC document of a server: its methods, described by the very objects that validate and guard their calls."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from marshmallow import missing
 
 from .. import __version__
 from ..core import errors
 from ..core.fields import Field, JSONSchema
-from .method import Method, Rule
-
-if TYPE_CHECKING:
-    from .service import Service
+from ..core.identity import Rule
+from .method import Method, Registry
 
 VERSION = "1.3.2"
 
@@ -35,8 +33,8 @@ _ERRORS: dict[str, type[errors.TMError]] = {
 _JSON = (str, int, float, bool, type(None), list, dict)
 
 
-def document(service: "Service") -> dict[str, Any]:
-    """Return the OpenRPC document of all methods of *service*, plugins included."""
+def document(registry: Registry, rules: Mapping[str, Rule], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the OpenRPC document of all methods of a server, plugins included."""
     return {
         "openrpc": VERSION,
         "info": {
@@ -45,8 +43,8 @@ def document(service: "Service") -> dict[str, Any]:
             "description": "The books of transformations: which files go into which tasks, and what became of them.",
             "license": {"name": "Apache-2.0"},
         },
-        "servers": [{"name": "this server", "url": service.settings["server.path"]}],
-        "methods": [_method(method, service.rules[method.name]) for method in service.registry],
+        "servers": [{"name": "this server", "url": settings["server.path"]}],
+        "methods": [_method(method, rules[method.name]) for method in registry],
         "components": {"errors": {name: _error(kind) for name, kind in _ERRORS.items()}},
     }
 
@@ -58,7 +56,7 @@ def _method(method: Method, rule: Rule) -> dict[str, Any]:
         "description": method.doc,
         "paramStructure": "either",
         "params": [_parameter(name, field) for name, field in method.params.items()],
-        "result": {"name": "result", "description": method.result, "schema": dict(method.schema)},
+        "result": _result(method.result),
         "errors": [{"$ref": f"#/components/errors/{name}"} for name in _failures(method, rule)],
         # who may call it: all, authenticated, or properties of which one is needed
         "x-rule": list(rule) if isinstance(rule, tuple) else rule,
@@ -81,17 +79,21 @@ def _parameter(name: str, field: Field) -> dict[str, Any]:
     return parameter
 
 
-def _failures(method: Method, rule: Rule) -> Iterator[str]:
-    """Yield the types of the errors that the method answers with, as far as they can be told from outside."""
-    yield "InvalidParams"
-    if rule != "all":
-        yield "Unauthenticated"
-    yield "Forbidden"
-    if "transName" in method.params:
-        yield "NotFound"
-    if method.changes:
-        yield from ("Conflict", "InvalidState", "CatalogError")
-    yield from ("StorageUnavailable", "InternalError")
+def _result(schema: Mapping[str, Any]) -> dict[str, Any]:
+    plain = dict(schema)
+    description = plain.pop("description", "")
+    return {"name": "result", "description": description, "schema": plain}
+
+
+def _failures(method: Method, rule: Rule) -> list[str]:
+    """Return the types of the errors that the method may answer with."""
+    found: list[type[errors.TMError]] = [] if rule == "all" else [errors.Unauthenticated]
+    # a claimed group that is not the caller's is Forbidden for every method
+    found += [errors.Forbidden, *method.raises]
+    if method.access is not None:
+        found.append(errors.StorageUnavailable)
+    found.append(errors.InternalError)
+    return list(dict.fromkeys(error.type for error in found))
 
 
 def _error(kind: type[errors.TMError]) -> Mapping[str, Any]:

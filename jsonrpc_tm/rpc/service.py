@@ -1,129 +1,197 @@
 """The server without a wire: methods, storage, catalog, policy and the one way to make a call."""
 
 import asyncio
+import functools
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from ..catalog.base import Catalog
-from ..core.errors import Forbidden, InternalError, TMError, Unauthenticated
-from ..core.identity import ANONYMOUS, Authenticator, Identity, Policy
-from ..core.records import CallRecord, Event, StatusRule
+from ..catalog.guard import GuardedCatalog
+from ..core.clock import Clock
+from ..core.containment import contained
+from ..core.context import Context
+from ..core.errors import InternalError, TMError
+from ..core.events import Event
+from ..core.identity import ANONYMOUS, Authenticator, Identity, Policy, Rule, Users
+from ..core.records import CallRecord, Route, StatusRule
+from ..domain.work import DomainParts
+from ..settings import Settings
 from ..storage.base import Storage
-from .call import Call
-from .method import Method, Registry, Rule
+from . import openrpc
+from .chain import Abandoned, Ground, Perform, compose
+from .method import Method, Registry
+from .method_rules import check_identity, check_properties
 
 logger = logging.getLogger(__name__)
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the present moment, UTC, aware, whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0)
+Lifetime = Callable[["Service"], AbstractAsyncContextManager[None]]
+"""Returns what is entered when the server starts and left when it stops."""
 
 
 @dataclass
 class Service:
-    """Everything a call needs. Built by ``app.build_service``; ``async with`` opens and closes it.
+    """Everything a call needs. ``app.build_service`` makes it, whole; ``async with`` opens and closes it.
 
-    :param rules: the rule of each method, configuration applied; not to be changed afterwards.
+    :param rules: the rule of each method, configuration applied.
     :param clock: returns the present moment, UTC, aware.
+    :param listeners: get the events of every committed transaction.
+    :param observers: get the record of every call.
+    :param lifetimes: return what is entered at the start and left at the end.
+    :param routes: further HTTP routes, each with the name of the plugin it came from.
     """
 
-    settings: Mapping[str, Any]
+    settings: Settings
     registry: Registry
     rules: Mapping[str, Rule]
     storage: Storage
+    catalog: Catalog
     policy: Policy
-    users: Any = None
-    clock: Clock = utc_now
+    users: Users
+    clock: Clock
     authenticators: tuple[Authenticator, ...] = ()
     status_rules: tuple[StatusRule, ...] = ()
     listeners: tuple[Callable[[Event], None], ...] = ()
     observers: tuple[Callable[[CallRecord], None], ...] = ()
-    lifetimes: tuple[Callable[["Service"], Any], ...] = ()
-    plugins: Any = None
-    catalog: Catalog = field(init=False)
-    started: datetime = field(init=False)
+    lifetimes: tuple[Lifetime, ...] = ()
+    routes: tuple[tuple[Route, str], ...] = ()
+    _perform: Mapping[str, Perform] = field(init=False, repr=False)
+    _ground: Ground = field(init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        self._ground = Ground(
+            self.storage,
+            GuardedCatalog(self.catalog),
+            DomainParts(self.settings, self.policy, self.status_rules),
+            functools.partial(_tell_each, self.listeners),
+            lambda: self.document,
+            self.clock(),
+        )
+        self._perform = {method.name: compose(method, self._ground) for method in self.registry}
+
     async def __aenter__(self) -> "Service":
-        self.started = self.clock()
+        self._ground.started = self.clock()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.storage)
             await stack.enter_async_context(self.catalog)
+            # the lifetimes may make calls until they end, and hear of those before them
+            stack.push_async_callback(self._ground.finish)
             for lifetime in self.lifetimes:
-                await stack.enter_async_context(lifetime(self))
+                await contained(stack.enter_async_context(lifetime(self)))
+            stack.push_async_callback(self._ground.finish)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
-    async def call(
-        self,
-        name: str,
-        params: Sequence[Any] | Mapping[str, Any] | None = None,
-        identity: Identity = ANONYMOUS,
-        request_id: str | None = None,
-    ) -> Any:
+    @functools.cached_property
+    def _document(self) -> bytes:
+        return orjson.dumps(openrpc.document(self.registry, self.rules, self.settings))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The OpenRPC document of all methods, plugins included; a copy that the caller may change."""
+        document: dict[str, Any] = orjson.loads(self._document)
+        return document
+
+    def context(
+        self, identity: Identity = ANONYMOUS, request_id: str = "", peer: str | None = None, also: tuple[str, ...] = ()
+    ) -> Context:
+        """Return the context of a call that begins now."""
+        return Context(identity, request_id, self.clock(), peer, also)
+
+    async def call(self, context: Context, name: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
         """Call a method and return its result. The checks come in the order of section 2 of the specification.
 
-        :param request_id: taken over into answers, logs and events; made up when None.
         :raises TMError: the call is refused or failed; it changed nothing.
         """
-        request_id = request_id or uuid.uuid4().hex
         begin = time.perf_counter()
-        outcome, reason = "ok", ""
+        outcome, reason = "", ""
         arguments: Mapping[str, Any] = {}
         method: Method | None = None
-        now = self.clock()
         try:
             method = self.registry.get(name)
             rule = self.rules[name]
-            _identify(method, rule, identity)
+            check_identity(name, rule, context.identity)
             arguments = method.load(params)
-            _permit(method, rule, identity)
-            call = Call(self, method, identity, request_id, now, logger)
-            result = await method.handler(call, **arguments)
-            if method.right and not call.authorised:
-                raise RuntimeError(f"{name} did not check the right on its transformation")
+            check_properties(name, rule, context.identity)
+            result = await contained(self._perform[name](context, arguments))
+            outcome = "ok"
+            return result
         except TMError as error:
-            outcome, reason = error.type, "; ".join([error.message, *getattr(error, "__notes__", ())])
+            outcome, reason = error.type, _reason(error)
             raise
+        except Abandoned as gone:
+            later = functools.partial(self._report_abandoned, context, method or name, arguments, begin)
+            gone.task.add_done_callback(later)
+            # exactly this class: asyncio.timeout() asks for it
+            raise asyncio.CancelledError from None
         except asyncio.CancelledError:
             outcome, reason = "Cancelled", "the call was cancelled"
             raise
         except Exception as error:
             outcome, reason = InternalError.type, type(error).__name__
-            logger.exception("%s failed", name, extra={"request_id": request_id})
+            logger.exception("%s failed", name, extra={"request_id": context.request_id})
             raise InternalError("Internal error") from error
         finally:
-            record = CallRecord(
-                method.name if method else name[:100],
-                _target(arguments),
-                identity,
-                request_id,
-                outcome,
-                reason,
-                time.perf_counter() - begin,
-                method is not None and method.changes,
-                now,
-            )
-            self.report(record)
-        if method.changes and self.listeners:
-            event = Event(name, record.target, arguments, result, identity, request_id, now)
-            _tell(self.listeners, event)
-        return result
+            if outcome:
+                self._report(context, method or name[:100], arguments, begin, outcome, reason)
+
+    def _report_abandoned(
+        self,
+        context: Context,
+        method: Method | str,
+        arguments: Mapping[str, Any],
+        begin: float,
+        task: asyncio.Task[Any],
+    ) -> None:
+        """Report a call that went on when its caller had gone, now that its outcome is known."""
+        if task.cancelled():
+            self._report(context, method, arguments, begin, "Cancelled", "the call was cancelled")
+        elif (error := task.exception()) is None:
+            self._report(context, method, arguments, begin, "ok", "")
+        elif isinstance(error, TMError):
+            self._report(context, method, arguments, begin, error.type, _reason(error))
+        else:
+            logger.error("an abandoned call failed", exc_info=error, extra={"request_id": context.request_id})
+            self._report(context, method, arguments, begin, InternalError.type, type(error).__name__)
+
+    def _report(
+        self,
+        context: Context,
+        method: Method | str,
+        arguments: Mapping[str, Any],
+        begin: float,
+        outcome: str,
+        reason: str,
+    ) -> None:
+        record = CallRecord(
+            method.name if isinstance(method, Method) else method,
+            _target(arguments),
+            context.identity,
+            context.request_id,
+            outcome,
+            reason,
+            time.perf_counter() - begin,
+            isinstance(method, Method) and method.changes,
+            context.now,
+            context.peer,
+        )
+        self.report(record)
 
     def report(self, record: CallRecord) -> None:
         """Tell the observers of a call, or of a request that was refused before any call (method ``""``)."""
         _tell(self.observers, record)
+
+
+def _reason(error: TMError) -> str:
+    return "; ".join([error.message, *getattr(error, "__notes__", ())])
 
 
 def _target(arguments: Mapping[str, Any]) -> int | str | None:
@@ -139,23 +207,17 @@ def _target(arguments: Mapping[str, Any]) -> int | str | None:
     return None
 
 
-def _identify(method: Method, rule: Rule, identity: Identity) -> None:
-    if identity.refused is not None:
-        raise Forbidden(identity.refused, needs=["membership of the group"])
-    if rule != "all" and not identity.authenticated:
-        reason = identity.reason or "unknown caller"
-        raise Unauthenticated(f"{method.name} needs an identity: {reason}", reason=reason)
-
-
-def _permit(method: Method, rule: Rule, identity: Identity) -> None:
-    if isinstance(rule, tuple) and not identity.has_any(rule):
-        raise Forbidden(f"{method.name} needs one of: {', '.join(rule)}", needs=list(rule))
+def _tell_each(listeners: Sequence[Callable[[Event], None]], events: Sequence[Event]) -> None:
+    for event in events:
+        _tell(listeners, event)
 
 
 def _tell(functions: Sequence[Callable[[Any], None]], message: Any) -> None:
     for function in functions:
         try:
             function(message)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             # the call is over: a broken observer must not change its outcome
             logger.exception("%r failed", function)

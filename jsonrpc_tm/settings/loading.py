@@ -11,9 +11,9 @@ from marshmallow import ValidationError
 
 from ..core.errors import ConfigurationError
 from ..core.fields import Field
+from ..core.spelling import suggestion
 from .sources import Keys, Sources
 from .table import CORE_SETTINGS, Setting
-from .types import suggestion
 
 CONFIG_VARIABLE = "JSONRPC_TM_CONFIG"
 CONFIG_FILE = "config.yaml"

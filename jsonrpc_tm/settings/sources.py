@@ -9,7 +9,8 @@ import yaml
 
 from ..core.errors import ConfigurationError
 from ..core.fields import Choice, Field, Text
-from .types import Named, suggestion
+from ..core.spelling import suggestion
+from .types import Named
 
 PREFIX = "JSONRPC_TM__"
 Keys = tuple[str | int, ...]

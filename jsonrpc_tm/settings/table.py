@@ -13,7 +13,7 @@ class Setting:
 
     :param name: dotted; a plugin's settings begin with the plugin's own section.
     :param type: ``boolean``, ``integer``, ``number``, ``seconds``, ``size`` (bytes), ``text``, ``path``, ``texts`` (a
-        list), ``object``, or a field of ``jsonrpc_tm.core.fields`` or ``jsonrpc_tm.settings.types``.
+        list), ``object``, or a field: one of ``jsonrpc_tm.api.fields``, the core's also of ``types.py``.
     :param default: as validated values are; None makes null acceptable.
     :param help: one sentence or two; units where there are any.
     :param secret: the value is never shown.

@@ -1,8 +1,7 @@
 """Kinds of values that only settings have. The others come from ``jsonrpc_tm.core.fields``."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marshmallow import ValidationError, missing
@@ -10,19 +9,11 @@ from marshmallow import ValidationError, missing
 from ..core import fields
 from ..core.errors import ConfigurationError
 from ..core.fields import Field
+from ..core.spelling import suggestion
 
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _URL_PATH = re.compile(r"(/[\w.~-]+)+/?|/", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)\Z", re.ASCII)
-
-
-def suggestion(wrong: str, names: Iterable[str]) -> str:
-    """Return `` (did you mean …?)`` for the name closest to *wrong*, nothing where none is close."""
-    candidates = list(names)
-    # the last part first: a key at the wrong place is the commonest slip
-    close = [name for name in candidates if name.rpartition(".")[2] == wrong.rpartition(".")[2]]
-    close = close or difflib.get_close_matches(wrong, candidates, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 class Bytes(Field):

@@ -1,22 +1,26 @@
-"""What methods and plugins see of a database: transactions with five verbs, run and retried by name."""
+"""What methods and plugins see of a database: transactions of a few verbs, retried by name, and streams of rows."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from .dialect import Dialect
 
 T = TypeVar("T")
+H = TypeVar("H")
 Item = TypeVar("Item")
 Row = dict[str, Any]
 Parameters = Mapping[str, Any]
+Batch = list[tuple[Any, ...]]
+"""Some rows of a stream, each a tuple in the order of the select list."""
 
 
 class Transaction(Protocol):
-    """One open transaction. SQL has named parameters (``:name``) and no literals that contain a colon.
+    """One open transaction.
 
-    Rows are dicts in the order of the select list. Dates are text, ``YYYY-MM-DD HH:MM:SS``, UTC.
+    A verb takes one statement with named parameters (``:name``), without colons elsewhere and without semicolons. Rows
+    are dicts in the order of the select list. Dates are text, ``YYYY-MM-DD HH:MM:SS``, UTC.
     """
 
     dialect: Dialect
@@ -36,8 +40,17 @@ class Transaction(Protocol):
     async def fetch_value(self, sql: str, parameters: Parameters = {}) -> Any:
         """Return the first column of the first row, None without a row."""
 
+    async def fetch_column(self, sql: str, parameters: Parameters = {}) -> list[Any]:
+        """Return the first column of all rows."""
+
     async def insert(self, sql: str, parameters: Parameters = {}) -> int:
         """Run an INSERT of one row; return the identifier the engine gave it."""
+
+    async def last(self, sql: str, parameters: Parameters = {}) -> None:
+        """Run a statement whose result nobody needs, at once or together with COMMIT, as suits the engine.
+
+        Several of them keep their order. What the body does afterwards must not depend on them, nor touch their rows.
+        """
 
 
 CHUNK = 5000
@@ -50,16 +63,24 @@ def chunks(values: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]
         yield values[start : start + size]
 
 
-async def claim(tx: Transaction, names: Iterable[str]) -> None:
+async def exclude_other_nodes(tx: Transaction, names: Iterable[str]) -> None:
     """Make the locks that *tx* holds exclude transactions on the other nodes of a cluster too.
 
-    Those know nothing of each other's locks. Writing the same row is what they notice: of two that claim a name at the
-    same time one commits, and the other runs again. So claim after locking, and read afterwards.
+    Those know nothing of each other's locks. Writing the same row is what they notice: of two that write a name at the
+    same time one commits, and the other runs again. So do this after locking, and read afterwards.
 
     :param names: what is locked, the same words wherever it is.
     """
-    if tx.dialect.claim:
-        await tx.execute(tx.dialect.claim, {"names": tx.dialect.pack(sorted(names))})
+    if tx.dialect.cluster_lock:
+        await tx.execute(tx.dialect.cluster_lock, {"names": tx.dialect.pack(sorted(names))})
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A SELECT that has not run yet."""
+
+    sql: str
+    parameters: Parameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +105,6 @@ class Storage(Protocol):
     """A database. ``async with`` opens and closes it."""
 
     url: str
-    dialect: Dialect
 
     async def __aenter__(self) -> "Storage":
         """Open the database, migrating it where the settings allow.
@@ -103,9 +123,27 @@ class Storage(Protocol):
         The body is called with the transaction and *args*; it must be safe to run twice and await nothing but
         the transaction's verbs. Returning commits, raising rolls back.
 
+        A caller that is cancelled takes its transaction with it, as long as that can be called back; each engine says
+        until when. Then it goes on to its end without the caller, and closing the storage waits for it.
+
         :param name: name of the transaction in logs and statistics.
         :param read: the body only reads: it gets a consistent snapshot and may run beside the writer.
         :raises StorageUnavailable: gone or busy after all retries.
+        """
+
+    def stream(
+        self, name: str, open: Callable[[Transaction], Awaitable[tuple[H, Select]]], size: int = 2000
+    ) -> AbstractAsyncContextManager[tuple[H, AsyncIterator[Batch]]]:
+        """Read the rows of a query in batches, in constant memory, all on one snapshot.
+
+        The context gives the head and the batches. Leaving it early, by cancellation too, ends the query at once.
+        It is run again only before the first batch. While it lasts it does not keep ``run`` from its connections.
+
+        :param open: given a transaction that only reads, returns a head and the query; both see one snapshot. As with
+            ``run`` it may be called twice and awaits nothing but verbs.
+        :param size: rows of a batch, but the last one; with no rows there is no batch.
+        :raises StorageUnavailable: as for ``run``; too many streams are open; or the reader took too long, see
+            ``storage.streams``.
         """
 
     async def schema(self) -> "Schema":

@@ -11,7 +11,7 @@ import orjson
 
 from ..core import model
 
-Kind = Literal["int", "float", "text"]
+PackedKind = Literal["int", "float", "text"]
 """Kind of a packed value."""
 
 
@@ -21,12 +21,15 @@ class Dialect(ABC):
     name: ClassVar[str]
     for_update: ClassVar[str]
     straight_join: ClassVar[str]
+    by_key: ClassVar[str]
+    """What follows a table that is joined by its primary key and locked: no other row may be locked on the way."""
     tables: ClassVar[str]
     """Query: the tables of the database, as ``name``."""
     numbered: ClassVar[str]
     """Query: those that gave out identifiers, as ``name``."""
-    claim: ClassVar[str]
-    """Statement that takes the names ``:names`` (packed), see ``storage.base.claim``; empty where locks do."""
+    cluster_lock: ClassVar[str]
+    """Statement that takes the names ``:names`` (packed), see ``storage.base.exclude_other_nodes``; empty on
+    a single server."""
     columns: ClassVar[str]
     """Query: its columns, as ``table_name`` and ``column_name``."""
 
@@ -39,14 +42,14 @@ class Dialect(ABC):
         return orjson.dumps(values if isinstance(values, list | tuple) else list(values)).decode()
 
     @abstractmethod
-    def array(self, parameter: str, kind: Kind = "text") -> str:
+    def array(self, parameter: str, kind: PackedKind = "text") -> str:
         """Return a derived table with the columns ``position`` (from 0) and ``value`` of a packed list.
 
         Write ``FROM {array} AS wanted {straight_join} T ON …`` so that the engine looks each value up in T.
         """
 
     @abstractmethod
-    def records(self, parameter: str, **columns: Kind) -> str:
+    def records(self, parameter: str, **columns: PackedKind) -> str:
         """Return a derived table of a packed list of lists: ``position`` (from 0) and the named columns, in order."""
 
     @abstractmethod
@@ -121,8 +124,9 @@ class SQLite(Dialect):
 
     name = "sqlite"
     for_update = ""
-    claim = ""
+    cluster_lock = ""
     straight_join = "CROSS JOIN"
+    by_key = ""
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
     numbered = "SELECT name FROM sqlite_sequence"
     columns = (
@@ -130,11 +134,11 @@ class SQLite(Dialect):
         " WHERE t.type = 'table'"
     )
 
-    def array(self, parameter: str, kind: Kind = "text") -> str:
+    def array(self, parameter: str, kind: PackedKind = "text") -> str:
         """Return ``json_each``; its key is the position."""
         return f"(SELECT key AS position, value FROM json_each(:{parameter}))"
 
-    def records(self, parameter: str, **columns: Kind) -> str:
+    def records(self, parameter: str, **columns: PackedKind) -> str:
         """Return ``json_each`` with one ``json_extract`` a column."""
         extracted = _names(f"json_extract(value, '$[{i}]') AS {column}" for i, column in enumerate(columns))
         return f"(SELECT key AS position, {extracted} FROM json_each(:{parameter}))"
@@ -201,8 +205,10 @@ class MySQL(Dialect):
 
     name = "mysql"
     for_update = " FOR UPDATE"
-    claim = ""
+    cluster_lock = ""
     straight_join = "STRAIGHT_JOIN"
+    # a small table would be scanned, and every row that is read is locked
+    by_key = " FORCE INDEX (PRIMARY)"
     tables = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
     numbered = (
         "SELECT TABLE_NAME AS name FROM information_schema.COLUMNS"
@@ -215,20 +221,20 @@ class MySQL(Dialect):
     # NO PAD and binary: texts that differ in case, accents or trailing spaces differ
     collation: ClassVar[str] = "utf8mb4_nopad_bin"
 
-    def _type(self, kind: Kind) -> str:
+    def _type(self, kind: PackedKind) -> str:
         # JSON_TABLE cuts what is longer than its VARCHAR without a word; LONGTEXT costs no more. Without a character
         # set it takes the database's default, and turns what that lacks into question marks
         text = f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {self.collation}"
         return {"int": "BIGINT", "float": "DOUBLE", "text": text}[kind]
 
-    def array(self, parameter: str, kind: Kind = "text") -> str:
+    def array(self, parameter: str, kind: PackedKind = "text") -> str:
         """Return ``JSON_TABLE``; its ordinality begins at 1."""
         return (
             f"(SELECT position - 1 AS position, value FROM JSON_TABLE(:{parameter}, '$[*]' COLUMNS"
             f" (position FOR ORDINALITY, value {self._type(kind)} PATH '$' ERROR ON ERROR)) AS packed)"
         )
 
-    def records(self, parameter: str, **columns: Kind) -> str:
+    def records(self, parameter: str, **columns: PackedKind) -> str:
         """Return ``JSON_TABLE`` with one path a column."""
         typed = _names(
             f"{column} {self._type(kind)} PATH '$[{i}]' ERROR ON ERROR"
@@ -293,8 +299,8 @@ class MySQL(Dialect):
 class Galera(MySQL):
     """A MariaDB Galera cluster, where a row lock is known to its own node only."""
 
-    claim = (
-        f"INSERT INTO ClusterClaims (Name, Turn) SELECT value, 1 FROM {MySQL().array('names')} AS claimed"
+    cluster_lock = (
+        f"INSERT INTO ClusterClaims (Name, Turn) SELECT value, 1 FROM {MySQL().array('names')} AS named"
         " ON DUPLICATE KEY UPDATE Turn = ClusterClaims.Turn + 1"
     )
 

@@ -108,6 +108,15 @@ class Runner:
         await asyncio.sleep(pause)
         return told
 
+    def failed(self, name: str, error: Exception) -> Exception:
+        """Return what the caller of *name* gets for an error after which there is no other attempt."""
+        self.statistics.setdefault(name, Statistics()).failures += 1
+        failure = None if isinstance(error, TMError) else self.classify(error)
+        if failure is None:
+            return error
+        logger.error("%s failed halfway: %s", name, error)
+        return StorageUnavailable(failure.message)
+
     def statement(self, name: str, sql: str, seconds: float) -> None:
         """Log a statement of transaction *name* that took long."""
         if 0 < self.slow < seconds:

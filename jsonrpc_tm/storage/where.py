@@ -1,28 +1,50 @@
 """The conditions that list methods take (section 5 of the specification), as SQL with bound values.
 
-Column names are checked against ``model.py`` before they become SQL; values are always bound.
+A name becomes SQL only by way of ``Expressions``, where all that may be named stands; values are always bound.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 from ..core import values
 from ..core.errors import InvalidParams
-from ..core.model import MAX_INTEGER, TABLES, Column
+from ..core.model import MAX_INTEGER, TABLES, TRANSFORMATIONS, ColumnKind, Table
 from ..core.values import BadValue
-
-if TYPE_CHECKING:
-    from ..rpc.call import Call
-    from .dialect import Dialect
-    from .dialect import Kind as ValueKind
+from .dialect import Dialect, PackedKind
 
 LONG_LIST = 500
 """Longer IN lists travel as one JSON array: engines bound the number of parameters of a statement."""
 _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 
-Columns = Mapping[str, Column]
+
+class Expression(NamedTuple):
+    """What a name of the interface means in a statement.
+
+    :param sql: a column with the alias of its table, or what is computed of some.
+    :param kind: how its values compare, and how answers show them.
+    """
+
+    sql: str
+    kind: ColumnKind
+
+
+Expressions = Mapping[str, Expression]
+
+
+def expressions(table: Table, prefix: str = "") -> Expressions:
+    """Return the columns of a table of the interface by name.
+
+    :param prefix: alias and dot.
+    """
+    return _expressions(table.name, prefix)
+
+
+@cache
+def _expressions(table_name: str, prefix: str) -> Expressions:
+    return {name: Expression(f"{prefix}{name}", column.kind) for name, column in TABLES[table_name].columns.items()}
 
 
 def _number(value: Any) -> float:
@@ -45,30 +67,68 @@ def _text(value: Any) -> str:
     return values.text(values.number_as_text(value), None)
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {
+_READERS: Mapping[ColumnKind, Callable[[Any], Any]] = {
     "int": _integer,
     "float": _number,
     "date": values.moment,
     "text": _text,
 }
+# date columns compare with texts
+_PACKED: Mapping[ColumnKind, PackedKind] = {"int": "int", "float": "float", "date": "text", "text": "text"}
 
 
-def scalar(column: Column, value: Any) -> Any:
-    """Return *value* as it is compared with *column*; None means IS NULL.
+def scalar(kind: ColumnKind, value: Any) -> Any:
+    """Return *value* as it is compared with a column of that kind; None means IS NULL.
 
-    :raises BadValue: it does not fit the column's type.
+    :raises BadValue: it does not fit.
     """
-    return None if value is None else _READERS[column.kind](value)
+    return None if value is None else _READERS[kind](value)
+
+
+class Comparison(NamedTuple):
+    """One entry of a condDict, read.
+
+    :param wanted: a value as the column compares (None is IS NULL), or a list, one of which it must be.
+    """
+
+    column: Expression
+    wanted: Any
+
+
+def comparisons(
+    columns: Expressions, cond_dict: Mapping[str, Any] | None, parameter: str = "condDict"
+) -> tuple[Comparison, ...]:
+    """Read a condDict: names to a scalar (equal; null is IS NULL) or a list (any of them).
+
+    :param columns: what may be named.
+    :param parameter: the parameter that errors name.
+    :raises InvalidParams: unknown names, or values that do not fit; tells all of them, and what is valid.
+    """
+    read: list[Comparison] = []
+    errors: dict[str, list[Any]] = {}
+    for name, wanted in (cond_dict or {}).items():
+        column = columns.get(name)
+        if column is None:
+            errors[name] = [f"Not a column. Valid: {', '.join(columns)}."]
+            continue
+        try:
+            several = type(wanted) is list
+            loaded = [scalar(column.kind, value) for value in wanted] if several else scalar(column.kind, wanted)
+            read.append(Comparison(column, loaded))
+        except BadValue as error:
+            errors[name] = [f"{message} The column's type is {column.kind}." for message in error.messages]
+    if errors:
+        raise invalid(parameter, errors)
+    return tuple(read)
 
 
 class Where:
     """A WHERE clause that grows: conditions joined by AND, values bound by name.
 
-    :param dialect: needed for ``after``, and for lists of more than ``LONG_LIST`` values.
     :param name: start of the parameters' names; two clauses in one statement need two.
     """
 
-    def __init__(self, dialect: "Dialect | None" = None, name: str = "where") -> None:
+    def __init__(self, dialect: Dialect, name: str = "where") -> None:
         self.parameters: dict[str, Any] = {}
         self._dialect = dialect
         self._name = name
@@ -89,69 +149,42 @@ class Where:
         self._parts.append(sql)
         self.parameters.update(parameters)
 
-    def equal(self, column_sql: str, value: Any) -> None:
+    def equal(self, sql: str, value: Any) -> None:
         """Add equality; None is IS NULL."""
-        self.add(f"{column_sql} IS NULL" if value is None else f"{column_sql} = {self._bind(value)}")
+        self.add(f"{sql} IS NULL" if value is None else f"{sql} = {self._bind(value)}")
 
-    def among(self, column_sql: str, values: Sequence[Any], kind: "ValueKind" = "text") -> None:
+    def among(self, sql: str, values: Sequence[Any], kind: ColumnKind = "text") -> None:
         """Add membership; None among *values* is IS NULL, no values match nothing.
 
-        :param kind: how the values compare, as ``Dialect.array`` has it.
+        :param values: as ``scalar`` returns them.
         """
         given = list(dict.fromkeys(value for value in values if value is not None))
         choices = []
-        if len(given) > LONG_LIST and self._dialect is not None:
+        if len(given) > LONG_LIST:
             name = self._bind(self._dialect.pack(given))[1:]
-            choices.append(f"{column_sql} IN (SELECT listed.value FROM {self._dialect.array(name, kind)} AS listed)")
+            array = self._dialect.array(name, _PACKED[kind])
+            choices.append(f"{sql} IN (SELECT listed.value FROM {array} AS listed)")
         elif given:
-            choices.append(f"{column_sql} IN ({', '.join(map(self._bind, given))})")
+            choices.append(f"{sql} IN ({', '.join(map(self._bind, given))})")
         if None in values:
-            choices.append(f"{column_sql} IS NULL")
+            choices.append(f"{sql} IS NULL")
         self.add(f"({' OR '.join(choices)})" if choices else "1=0")
 
     def conditions(
-        self,
-        table_name: str,
-        cond_dict: Mapping[str, Any] | None,
-        columns: Columns | None = None,
-        prefix: str = "",
-        parameter: str = "condDict",
+        self, columns: Expressions, cond_dict: Mapping[str, Any] | None, parameter: str = "condDict"
     ) -> None:
-        """Add a condDict: column names to a scalar (equal; null is IS NULL) or a list (any of them).
+        """Add a condDict; see ``comparisons``."""
+        self.meet(comparisons(columns, cond_dict, parameter))
 
-        :param columns: the columns that may be named, if not those of the table.
-        :param prefix: alias and dot before the table's own columns; others stand without.
-        :param parameter: the parameter that errors name.
-        :raises InvalidParams: an unknown column, or a value that does not fit; lists what is valid.
-        """
-        known = columns_of(table_name, columns)
-        errors: dict[str, list[Any]] = {}
-        for name, wanted in (cond_dict or {}).items():
-            column = known.get(name)
-            if column is None:
-                errors[name] = [f"Not a column. Valid: {', '.join(known)}."]
-                continue
-            sql = _reference(table_name, name, prefix)
-            try:
-                if type(wanted) is list:
-                    values = [scalar(column, value) for value in wanted]
-                    self.among(sql, values, "text" if column.kind == "date" else column.kind)
-                else:
-                    self.equal(sql, scalar(column, wanted))
-            except BadValue as error:
-                errors[name] = [f"{message} The column's type is {column.kind}." for message in error.messages]
-        if errors:
-            raise invalid(parameter, errors)
+    def meet(self, comparisons: Iterable[Comparison]) -> None:
+        """Add a condDict that was read."""
+        for (sql, kind), wanted in comparisons:
+            if type(wanted) is list:
+                self.among(sql, wanted, kind)
+            else:
+                self.equal(sql, wanted)
 
-    def bounds(
-        self,
-        table_name: str,
-        older: str | None,
-        newer: str | None,
-        time_stamp: str | None,
-        prefix: str = "",
-        columns: Columns | None = None,
-    ) -> None:
+    def bounds(self, columns: Expressions, older: str | None, newer: str | None, time_stamp: str | None) -> None:
         """Add ``newer <= column < older``; a bound that is None is none.
 
         :param older: a moment in the stored form, as fields.DateTime loads it.
@@ -160,44 +193,24 @@ class Where:
         """
         if older is None and newer is None:
             return
-        dates = [column.name for column in columns_of(table_name, columns).values() if column.kind == "date"]
+        dates = {name: column.sql for name, column in columns.items() if column.kind == "date"}
         if time_stamp is None or time_stamp not in dates:
             raise invalid("timeStamp", [f"Not a date column. Valid: {', '.join(dates)}."])
-        sql = _reference(table_name, time_stamp, prefix)
         if newer is not None:
-            self.add(f"{sql} >= {self._bind(newer)}")
+            self.add(f"{dates[time_stamp]} >= {self._bind(newer)}")
         if older is not None:
-            self.add(f"{sql} < {self._bind(older)}")
+            self.add(f"{dates[time_stamp]} < {self._bind(older)}")
 
-    def readable(self, call: "Call", column_sql: str) -> None:
-        """Keep rows whose *column_sql* is the id of a transformation that the caller may read."""
-        readable = call.readable
-        if readable is None:
-            return
-        inner = Where(self._dialect, f"{self._name}_readable")
-        inner.conditions("Transformations", readable)
-        sql = f"{column_sql} IN (SELECT TransformationID FROM Transformations WHERE {inner.text})"
-        self.add(sql, **inner.parameters)
+    def within(self, sql: str, condition: Mapping[str, Any]) -> None:
+        """Keep rows whose *sql* is the id of a transformation that fulfils a condDict."""
+        inner = Where(self._dialect, f"{self._name}_within")
+        inner.conditions(expressions(TRANSFORMATIONS), condition)
+        self.add(f"{sql} IN (SELECT TransformationID FROM Transformations WHERE {inner.text})", **inner.parameters)
 
-    def after(self, table_name: str, key: Sequence[int], prefix: str = "") -> None:
-        """Keep rows whose primary key sorts after *key*: the last column, or all of them."""
-        names = [_reference(table_name, name, prefix) for name in TABLES[table_name].key[-len(key) :]]
-        values = [self._bind(value) for value in key]
-        if len(key) == 1:
-            self.add(f"{names[0]} > {values[0]}")
-            return
-        assert self._dialect is not None  # see __init__
-        self.add(self._dialect.beyond(names, values))
-
-
-def columns_of(table_name: str, columns: Columns | None = None) -> Columns:
-    """Return the columns that conditions over a table may name."""
-    return TABLES[table_name].columns if columns is None else columns
-
-
-def _reference(table_name: str, name: str, prefix: str) -> str:
-    table = TABLES[table_name]
-    return f"{prefix}{name}" if name in table.columns or name in table.key else name
+    def after(self, key: Sequence[str], seen: Sequence[int]) -> None:
+        """Keep rows whose *key* (SQL) sorts after what was *seen* last."""
+        values = [self._bind(value) for value in seen]
+        self.add(f"{key[0]} > {values[0]}" if len(key) == 1 else self._dialect.beyond(key, values))
 
 
 def invalid(parameter: str, errors: Any) -> InvalidParams:
@@ -206,33 +219,31 @@ def invalid(parameter: str, errors: Any) -> InvalidParams:
 
 
 def order_by(
-    table_name: str,
-    order: str | Sequence[str] | None,
-    columns: Columns | None = None,
-    prefix: str = "",
-    parameter: str = "orderAttribute",
+    columns: Expressions, key: Sequence[str], order: Sequence[str] | None, parameter: str = "orderAttribute"
 ) -> str:
-    """Return `` ORDER BY …``, which always ends with the primary key. Null comes first, with DESC last (both engines).
+    """Return `` ORDER BY …``, which always ends with the key. Null comes first, with DESC last (both engines).
 
-    :param order: ``Col``, ``Col:ASC``, ``Col:DESC`` or a list of those; None for the key alone.
-    :raises InvalidParams: an unknown column or direction; lists what is valid.
+    :param columns: what may be named.
+    :param key: names of the primary key's columns.
+    :param order: ``Col``, ``Col:ASC`` or ``Col:DESC`` each; None for the key alone.
+    :param parameter: the parameter that errors name.
+    :raises InvalidParams: an unknown name or direction; lists what is valid.
     """
-    known = columns_of(table_name, columns)
     terms: dict[str, str] = {}
-    for item in [order] if isinstance(order, str) else order or ():
+    for item in order or ():
         name, colon, direction = item.partition(":")
         direction = direction.upper() if colon else "ASC"
-        if name not in known:
-            raise invalid(parameter, [f"{name[:100]!r} is not a column. Valid: {', '.join(known)}."])
+        if name not in columns:
+            raise invalid(parameter, [f"{name[:100]!r} is not a column. Valid: {', '.join(columns)}."])
         if direction not in ("ASC", "DESC"):
             raise invalid(parameter, [f"{direction[:100]!r} is not a direction. Valid: ASC, DESC."])
-        terms.setdefault(_reference(table_name, name, prefix), direction)
-    for name in TABLES[table_name].key:
-        terms.setdefault(_reference(table_name, name, prefix), "ASC")
-    return " ORDER BY " + ", ".join(f"{name} {direction}" for name, direction in terms.items())
+        terms.setdefault(columns[name].sql, direction)
+    for name in key:
+        terms.setdefault(columns[name].sql, "ASC")
+    return " ORDER BY " + ", ".join(f"{sql} {direction}" for sql, direction in terms.items())
 
 
-def page(limit: int | None, offset: int | None) -> str:
+def limited(limit: int | None, offset: int | None) -> str:
     """Return `` LIMIT … OFFSET …`` for numbers that were checked: 0 and None are no limit and no offset."""
     if not limit and not offset:
         return ""

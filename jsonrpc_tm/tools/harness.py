@@ -12,16 +12,19 @@ from typing import Any
 
 from marshmallow import missing, validate
 
-from ..app import build_service
+from ..app import Plugins, assemble, load_plugins, make_parts, open_authenticators, open_catalog
+from ..catalog.base import Catalog
+from ..catalog.guard import GuardedCatalog
 from ..catalog.memory import DictCatalog
 from ..core import fields
+from ..core.clock import utc_now
 from ..core.errors import ConfigurationError, InvalidParams
 from ..core.identity import Authenticator, Credentials, Identity
 from ..http.listener import is_loopback
-from ..plugin.manager import Plugins
-from ..rpc.call import Call
+from ..rpc import results
+from ..rpc.chain import Outside
 from ..rpc.method import Method
-from ..rpc.service import Service, utc_now
+from ..rpc.service import Service
 from ..settings import Settings
 from ..storage.base import Storage, Transaction
 
@@ -29,7 +32,7 @@ BOOKKEEPING = ("SchemaVersions", "CommitMarkers", "ClusterClaims")
 """Tables that say nothing about transformations: they are not emptied, and may have rows."""
 
 
-class Clock:
+class ManualClock:
     """A clock that stands still until it is set.
 
     :param now: UTC, aware; None for the present moment.
@@ -55,20 +58,35 @@ class Harness:
     """A service that a test drives, and the handle on it.
 
     :param methods: whether ``harness.reset`` and ``harness.setClock`` can be called.
-    :param parts: further arguments of ``app.build_service``.
+    :param storage: what is given here and below is used; the rest comes from the plugins as the settings say.
     :raises ConfigurationError: the settings are wrong.
     """
 
     def __init__(
-        self, settings: Settings, *, plugins: Plugins | None = None, methods: bool = False, **parts: Any
+        self,
+        settings: Settings,
+        *,
+        plugins: Plugins | None = None,
+        methods: bool = False,
+        storage: Storage | None = None,
+        catalog: Catalog | None = None,
+        authenticators: Iterable[Authenticator] | None = None,
     ) -> None:
-        self.clock = Clock()
-        extra = [*parts.pop("extra_methods", ()), *(self._methods() if methods else ())]
-        self.service = build_service(settings, plugins=plugins, clock=self.clock, extra_methods=extra, **parts)
-        # a certificate is valid now, whatever time the scenario plays in
-        self.service.authenticators = tuple(_PresentTime(one) for one in self.service.authenticators)
-        self.service.lifetimes = (_empty_at_start, *self.service.lifetimes)
-        self._own_catalog = self.service.catalog
+        plugins = plugins or load_plugins(entry_points=False, shipped=False)
+        self.clock = ManualClock()
+        parts = make_parts(settings, plugins, storage=storage, clock=self.clock)
+        self.catalog = SwitchableCatalog(catalog or open_catalog(parts, plugins))
+        if authenticators is None:
+            authenticators = open_authenticators(parts, plugins)
+        self.service = assemble(
+            parts,
+            plugins,
+            catalog=self.catalog,
+            # a certificate is valid now, whatever time the scenario plays in
+            authenticators=map(_PresentTime, authenticators),
+            extra_methods=self._methods() if methods else (),
+            lifetimes=[_empty_at_start],
+        )
 
     async def reset(self, now: str, catalog: Mapping[str, Any] | None) -> None:
         """Empty the storage, set the clock and the catalog.
@@ -77,10 +95,10 @@ class Harness:
         :param catalog: the content of a catalog.json; None for the server's own catalog.
         :raises ValueError: *now* or *catalog* has another form; nothing is changed.
         """
-        chosen = self._own_catalog if catalog is None else DictCatalog(catalog)
+        chosen = self.catalog.own if catalog is None else DictCatalog(catalog)
         await self.set_clock(now)
         await empty(self.service.storage)
-        self.service.catalog = chosen
+        self.catalog.current = chosen
 
     async def set_clock(self, now: str) -> None:
         """Set the clock.
@@ -90,14 +108,14 @@ class Harness:
         self.clock.set(now)
 
     def _methods(self) -> Iterable[Method]:
-        async def reset(call: Call, now: str, catalog: dict[str, Any] | None) -> None:
+        async def reset(outside: Outside, now: str, catalog: dict[str, Any] | None) -> None:
             """Empty the storage, set the clock and put a file catalog in place of the configured one."""
             try:
                 await self.reset(now, catalog)
             except ValueError as error:
                 raise InvalidParams("Invalid catalog", errors={"catalog": [str(error)]}) from None
 
-        async def set_clock(call: Call, now: str) -> None:
+        async def set_clock(outside: Outside, now: str) -> None:
             """Set the server's clock, which stands still in between."""
             await self.set_clock(now)
 
@@ -113,8 +131,35 @@ class Harness:
             allow_none=True,
             metadata={"description": "Fields, directories and files; null for the configured catalog."},
         )
-        yield Method("harness.reset", reset, {"now": now, "catalog": content}, "null", "all", changes=True)
-        yield Method("harness.setClock", set_clock, {"now": now}, "null", "all", changes=True)
+        yield Method("harness.reset", reset, {"now": now, "catalog": content}, rule="all", result=results.NULL)
+        yield Method("harness.setClock", set_clock, {"now": now}, rule="all", result=results.NULL)
+
+
+class SwitchableCatalog(GuardedCatalog):
+    """A catalog in whose place another one can be put while the server runs.
+
+    :param own: the one that is opened and closed with the server; ``current`` is the one that answers.
+    """
+
+    def __init__(self, own: Catalog) -> None:
+        super().__init__(own)
+        self.own = own
+
+    async def __aenter__(self) -> "SwitchableCatalog":
+        await self.own.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.own.__aexit__(*exc)
+
+    @property
+    def current(self) -> Catalog:
+        """The catalog that answers."""
+        return self._catalog
+
+    @current.setter
+    def current(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
 
 class _PresentTime:

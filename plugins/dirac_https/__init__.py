@@ -10,14 +10,13 @@ same methods, schemas, rights and storage as JSON-RPC. Only public hooks and int
 to be read as the example of a serious plugin.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from jsonrpc_tm.api import Route, Setting, hookimpl
+from jsonrpc_tm.api import Route, Setting, Settings, Wire, hookimpl
 
-from . import configuration, endpoint
-from .replaying import DiracWire
+from . import configuration, manager
 
+JSONRPC_TM_API = 1
 SECTION = "dirac_https"
 
 
@@ -25,7 +24,7 @@ SECTION = "dirac_https"
 def register_settings() -> Iterable[Setting]:
     """Provide the section ``dirac_https``."""
     yield Setting(f"{SECTION}.enabled", "boolean", False, "Answer DIRAC's own clients.")
-    yield Setting(f"{SECTION}.paths", "texts", [endpoint.PATH], "Paths of the service, as clients are configured.")
+    yield Setting(f"{SECTION}.paths", "texts", [manager.PATH], "Paths of the service, as clients are configured.")
     yield Setting(
         f"{SECTION}.records", "boolean", True, "Send `Records` and `ParameterNames` beside lists, as DIRAC does."
     )
@@ -38,11 +37,11 @@ def register_settings() -> Iterable[Setting]:
 
 
 @hookimpl
-def register_routes(settings: Mapping[str, Any]) -> Iterable[Route]:
+def register_routes(settings: Settings) -> Iterable[Route]:
     """Provide the service's paths, and the Configuration server's."""
     if not settings[f"{SECTION}.enabled"]:
         return
-    handler = endpoint.handler(records=settings[f"{SECTION}.records"])
+    handler = manager.handler(records=settings[f"{SECTION}.records"])
     for path in settings[f"{SECTION}.paths"]:
         yield Route("*", path, handler)
     if settings[f"{SECTION}.configuration_server"]:
@@ -50,6 +49,8 @@ def register_routes(settings: Mapping[str, Any]) -> Iterable[Route]:
 
 
 @hookimpl
-def register_replay_wire() -> Iterable[DiracWire]:
+def register_replay_wire() -> Iterable[Wire]:
     """Provide ``replay --wire dirac``."""
+    from .replaying import DiracWire  # a server needs nothing of it
+
     yield DiracWire()

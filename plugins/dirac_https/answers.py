@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jsonrpc_tm.core.errors import Forbidden, InvalidParams, InvalidState, NotFound, TMError
+from jsonrpc_tm.api import errors
 
 ENOENT, EACCES = 2, 13
 MISSING = "Transformation does not exist"
@@ -23,22 +23,21 @@ def failed(message: str, errno: int = 0) -> dict[str, Any]:
     return {"OK": False, "Errno": errno, "Message": message}
 
 
-def refusal(name: str, error: TMError, named: Mapping[str, Any]) -> dict[str, Any]:
+def refusal(name: str, error: errors.TMError, named: Mapping[str, Any]) -> dict[str, Any]:
     """Return S_ERROR for an error of ours, in the reference's words where its clients match on them."""
-    if isinstance(error, NotFound):
+    if isinstance(error, errors.NotFound):
         return _not_found(name, error, named)
-    if isinstance(error, Forbidden):
+    if isinstance(error, errors.Forbidden):
         return failed(f"Permission denied ( {EACCES} : {error.message})", EACCES)
-    if isinstance(error, InvalidState) and name == "extendTransformation":
+    if isinstance(error, errors.InvalidState) and error.data.get("reason") == "not extendable":
         return failed("Can not extend non-SIMULATION type production")
-    if isinstance(error, InvalidParams):
+    if isinstance(error, errors.InvalidParams):
         return failed(f"{error.message}: {json.dumps(error.data.get('errors', {}))}")
     return failed(error.message)
 
 
-def _not_found(name: str, error: NotFound, named: Mapping[str, Any]) -> dict[str, Any]:
-    # our words for a transformation that is not there; tasks, files and parameters have others
-    if error.message.startswith("Transformation ") and error.message.endswith(" does not exist"):
+def _not_found(name: str, error: errors.NotFound, named: Mapping[str, Any]) -> dict[str, Any]:
+    if error.data.get("what") == "transformation":
         return failed(MISSING)
     if name == "getTransformationMetaQuery":
         return failed(f"No such file or directory ( {ENOENT} : No MetaQuery found for transformation)", ENOENT)

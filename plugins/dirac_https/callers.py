@@ -6,8 +6,7 @@ No property is granted before the membership is known; a host speaks for others 
 import dataclasses
 from typing import Any
 
-from jsonrpc_tm.auth.users import HOSTS, Users
-from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.api import HOSTS, Identity, Users
 
 TRUSTED = "TrustedHost"
 

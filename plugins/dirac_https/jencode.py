@@ -6,30 +6,32 @@ Source: the wire as measured: ``{"__dCls": "dt", "obj": "YYYY-mm-dd HH:MM:SS"}``
 import base64
 import binascii
 import json
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
-from jsonrpc_tm.core.errors import ParseError, TMError
-from jsonrpc_tm.rpc.body import Limits, parse, violation
+from jsonrpc_tm.api import RequestLimits, errors, parse
 
 TAG, VALUE = "__dCls", "obj"
+PIECE, TEXT = 1000, 2**18
+"""Members of a list or object, and characters of a text, that are written at a time."""
 
 
 class Undecodable(Exception):
     """A text that is not JEncode, or that has a tag we refuse."""
 
 
-def decode(text: str, limits: Limits) -> Any:
+def decode(text: str, limits: RequestLimits) -> Any:
     """Return the value of a JEncoded text; dates and bytes become texts.
 
     :raises Undecodable: not JSON, a limit is exceeded, or a tag is none of the three.
     """
     try:
-        value, suspect = parse(text.encode(), limits)
-    except (TMError, UnicodeEncodeError) as error:
-        raise Undecodable(error.message if isinstance(error, ParseError) else "not UTF-8") from None
-    if suspect and (problem := violation(value, limits)):
+        value, problem = parse(text.encode(), limits)
+    except (errors.ParseError, UnicodeEncodeError) as error:
+        raise Undecodable(error.message if isinstance(error, errors.ParseError) else "not UTF-8") from None
+    if problem is not None:
         raise Undecodable(problem)
-    # no recursion deeper than the limit: violation() has seen to it, and without suspicion it cannot be deep
+    # no recursion deeper than the limit: parse() has seen to it
     return _untag(value) if TAG in text else value
 
 
@@ -59,5 +61,26 @@ def date(text: str | None) -> Any:
 
 
 def encode(value: Any) -> str:
-    """Return *value* as DIRAC writes it: Python's json with ASCII, keys as texts."""
+    """Return *value* as DIRAC writes it: Python's json with ASCII, keys as texts.
+
+    What is long is written piece by piece: ``json.dumps`` lets no other thread run before it is done.
+    """
+    if isinstance(value, list) and len(value) > PIECE:
+        return f"[{', '.join(json.dumps(piece)[1:-1] for piece in batched(value, PIECE))}]"
+    if isinstance(value, str) and len(value) > TEXT:
+        return f'"{"".join(json.dumps(piece)[1:-1] for piece in batched(value, TEXT))}"'
+    if isinstance(value, dict) and len(value) > PIECE:
+        return f"{{{', '.join(json.dumps(dict(piece))[1:-1] for piece in batched(list(value.items()), PIECE))}}}"
+    if isinstance(value, dict):
+        # json.dumps knows how any key is written; what is cut off is the 0
+        return f"{{{', '.join(json.dumps({key: 0})[1:-2] + encode(item) for key, item in value.items())}}}"
     return json.dumps(value)
+
+
+S = TypeVar("S", bound=Sequence[Any])
+
+
+def batched(value: S, size: int) -> Iterator[S]:
+    """Yield *value* in pieces of at most *size*."""
+    for start in range(0, len(value), size):
+        yield value[start : start + size]  # type: ignore[misc]

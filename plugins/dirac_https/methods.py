@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jsonrpc_tm.core import fields
-from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS, TASK_COLUMNS
-from jsonrpc_tm.rpc.method import Method
+from jsonrpc_tm.api import Method, Users, fields
 
-from .jencode import date
+from . import answers
+from .jencode import VALUE, date
 
 AS_TEXT = "getTransformationFilesAsJsonString"
 METHODS = frozenset(
@@ -26,6 +25,7 @@ METHODS = frozenset(
 """What the reference service exports; our own and other plugins' methods are not on this wire."""
 PAGED = ("getTransformations", "getTransformationFiles", "getTransformationTasks")
 DATES = frozenset(("CreationDate", "LastUpdate", "InsertedTime", "CreationTime", "LastUpdateTime", "MessageDate"))
+AUTHOR_DN = "AuthorDN"
 _AUTHORED = ("getTransformation", "getTransformations", "getTransformationLogging", "getTasksToSubmit")
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z", re.ASCII)
@@ -81,17 +81,51 @@ def _tolerant(field: fields.Field, value: Any) -> Any:
 
 def _with_author(columns: list[Any]) -> list[Any]:
     """Return the columns, with Author and the id where AuthorDN is asked for: it is made from them."""
-    if "AuthorDN" not in columns:
+    if AUTHOR_DN not in columns:
         return columns
     return [*columns, *(name for name in ("Author", "TransformationID") if name not in columns)]
 
 
-def authored(name: str, result: Any) -> list[dict[str, Any]]:
-    """Return the rows of an answer in which clients of DIRAC 8 read ``AuthorDN``."""
-    if name not in _AUTHORED:
-        return []
-    rows = result if isinstance(result, list) else [result]
-    return [row for row in rows if "Author" in row]
+def authored(name: str, named: Mapping[str, Any]) -> bool:
+    """Whether clients of DIRAC 8 read ``AuthorDN`` in the rows of an answer: wherever there is ``Author``."""
+    columns = named.get("columns")
+    return name in _AUTHORED and (not isinstance(columns, list) or "Author" in columns)
+
+
+def reply(method: Method, named: Mapping[str, Any], result: Any, users: Users, *, records: bool) -> dict[str, Any]:
+    """Return S_OK with a result as DIRAC shows it. The rows themselves are changed.
+
+    :param users: know the DNs of authors whose rows have none.
+    :param records: with ``Records`` and ``ParameterNames`` beside a list.
+    """
+    name = method.name
+    if name == "whoami":
+        result = _whoami(result)
+    result = dated(name, result, named)
+    if authored(name, named):
+        for row in result if isinstance(result, list) else [result]:
+            # always the last member; a row has none of its own where no certificate was shown, a log line where it is
+            # not about the transformation's author
+            own = row.pop(AUTHOR_DN, None)
+            row[AUTHOR_DN] = own or _dn(row["Author"], users)
+    return answers.ok(result, _records(method, result) if records and name in PAGED else {})
+
+
+def _dn(author: str, users: Users) -> str:
+    """Return the registry's DN of an author, the name itself where it knows none."""
+    user = users.by_name(author)
+    return user.dns[0] if user is not None and user.dns else author
+
+
+def _whoami(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whoami's answer with the members that DIRAC's clients know."""
+    return {
+        **facts,
+        "identity": facts["DN"],
+        "isProxy": facts["authentication"] == "proxy",
+        "isLimitedProxy": False,
+        "validDN": facts["DN"] is not None,
+    }
 
 
 def dated(name: str, result: Any, named: Mapping[str, Any]) -> Any:
@@ -145,20 +179,13 @@ _ROWS: Mapping[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
 """Where the rows with dates are in the answers."""
 
 
-def records(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _records(method: Method, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return ``Records`` and ``ParameterNames`` of a list, everything but integers as text."""
-    names = list(rows[0]) if rows else list(_COLUMNS[name])
+    names = list(rows[0] if rows else method.result["items"]["properties"])
     return {"Records": [[_text(row.get(name)) for name in names] for row in rows], "ParameterNames": names}
 
 
-_COLUMNS = {
-    "getTransformations": CORE_PARAMETERS,
-    "getTransformationFiles": FILE_COLUMNS,
-    "getTransformationTasks": TASK_COLUMNS,
-}
-
-
 def _text(value: Any) -> Any:
-    if isinstance(value, dict) and "obj" in value:
-        return value["obj"]
+    if isinstance(value, dict) and VALUE in value:
+        return value[VALUE]
     return value if type(value) is int else str(value)

@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from jsonrpc_tm.app import create_service
-from jsonrpc_tm.rpc.method import Registry
-from jsonrpc_tm.tools.replay.compare import differences
-from jsonrpc_tm.tools.replay.scenario import Step
-from jsonrpc_tm.tools.replay.wire import Request
+from jsonrpc_tm.api import ReplayStep, Service, WireRequest, create_service, differences
 
 from . import methods
-from .endpoint import PATH
 from .jencode import TAG, VALUE
+from .manager import PATH
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -31,17 +27,17 @@ class DiracWire:
     settings: Mapping[str, Any] = {"dirac_https.enabled": True}
 
     @functools.cached_property
-    def _registry(self) -> Registry:
-        """The methods, for the order of their parameters; nothing is opened."""
-        return create_service(overrides={"storage.url": "sqlite://:memory:"}).registry
+    def _service(self) -> Service:
+        """A service that is never opened: it knows the methods and the order of their parameters."""
+        return create_service(overrides={"storage.url": "sqlite://:memory:"})
 
-    def request(self, step: Step) -> Request | None:
+    def request(self, step: ReplayStep) -> WireRequest | None:
         """Return the form that says a step, None when it cannot be said."""
         given = self._positional(step)
         if given is None:
             return None
         fields = {"method": step.method, "args": json.dumps(given), "clientVO": "vo", "clientSetup": "setup"}
-        return Request(urlencode(fields).encode(), _FORM, PATH)
+        return WireRequest(urlencode(fields).encode(), _FORM, PATH)
 
     def answer(self, status: int, body: bytes) -> Mapping[str, Any]:
         """Return what DIRAC's answer is as a response object of JSON-RPC."""
@@ -53,7 +49,7 @@ class DiracWire:
             return {"result": _plain(found["Value"])}
         return {"error": {"message": found["Message"], "data": {"type": "Refused"}}}
 
-    def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
+    def judge(self, step: ReplayStep, answer: Mapping[str, Any]) -> list[str]:
         """Return in which points the answer is wrong."""
         if "error" in step.expected:
             if "error" in answer or self._tolerated(step):
@@ -63,12 +59,12 @@ class DiracWire:
             step = dataclasses.replace(step, match="subset")
         return differences(step, answer)
 
-    def _positional(self, step: Step) -> list[Any] | None:
+    def _positional(self, step: ReplayStep) -> list[Any] | None:
         """Return a step's parameters by position, absent ones in between with their defaults."""
         refused = "error" in step.expected
         if step.method not in methods.METHODS or (step.caller == "nobody" and not refused):
             return [] if refused else None
-        method = self._registry.get(step.method)
+        method = self._service.registry.get(step.method)
         names = methods.parameters(method)
         given = step.params or []
         if isinstance(given, list):
@@ -87,14 +83,14 @@ class DiracWire:
         """Whether rows are skipped without a limit, which DIRAC's wire does not do."""
         return method in methods.PAGED and not named.get("limit") and bool(named.get("offset"))
 
-    def _tolerated(self, step: Step) -> bool:
+    def _tolerated(self, step: ReplayStep) -> bool:
         """Whether the wire's page names what is wrong with a step as tolerated."""
         given = self._positional(step)
         if given is None:
             return False
         if step.method == "getTransformationTaskStats":
             return given == [""]
-        method = self._registry.get(step.method)
+        method = self._service.registry.get(step.method)
         return methods.arguments(method, given) != dict(zip(methods.parameters(method), given, strict=False))
 
 

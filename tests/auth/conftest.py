@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -23,6 +22,7 @@ from jsonrpc_tm.auth import x509 as certificate_plugin
 from jsonrpc_tm.core.errors import BadCredentials
 from jsonrpc_tm.core.identity import Credentials, Identity
 from jsonrpc_tm.http import tls
+from jsonrpc_tm.parts import Parts
 from jsonrpc_tm.settings import Settings, load
 
 from . import pki
@@ -75,11 +75,10 @@ class Server:
         self.settings = settings
         self.users = user_plugin.ConfiguredUsers(**user_plugin.entries(settings))
         factories = {f.name: f for p in (certificate_plugin, token_plugin) for f in p.register_authenticator()}
-        self.service: Any = SimpleNamespace(settings=settings, users=self.users, clock=clock)
-        self.service.authenticators = tuple(
-            factories[name](options, self.service)
-            for entry in settings["authentication"]
-            for name, options in entry.items()
+        nothing: Any = None
+        parts = Parts(settings, nothing, self.users, clock)
+        self.authenticators = tuple(
+            factories[name](options, parts) for entry in settings["authentication"] for name, options in entry.items()
         )
         self.clock = clock
         self.context = tls.server_context(settings)
@@ -92,7 +91,7 @@ class Server:
         peer = transport.get_extra_info("peername")
         credentials = Credentials(request.headers, peer[0], transport.get_extra_info("ssl_object"), self.clock())
         try:
-            self.found = Who(200, await identify(self.service, credentials))
+            self.found = Who(200, await identify(self.authenticators, credentials))
         except BadCredentials as error:
             self.found = Who(401, message=error.message)
         return web.Response(status=self.found.status)

@@ -264,5 +264,5 @@ async def test_partial_revocation_lists_do_not_count_as_the_whole(site: Site) ->
 async def test_addresses(site: Site, remote: str | None, listed: bool) -> None:
     async with site.server([{"x509": {"balancers": ["10.0.0.0/8", "fd00::/16"]}}]) as server:
         credentials = Credentials(_headers(site.user()), remote, None, site.clock())
-        who = await identify(server.service, credentials)
+        who = await identify(server.authenticators, credentials)
     assert who.username == ("alice" if listed else None)

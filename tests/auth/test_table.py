@@ -175,15 +175,26 @@ class Undone(Exception):
 
 
 class Undoing:
-    """A storage that undoes what its transactions did."""
+    """A storage that undoes what its transactions did, once ``keeps`` is off."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
+        self.keeps = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
+    async def __aenter__(self) -> "Undoing":
+        await self._storage.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._storage.__aexit__(*exc)
+
     async def run(self, name: str, body: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.keeps:
+            return await self._storage.run(name, body, *args, **kwargs)
+
         async def undone(tx: Any, *args: Any, **kwargs: Any) -> None:
             raise Undone(await body(tx, *args, **kwargs))
 
@@ -236,10 +247,11 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
             },
         },
     )
-    plugins = app.Plugins(entry_points=False)
+    plugins = app.load_plugins(entry_points=False)
     extra = [setting for setting, _ in plugins.collect("register_settings")]
     settings = load(None, {}, {name: settings[name] for name in settings}, extra)
-    service = app.build_service(settings, plugins=plugins)
+    storage: Any = Undoing(app.open_storage(settings, plugins))
+    service = app.build_service(settings, plugins=plugins, storage=storage)
     with bind("127.0.0.1", 0) as bound:
         async with service:
             for caller in CALLERS:
@@ -248,12 +260,12 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
                     identity = Identity(author, group, (MANAGE,))
                     name = f"{target} {caller.name}"
                     new = {**NEW, "transName": name, "transType": "Simulation", "inputMetaQuery": {"a": 1}}
-                    await service.call("addTransformation", new | {"addFiles": False}, identity)
-                    await service.call("addFilesToTransformation", [name, [LFN]], identity)
-                    await service.call("extendTransformation", [name, 2], identity)
-                    await service.call("setTransformationParameter", [name, "Note", 1], identity)
-            await service.call("catalog.addFiles", [{LFN: {"a": 1}}], Identity("x", "y", (MANAGE,)))
-            service.storage = Undoing(service.storage)
+                    await service.call(service.context(identity), "addTransformation", new | {"addFiles": False})
+                    await service.call(service.context(identity), "addFilesToTransformation", [name, [LFN]])
+                    await service.call(service.context(identity), "extendTransformation", [name, 2])
+                    await service.call(service.context(identity), "setTransformationParameter", [name, "Note", 1])
+            await service.call(service.context(Identity("x", "y", (MANAGE,))), "catalog.addFiles", [{LFN: {"a": 1}}])
+            storage.keeps = False
             async with listening(service, bound, tls.server_context(settings)) as url:
                 credentials = {c.name: pki.user(ca, _dn(c.name)) for c in CALLERS if not c.anonymous}
                 yield Running(url, folder, credentials, service.registry)

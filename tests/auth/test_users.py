@@ -2,7 +2,6 @@
 
 import dataclasses
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,21 +73,20 @@ class Fixed:
 
     name = "fixed"
 
-    def __init__(self, answer: Identity | Exception | None) -> None:
+    def __init__(self, answer: Identity | BaseException | None) -> None:
         self.answer = answer
         self.asked = 0
 
     async def authenticate(self, credentials: Credentials) -> Identity | None:
         self.asked += 1
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
 
 async def _identify(*authenticators: Fixed, **headers: str) -> Identity:
-    service: Any = SimpleNamespace(authenticators=authenticators)
     fields = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return await identify(service, Credentials(fields, "127.0.0.1", None, datetime.now(UTC)))
+    return await identify(authenticators, Credentials(fields, "127.0.0.1", None, datetime.now(UTC)))
 
 
 ALICE = Identity("alice", "g", ("P",))
@@ -105,6 +103,11 @@ async def test_bad_credentials_end_the_search() -> None:
     with pytest.raises(BadCredentials):
         await _identify(Fixed(BadCredentials("no")), last)
     assert last.asked == 0
+
+
+async def test_an_authenticator_that_would_end_the_server_fails_only() -> None:
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        await _identify(Fixed(SystemExit(1)))
 
 
 async def test_nobody() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm.catalog import builtin, feed
+from jsonrpc_tm.catalog import builtin, feed, stored
 from jsonrpc_tm.core.errors import CatalogError, Conflict
 from jsonrpc_tm.matching import query as metaquery
 from jsonrpc_tm.storage.sqlite import SqliteStorage
@@ -31,7 +31,7 @@ async def catalog(storage):
     ("path", "expected"), [("/", ["/"]), ("/vo", ["/", "/vo"]), ("/vo/a", ["/", "/vo", "/vo/a"]), ("", ["/", ""])]
 )
 def test_lineage(path, expected):
-    assert builtin.lineage(path) == expected
+    assert stored.lineage(path) == expected
 
 
 async def test_metadata_are_inherited_and_nearer_ones_win(catalog):
@@ -78,7 +78,7 @@ async def test_find_refuses_what_the_fields_do_not_know(catalog, query):
 
 
 async def test_find_goes_through_all_batches(catalog, storage, monkeypatch):
-    monkeypatch.setattr(builtin, "BATCH", 2)
+    monkeypatch.setattr(stored, "BATCH", 2)
     await storage.run("fill", feed.add_files, {f"/many/{n}": {"zenith": n % 3} for n in range(9)})
     assert await catalog.find({"zenith": 1}, "/many") == ["/many/1", "/many/4", "/many/7"]
     assert await catalog.find({"zenith": 1}, "/many", limit=2) == ["/many/1", "/many/4"]
@@ -148,7 +148,7 @@ async def test_bulk_takes_few_statements(storage, catalog):
         return await function(Counting(tx), *arguments)
 
     assert await storage.run("add", body, feed.add_files, files) == (10_000, 0)
-    assert await storage.run("read", body, builtin.read_files, list(files), read=True) == files
+    assert await storage.run("read", body, stored.read_files, list(files), read=True) == files
     assert await storage.run("remove", body, feed.remove, list(files)) == 10_000
     assert len(counts) < 30
 

@@ -155,18 +155,21 @@ async def test_batch_keeps_the_order_whatever_the_answers_order(server):
     def reply(requests):
         results = [{"jsonrpc": "2.0", "id": request["id"], "result": request["method"]} for request in requests[:2]]
         failed = {"code": -32004, "message": "No.", "data": {"type": "NotFound"}}
+        refused = {"code": -32600, "message": "No.", "data": {"type": "InvalidRequest", "index": 4}}
         unread = {"code": -32600, "message": "Deep.", "data": {"type": "InvalidRequest", "index": 3}}
         return [
             {"jsonrpc": "2.0", "id": None, "error": unread},
+            {"jsonrpc": "2.0", "id": requests[4]["id"], "error": refused},
             {"jsonrpc": "2.0", "id": requests[2]["id"], "error": failed},
             *reversed(results),
         ]
 
     server.reply = reply
     async with Client(server.url) as client:
-        results = await client.batch([("a", []), ("b", {"x": 1}), ("c", []), ("d", [])])
+        results = await client.batch([("a", []), ("b", {"x": 1}), ("c", []), ("d", []), ("e", [])])
         assert results[:2] == ["a", "b"]
-        assert [type(result) for result in results[2:]] == [errors.NotFound, errors.InvalidRequest]
+        kinds = [errors.NotFound, errors.InvalidRequest, errors.InvalidRequest]
+        assert [type(result) for result in results[2:]] == kinds
         assert await client.batch([]) == []
         server.reply = lambda request: {"jsonrpc": "2.0", "id": None, "result": 1}
         with pytest.raises(ConnectionFailed, match="batch with a single result"):

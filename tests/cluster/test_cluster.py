@@ -12,7 +12,7 @@ from jsonrpc_tm.client import Client
 from jsonrpc_tm.tools.demo.server import configure, start, stop
 from jsonrpc_tm.tools.testing.mariadb import free_port
 from tests.cluster.galera import Node, cluster, find_provider
-from tests.mysql import load
+from tests.storage.mysql import load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

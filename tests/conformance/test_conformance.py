@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm.plugin.manager import Plugins
+from jsonrpc_tm.app import load_plugins
 from jsonrpc_tm.tools.replay import report, sockets, targets
-from jsonrpc_tm.tools.replay.run import Open, ScenarioOutcome, run
+from jsonrpc_tm.tools.replay.run import OpenTarget, ScenarioOutcome, run
 from jsonrpc_tm.tools.replay.scenario import Scenario, load
 from jsonrpc_tm.tools.testing.mariadb import MariaDB
 
@@ -18,7 +18,7 @@ SCENARIOS = load([HERE])
 RECORDED = [scenario for scenario in SCENARIOS if scenario.path.parent.name == "scenarios"]
 
 
-def replay(open_target: Open, scenarios: list[Scenario] = SCENARIOS) -> dict[str, ScenarioOutcome]:
+def replay(open_target: OpenTarget, scenarios: list[Scenario] = SCENARIOS) -> dict[str, ScenarioOutcome]:
     """Run scenarios on one server: starting one takes longer than a scenario."""
 
     async def outcomes() -> dict[str, ScenarioOutcome]:
@@ -90,7 +90,7 @@ def test_on_mariadb(on_mariadb: dict[str, ScenarioOutcome], name: str) -> None:
 
 @pytest.fixture(scope="module")
 def in_diracs_wire() -> dict[str, ScenarioOutcome]:
-    [wire] = [wire for wire, _ in Plugins(entry_points=False).collect("register_replay_wire")]
+    [wire] = [wire for wire, _ in load_plugins(entry_points=False).collect("register_replay_wire")]
     return replay(lambda world: sockets.over_http(world, wire=wire), RECORDED)
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 import trustme
 
+from jsonrpc_tm.api import Service
 from jsonrpc_tm.app import build_service, configure
 from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.http import listener, server
@@ -41,10 +42,11 @@ class Reply:
 class Dirac:
     """The server, and posting forms to it with a PEM file of certificate and key."""
 
-    def __init__(self, url: str, ca: Path, folder: Path) -> None:
+    def __init__(self, url: str, ca: Path, folder: Path, service: Service | None = None) -> None:
         self.base = url.removesuffix("/rpc")
         self.ca = ca
         self.folder = folder
+        self.service = service
 
     async def post(
         self, cert: Path | None, data: Any, *, path: str = PATH, verb: str = "POST", **headers: str
@@ -67,8 +69,8 @@ class Dirac:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **settings: Any) -> AsyncIterator[tuple[str, Path]]:
-    """Run a server; give its URL and its authority's folder."""
+async def serving(folder: Path, **settings: Any) -> AsyncIterator[tuple[str, Path, Service]]:
+    """Run a server; give its URL, its authority's folder and the service."""
     names = {user: {"dns": [BASE + user], "groups": groups} for user, groups in USERS.items()}
     overrides = {
         "server.port": 0,
@@ -93,13 +95,13 @@ async def serving(folder: Path, **settings: Any) -> AsyncIterator[tuple[str, Pat
     async with service:
         with listener.bind("127.0.0.1", 0) as bound:
             async with server.listening(service, bound, context) as url:
-                yield url, folder
+                yield url, folder, service
 
 
 @pytest.fixture
 async def dirac(tmp_path) -> AsyncIterator[Dirac]:
-    async with serving(tmp_path / "tls") as (url, folder):
-        yield Dirac(url, devcerts.Folder(folder).ca, tmp_path)
+    async with serving(tmp_path / "tls") as (url, folder, service):
+        yield Dirac(url, devcerts.Folder(folder).ca, tmp_path, service)
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jsonrpc_tm.api import ANONYMOUS, Identity, RequestLimits, errors
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.auth.users import ConfiguredUsers
-from jsonrpc_tm.core.identity import ANONYMOUS, Identity
-from jsonrpc_tm.rpc.body import Limits
-from plugins.dirac_https import callers, form, jencode, methods
+from plugins.dirac_https import answers, callers, form, jencode, methods
 
-LIMITS = Limits(20, 1000)
+LIMITS = RequestLimits(20, 1000)
 
 
 class TestJEncode:
@@ -62,6 +61,18 @@ class TestJEncode:
     def test_garbage_gives_a_value_or_a_refusal(self, text):
         with contextlib.suppress(jencode.Undecodable):
             json.dumps(jencode.decode(text, LIMITS))
+
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda items: st.lists(items) | st.dictionaries(st.text() | st.integers() | st.none(), items),
+        )
+    )
+    def test_answers_are_written_in_pieces_as_python_writes_them_whole(self, value):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(jencode, "PIECE", 3)
+            patch.setattr(jencode, "TEXT", 5)
+            assert jencode.encode(value) == json.dumps(value)
 
     def test_answers_are_as_python_writes_them(self):
         assert jencode.encode({"a": [1, "é"]}) == '{"a": [1, "\\u00e9"]}'
@@ -161,6 +172,44 @@ class TestCallers:
     def test_everything_else_is_401(self, identity, extra):
         with pytest.raises(callers.NotAuthorised):
             callers.resolve(identity, extra, USERS)
+
+
+class TestRefusals:
+    """Errors are told apart by class and data, whatever their sentences say."""
+
+    @pytest.mark.parametrize(
+        ("name", "error", "errno", "message"),
+        [
+            ("getTransformation", errors.NotFound("gone", what="transformation"), 0, answers.MISSING),
+            ("getTransformation", errors.NotFound("Transformation 1 does not exist"), 0, None),
+            ("setTaskStatus", errors.NotFound("2 are missing", what="task", missing=[2]), 0, None),
+            ("getTransformationMetaQuery", errors.NotFound("gone", what="transformation"), 0, answers.MISSING),
+            (
+                "getTransformationMetaQuery",
+                errors.NotFound("no query", what="query"),
+                2,
+                "No such file or directory ( 2 : No MetaQuery found for transformation)",
+            ),
+            (
+                "getTransformationParameters",
+                errors.NotFound("none", what="parameter", missing=["X", "Y"]),
+                0,
+                "Parameter ['X', 'Y'] not defined for transformation 7",
+            ),
+            (
+                "extendTransformation",
+                errors.InvalidState("no", reason="not extendable"),
+                0,
+                "Can not extend non-SIMULATION type production",
+            ),
+            ("extendTransformation", errors.InvalidState("a rule forbids it"), 0, None),
+            ("removeFile", errors.Forbidden("not you"), 13, "Permission denied ( 13 : not you)"),
+        ],
+    )
+    def test_the_references_words(self, name, error, errno, message):
+        named = {"transName": 7, "parameters": ["X", "Y", "Z"]}
+        expected = {"OK": False, "Errno": errno, "Message": message or error.message}
+        assert answers.refusal(name, error, named) == expected
 
 
 @pytest.fixture(scope="module")

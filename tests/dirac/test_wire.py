@@ -6,6 +6,8 @@ from urllib.parse import unquote_plus
 
 import pytest
 
+from jsonrpc_tm.api import MANAGEMENT, Identity
+
 from .conftest import PATH, Dirac, serving
 
 ADD = ["t", "d", "ld", "MCSimulation", "Standard", "Manual", "", "General", 1, 0, "a body", 0, 0, True, None, None]
@@ -166,14 +168,35 @@ class TestAnswers:
             await filled.call(admin, "getTransformations", {}, None, None, "CreationDate", None, 100, False, 0, columns)
         ).value
         assert few["AuthorDN"] == "/O=Peer/CN=adminuser"
+        handed_out = (await filled.call(admin, "getTasksToSubmit", 1, 1)).value
+        assert handed_out["AuthorDN"] == "/O=Peer/CN=adminuser"
+        assert list(handed_out)[-1] == list(row)[-1] == listed["ParameterNames"][-1] == "AuthorDN"
         log = (await filled.call(admin, "getTransformationLogging", 1)).value
         assert log[0]["AuthorDN"] == "/O=Peer/CN=adminuser"
         assert log[0]["MessageDate"]["__dCls"] == "dt"
         assert (await filled.call(admin, "getTransformations", {"AuthorDN": "/O=Peer/CN=adminuser"})).value
         assert not (await filled.call(admin, "getTransformations", {"AuthorDN": "/O=Peer/CN=dave"})).value
 
+    async def test_the_dn_is_the_rows_own_else_the_registrys_else_there_is_a_name(self, filled, admin, credential):
+        await filled.call(credential("dave"), "addTransformation", "u", *ADD[1:])
+        await filled.call(admin, "setTransformationParameter", 2, "Note", "x")
+        for name in ("dave", "by_token"):
+            context = filled.service.context(Identity(name, "dirac_prod", (MANAGEMENT,), subject="x"))
+            await filled.service.call(context, "addTransformation", [f"of {name}", *ADD[1:]])
+        await filled.service.call(context, "setTransformationParameter", [2, "Note", "y"])
+        rows = (await filled.call(admin, "getTransformations", {})).value
+        dns = ["/O=Peer/CN=adminuser", "/O=Peer/CN=dave", "/O=Peer/CN=dave", "by_token"]
+        assert [row["AuthorDN"] for row in rows] == dns
+        assert (await filled.call(admin, "getTransformation", 4)).value["AuthorDN"] == "by_token"
+        only = (
+            await filled.call(admin, "getTransformations", {}, None, None, "CreationDate", None, 0, False, 0, ["Type"])
+        ).value
+        assert only == [{"Type": "MCSimulation"}] * 4
+        log = (await filled.call(admin, "getTransformationLogging", 2)).value
+        assert [line["AuthorDN"] for line in log] == ["/O=Peer/CN=dave", "/O=Peer/CN=adminuser", "by_token"]
+
     async def test_records_can_be_left_out(self, tmp_path, dirac, credential):
-        async with serving(tmp_path / "tls", **{"dirac_https.records": False}) as (url, _):
+        async with serving(tmp_path / "tls", **{"dirac_https.records": False}) as (url, *_):
             dirac.base = url.removesuffix("/rpc")
             assert set((await dirac.call(credential("dave"), "getTransformations")).json) == {"OK", "Value"}
 
@@ -250,6 +273,26 @@ class TestAnswers:
         assert reply.headers["Content-Encoding"] == "gzip"
         assert "Content-Encoding" not in (await filled.call(admin, "echo", "x")).headers
 
+    async def test_long_lists_are_like_short_ones(self, filled, admin):
+        assert len((await filled.call(admin, "extendTransformation", 1, 1501)).value) == 1501
+        cond = {"TransformationID": 1}
+        reply = await filled.call(admin, "getTransformationTasks", cond, None, None, "CreationTime", None, 0, False)
+        assert reply.text == json.dumps(reply.json)
+        assert [row["TaskID"] for row in reply.value] == list(range(1, 1502))
+        assert {type(row["CreationTime"]) for row in reply.value} == {dict}
+        assert len(reply.json["Records"]) == 1501
+        assert reply.headers["Content-Encoding"] == "gzip"
+        asked = {"method": "getTransformationTasks", "args": json.dumps([cond])}
+        plain = await filled.post(admin, asked, Accept_Encoding="identity")
+        assert plain.text == reply.text
+        assert plain.headers["Content-Length"] == str(len(plain.text))
+        assert "Transfer-Encoding" not in plain.headers
+        lfns = [f"/many/{number}" for number in range(700)]
+        added = await filled.call(admin, "addFilesToTransformation", 1, lfns)
+        assert added.value == {"Successful": dict.fromkeys(lfns, "Added"), "Failed": {}}
+        text = await filled.call(admin, "getTransformationFilesAsJsonString", cond)
+        assert [row["LFN"] for row in json.loads(text.value)["Value"]] == ["/w/1", "/w/2", *lfns]
+
     async def test_bodies_come_back_byte_for_byte(self, filled, admin):
         body = "<a b='c'>\"\\ \r\n é 漢 😀 &amp; %s :x"
         await filled.call(admin, "setTransformationParameter", 1, "Body", body)
@@ -269,7 +312,7 @@ async def test_what_is_refused_is_in_the_audit_log(tmp_path, dirac, credential):
     audit = tmp_path / "audit.jsonl"
     settings = {"audit_log.enabled": True, "audit_log.path": str(audit)}
     agent, dave = credential("agent"), credential("dave")
-    async with serving(tmp_path / "tls", **settings) as (url, _):
+    async with serving(tmp_path / "tls", **settings) as (url, *_):
         server = Dirac(url, dirac.ca, tmp_path)
         await server.call(dave, "getTransformations")
         await server.call(dave, "noSuch")
@@ -301,7 +344,7 @@ async def test_what_is_refused_is_in_the_audit_log(tmp_path, dirac, credential):
 
 
 async def test_without_enabling_there_is_no_such_path(tmp_path, dirac, credential):
-    async with serving(tmp_path / "tls", **{"dirac_https.enabled": False}) as (url, _):
+    async with serving(tmp_path / "tls", **{"dirac_https.enabled": False}) as (url, *_):
         dirac.base = url.removesuffix("/rpc")
         assert (await dirac.call(credential("dave"), "ping")).status == 404
 

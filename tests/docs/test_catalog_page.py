@@ -42,17 +42,17 @@ def folder(tmp_path):
 
 async def test_the_plugin_serves(folder):
     async with create_service(folder / "config.yaml", overrides={"storage.url": "sqlite://:memory:"}) as service:
-        assert await service.call("catalog.find", [{"n": {">": 1}}], MANAGER) == ["/b"]
-        assert await service.call("addDirectory", ["/"], MANAGER) == {
+        assert await service.call(service.context(MANAGER), "catalog.find", [{"n": {">": 1}}]) == ["/b"]
+        assert await service.call(service.context(MANAGER), "addDirectory", ["/"]) == {
             "Added": 0,
             "Successful": ["/a", "/b"],
             "Failed": [],
         }
         with pytest.raises(CatalogError, match="not the built-in one"):
-            await service.call("catalog.addFields", [{"n": "int"}], MANAGER)
+            await service.call(service.context(MANAGER), "catalog.addFields", [{"n": "int"}])
         (folder / "files.json").write_text("{")
         with pytest.raises(CatalogError, match=r"files\.json cannot be read"):
-            await service.call("addFile", ["/a"], MANAGER)
+            await service.call(service.context(MANAGER), "addFile", ["/a"])
 
 
 def test_the_plugin_checks_its_options(folder):

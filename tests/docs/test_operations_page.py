@@ -12,6 +12,7 @@ import pytest
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.storage.mysql import pool as mysql_pool
+from jsonrpc_tm.storage.mysql import session
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
 MANAGER = Identity("alice", "production", frozenset({"ProductionManagement"}))
@@ -54,7 +55,7 @@ def shell(commands: str, folder: Path) -> str:
 
 async def answers(folder: Path, *calls: tuple) -> list:
     async with create_service(folder / "config.yaml") as service:
-        return [await service.call(name, params, MANAGER) for name, *params in calls]
+        return [await service.call(service.context(MANAGER), name, params) for name, *params in calls]
 
 
 LOOK = (("getTransformations",), ("getTransformationFiles",), ("getTransformationTasks",))
@@ -101,7 +102,7 @@ def test_the_queries_run(here, mariadb):
 
 
 def test_the_numbers_are_those_of_the_code():
-    minimum = ".".join(map(str, mysql_pool.MINIMUM_VERSIONS["MariaDB"]))
+    minimum = ".".join(map(str, session.MINIMUM_VERSIONS["MariaDB"]))
     assert f"{minimum} or later" in PAGE
     assert mysql_pool.HOST_PENALTY == 10
     assert mysql_pool.LIFETIME == 3600

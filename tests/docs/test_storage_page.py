@@ -30,21 +30,25 @@ async def test_the_plugin_keeps_notes(url, tmp_path):
     for turn in range(2):
         async with create_service(overrides=overrides) as service:
             if turn == 0:
-                await service.call("addTransformation", ADD, MANAGER)
-                await service.call("extendTransformation", ["t", 3], MANAGER)
-                await service.call("notes.add", ["t", [1, 2], "first"], MANAGER)
-                await service.call("notes.add", ["t", [2], "second"], MANAGER)
+                await service.call(service.context(MANAGER), "addTransformation", ADD)
+                await service.call(service.context(MANAGER), "extendTransformation", ["t", 3])
+                await service.call(service.context(MANAGER), "notes.add", ["t", [1, 2], "first"])
+                await service.call(service.context(MANAGER), "notes.add", ["t", [2], "second"])
                 with pytest.raises(Forbidden):
-                    await service.call("notes.add", ["t", [2], "no"], READER)
-            assert await service.call("notes.get", ["t", [3, 2, 1]], READER) == {"1": "first", "2": "second"}
+                    await service.call(service.context(READER), "notes.add", ["t", [2], "no"])
+            assert await service.call(service.context(READER), "notes.get", ["t", [3, 2, 1]]) == {
+                "1": "first",
+                "2": "second",
+            }
             assert (await service.storage.schema()).present["notes"] == 1
             if turn == 1:
-                await service.call("cleanTransformation", ["t"], MANAGER)
-                assert await service.call("notes.get", ["t", [1, 2]], READER) == {}
+                await service.call(service.context(MANAGER), "cleanTransformation", ["t"])
+                assert await service.call(service.context(READER), "notes.get", ["t", [1, 2]]) == {}
 
 
 def test_the_suite_shown_runs(tmp_path):
     (tmp_path / "test_my_storage.py").write_text(files(PAGE)["test_my_storage.py"])
+    (tmp_path / "my_storage.py").write_text("from jsonrpc_tm.storage.sqlite import SqliteStorage as MyStorage\n")
     command = [
         sys.executable,
         "-m",

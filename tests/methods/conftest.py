@@ -49,14 +49,14 @@ async def sqlite_tm():
 @pytest.fixture
 async def world(tm):
     """With a small file catalog."""
-    tm.service.catalog = DictCatalog(CONTENT)
+    tm.catalog.current = DictCatalog(CONTENT)
     return tm
 
 
 @pytest.fixture
 async def small(sqlite_tm):
     """The same for rules that have nothing to do with the engine."""
-    sqlite_tm.service.catalog = DictCatalog(CONTENT)
+    sqlite_tm.catalog.current = DictCatalog(CONTENT)
     return sqlite_tm
 
 

@@ -7,46 +7,18 @@ from typing import Any
 import orjson
 import pytest
 
+from jsonrpc_tm.api import hookimpl
+from jsonrpc_tm.app import load_plugins
 from jsonrpc_tm.auth.policy import DefaultPolicy
 from jsonrpc_tm.catalog.memory import DictCatalog
 from jsonrpc_tm.core.errors import TMError
-from jsonrpc_tm.core.identity import ANONYMOUS, Identity
+from jsonrpc_tm.core.events import Event
+from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.core.records import StatusRule
-from jsonrpc_tm.methods import (
-    catalog,
-    catalog_admin,
-    files,
-    metaqueries,
-    monitoring,
-    parameters,
-    service,
-    tasks,
-    transformations,
-)
-from jsonrpc_tm.rpc.method import Registry
-from jsonrpc_tm.rpc.service import Service
 from jsonrpc_tm.settings import load
+from jsonrpc_tm.tools.harness import Harness
+from jsonrpc_tm.tools.testing.cast import PEOPLE
 
-MODULES = (
-    transformations,
-    parameters,
-    files,
-    tasks,
-    metaqueries,
-    catalog,
-    catalog_admin,
-    monitoring,
-    service,
-)
-WHO = {
-    "admin": Identity("root", "admins", ("ProductionManagement",), "/CN=root"),
-    "sharer": Identity("sam", "prod", ("ProductionSharing",), "/CN=sam"),
-    "colleague": Identity("sue", "prod", ("ProductionSharing",), "/CN=sue"),
-    "user": Identity("uma", "users", ("ProductionUser",), "/CN=uma"),
-    "other": Identity("ugo", "users", ("ProductionUser",), "/CN=ugo"),
-    "reader": Identity("ron", "readers", (), "/CN=ron"),
-    "nobody": ANONYMOUS,
-}
 NEW = ("short", "long", "Processing", "Standard", "Manual", "")
 """The parameters of addTransformation that have no default, after the name."""
 
@@ -72,7 +44,6 @@ class CountingStorage:
 
     def __init__(self, storage: Any) -> None:
         self.storage = storage
-        self.dialect = storage.dialect
         self.url = storage.url
         self.statements: list[str] = []
 
@@ -98,43 +69,70 @@ class Policy(DefaultPolicy):
         return self.allowed
 
 
+class Own:
+    """A plugin: the policy and rules of the driver that is made next, and its ear for events."""
+
+    policy: Policy
+    rules: tuple[StatusRule, ...]
+    events: list[Event]
+
+    @hookimpl
+    def register_policy(self) -> Iterable[Policy]:
+        return [self.policy]
+
+    @hookimpl
+    def register_status_rule(self) -> Iterable[StatusRule]:
+        return self.rules
+
+    @hookimpl
+    def register_listener(self) -> Iterable[Any]:
+        return [self.events.append]
+
+
+OWN = Own()
+# hooks are asked when a service is made: finding the plugins anew would take longer than most tests
+PLUGINS = load_plugins(extra=[OWN], entry_points=False, shipped=False)
+
+
 class Driver:
     """Calls methods: ``await tm("getTransformation", 1)``, ``who`` says as whom."""
 
-    def __init__(self, storage: Any, catalog: Any = None, rules: Iterable[StatusRule] = ()) -> None:
-        self.now = datetime(2024, 10, 15, 12, tzinfo=UTC)
+    def __init__(
+        self, storage: Any, catalog: Any = None, rules: Iterable[StatusRule] = (), settings: Mapping[str, Any] = {}
+    ) -> None:
         self.storage = CountingStorage(storage)
         self.policy = Policy()
-        registry = Registry((method, module.__name__) for module in MODULES for method in module.register_methods({}))
-        self.service = Service(
-            settings=load(None, {}, {}, ()),
-            registry=registry,
-            rules={method.name: method.rule or "authenticated" for method in registry},
+        self.events: list[Event] = []
+        OWN.policy, OWN.rules, OWN.events = self.policy, tuple(rules), self.events
+        self.harness = Harness(
+            load(None, {}, settings, ()),
+            plugins=PLUGINS,
             storage=self.storage,  # type: ignore[arg-type]
-            policy=self.policy,
-            clock=lambda: self.now,
-            status_rules=tuple(rules),
+            catalog=catalog or DictCatalog({}),
+            authenticators=(),
         )
-        self.service.catalog = catalog or DictCatalog({})
+        self.service = self.harness.service
+        self.catalog = self.harness.catalog
+        self.harness.clock.now = datetime(2024, 10, 15, 12, tzinfo=UTC)
 
     def later(self, seconds: int = 1) -> None:
         """Let time pass."""
-        self.now += timedelta(seconds=seconds)
+        self.harness.clock.now += timedelta(seconds=seconds)
 
-    async def __call__(self, method: str, *params: Any, who: str | Identity = "admin", **named: Any) -> Any:
+    async def __call__(self, method: str, *params: Any, who: str | Identity = "manager", **named: Any) -> Any:
         # by way of JSON, as on the wire
         given = orjson.loads(orjson.dumps(named or params))
-        identity = who if isinstance(who, Identity) else WHO[who]
-        return orjson.loads(orjson.dumps(await self.service.call(method, given, identity)))
+        identity = who if isinstance(who, Identity) else PEOPLE[who]
+        return orjson.loads(orjson.dumps(await self.service.call(self.service.context(identity), method, given)))
 
-    async def refused(self, kind: str, method: str, *params: Any, who: str = "admin", **named: Any) -> dict[str, Any]:
+    async def refused(self, kind: str, method: str, *params: Any, who: str = "manager", **named: Any) -> dict[str, Any]:
         """Call a method that must fail; return the error's data."""
         with pytest.raises(TMError) as caught:
             await self(method, *params, who=who, **named)
         assert caught.value.type == kind, caught.value.message
         return caught.value.data
 
-    async def add(self, name: str = "t", who: str = "admin", **named: Any) -> int:
+    async def add(self, name: str = "t", who: str = "manager", **named: Any) -> int:
         """Create a transformation."""
         names = ("description", "longDescription", "transType", "plugin", "agentType", "fileMask")
         return await self(

@@ -4,7 +4,8 @@ from collections import Counter
 
 from hypothesis import HealthCheck, settings
 
-from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS, FILE_STATES, TASK_COLUMNS, TASK_STATES
+from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS, TASK_COLUMNS
+from jsonrpc_tm.core.statuses import FILE_STATES, TASK_STATES
 
 DAY = 86_400
 TABLES = {

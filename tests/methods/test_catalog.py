@@ -13,8 +13,8 @@ KEEPER = Identity("kim", "keepers", frozenset({"FileCatalogManagement"}))
 
 async def test_a_directory(world):
     await want(world, "t", {"zenith": 20})
-    await world.refused("Forbidden", "addDirectory", "/vo/g", who="reader")
-    assert await world("addDirectory", "/vo/g", who="user") == {
+    await world.refused("Forbidden", "addDirectory", "/vo/g", who="visitor")
+    assert await world("addDirectory", "/vo/g", who="carol") == {
         "Added": 2,
         "Successful": ["/vo/g/1", "/vo/g/2", "/vo/g/3"],
         "Failed": [],
@@ -32,7 +32,7 @@ async def test_a_file_that_goes_while_its_directory_is_read(small):
         async def files(self, lfns):
             return {lfn: metadata for lfn, metadata in (await super().files(lfns)).items() if lfn != "/vo/g/2"}
 
-    small.service.catalog = Fading(CONTENT)
+    small.catalog.current = Fading(CONTENT)
     await want(small, "t", {"particle": "gamma"})
     assert await small("addDirectory", "/vo/g") == {
         "Added": 2,
@@ -52,7 +52,7 @@ async def test_metadata_of_a_file_are_overlaid(world):
     assert await world("setMetadata", "/vo/g/1", {"site": "S"}) is None
     assert await world("setMetadata", "/vo/p/5", {"site": "S", "particle": "gamma"}) is None
     assert list(await files_of(world, 1)) == ["/vo/g/1", "/vo/p/5"]
-    assert await world.service.catalog.files(["/vo/g/1"]) == {
+    assert await world.catalog.current.files(["/vo/g/1"]) == {
         "/vo/g/1": {"particle": "gamma", "zenith": 20, "size": 1.5}
     }
 
@@ -88,7 +88,7 @@ async def test_which_files_are_known(world):
     await world.add("t")
     await world("addFilesToTransformation", "t", ["/a", "/á", "/b "])
     await world("removeFile", ["/a"])
-    assert await world("exists", ["/a", "/A", "/á", "/b", "/b ", "/a"], who="reader") == {
+    assert await world("exists", ["/a", "/A", "/á", "/b", "/b ", "/a"], who="visitor") == {
         "Successful": {"/a": True, "/A": False, "/á": True, "/b": False, "/b ": True},
         "Failed": {},
     }
@@ -137,7 +137,7 @@ async def test_removing_marks_files_everywhere(world):
 
 
 async def test_who_may_remove(small):
-    for who in ("user", "sharer", "reader"):
+    for who in ("carol", "alice", "visitor"):
         data = await small.refused("Forbidden", "removeFile", ["/a"], who=who)
         assert data["needs"] == ["ProductionManagement", "FileCatalogManagement"]
     await small.refused("Unauthenticated", "removeFile", ["/a"], who="nobody")

@@ -10,7 +10,7 @@ CONTENT = {"directories": {"/vo": {"kind": "x"}}, "files": {lfn: {} for lfn in L
 
 
 async def test_the_same_new_files_announced_by_many(tm):
-    tm.service.catalog = DictCatalog(CONTENT)
+    tm.catalog.current = DictCatalog(CONTENT)
     for name in "abc":
         await tm.add(name, inputMetaQuery={"kind": "x"}, addFiles=False)
     calls = [tm("addFile", LFNS[number % 7 :] + LFNS[: number % 7]) for number in range(12)]
@@ -25,7 +25,7 @@ async def test_the_same_new_files_announced_by_many(tm):
 
 
 async def test_announcing_against_everything_else(tm):
-    tm.service.catalog = DictCatalog(CONTENT)
+    tm.catalog.current = DictCatalog(CONTENT)
     for name in "abcd":
         await tm.add(name, inputMetaQuery={"kind": "x"}, addFiles=False)
     await tm("addFile", LFNS[:10])
@@ -53,7 +53,7 @@ async def test_announcing_against_everything_else(tm):
 
 
 async def test_feeding_the_catalog_by_many(tm):
-    tm.service.catalog = BuiltinCatalog(tm.service.storage)
+    tm.catalog.current = BuiltinCatalog(tm.service.storage)
     calls = [tm("catalog.addFiles", {f"/vo/{number % 3}/{n}": {"n": n} for n in range(20)}) for number in range(9)]
     calls += [tm("catalog.setMetadata", f"/vo/{number}", {"d": number}) for number in range(3)]
     answers = await asyncio.gather(*calls)
@@ -62,7 +62,7 @@ async def test_feeding_the_catalog_by_many(tm):
 
 
 async def test_a_path_becomes_a_file_or_a_directory_whoever_comes_first(tm):
-    tm.service.catalog = BuiltinCatalog(tm.service.storage)
+    tm.catalog.current = BuiltinCatalog(tm.service.storage)
     outcomes = await asyncio.gather(
         *(tm("catalog.addFiles", {path: {}}) for path in ("/x/y", "/x/y/z", "/x/y", "/x/y/z/w")), return_exceptions=True
     )

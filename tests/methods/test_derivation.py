@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jsonrpc_tm.core.model import FILE_STATES
 from jsonrpc_tm.core.records import StatusRule
+from jsonrpc_tm.core.statuses import FILE_STATES
 
 from .driver import Driver
 
@@ -47,9 +47,9 @@ async def test_what_is_copied_and_what_begins_anew(tm):
 
 
 async def test_the_parent_completes(tm):
-    await tm.add("parent", who="user")
+    await tm.add("parent", who="carol")
     tm.later()
-    await tm.add("child", who="user", inheritedFrom=1)
+    await tm.add("child", who="carol", inheritedFrom=1)
     wanted = {"Status": "Completing", "AgentType": "Automatic", "LastUpdate": "2024-10-15T12:00:01Z"}
     assert await tm("getTransformationParameters", 1, list(wanted)) == wanted
     assert await tm.log(1) == [

@@ -177,13 +177,13 @@ async def test_statuses_are_set_all_or_none(t):
 )
 async def test_statuses_that_do_not_fit(sqlite_tm, wrong):
     tm = sqlite_tm
-    await tm.add("t", who="user")
+    await tm.add("t", who="carol")
     await tm("addFilesToTransformation", "t", ["/a", "/b"])
-    for who in ("admin", "other"):
+    for who in ("manager", "dave"):
         await tm.refused("InvalidParams", "setFileStatusForTransformation", "t", wrong, who=who)
     assert await rows(tm, 1, "Status") == [("Unused",), ("Unused",)]
-    await tm.refused("Forbidden", "setFileStatusForTransformation", "t", {"1": "X"}, who="other")
-    await tm.refused("Forbidden", "setFileStatusForTransformation", "nosuch", {}, who="other")
+    await tm.refused("Forbidden", "setFileStatusForTransformation", "t", {"1": "X"}, who="dave")
+    await tm.refused("Forbidden", "setFileStatusForTransformation", "nosuch", {}, who="dave")
     await tm.refused("NotFound", "setFileStatusForTransformation", "nosuch", {})
 
 

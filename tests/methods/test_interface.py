@@ -1,5 +1,7 @@
 """Names, defaults and order of the parameters are the interface: section 6 of the specification, copied."""
 
+import re
+
 import pytest
 from marshmallow import missing
 
@@ -41,11 +43,13 @@ SIGNATURES = {
     "ping": "",
     "echo": "data",
     "whoami": "",
+    "rpc.discover": "",
 }
 READING = {name for name in SIGNATURES if name.startswith("get") and name != "getTasksToSubmit"} | {
     "ping",
     "echo",
     "whoami",
+    "rpc.discover",
 }
 METHODS = {
     method.name: method
@@ -75,12 +79,17 @@ def test_changing_methods_say_so_and_need_the_right(name):
     assert method.changes == (name not in READING)
     # addTransformation makes its own: may_create, and the right on the parent
     assert method.right == (name not in READING and name != "addTransformation")
-    assert method.rule == {"ping": "all", "echo": "all", "whoami": "authenticated"}.get(name)
+    rules = {"ping": "all", "echo": "all", "rpc.discover": "all", "whoami": "authenticated"}
+    assert method.rule == {**rules, "addTransformation": "default"}.get(name)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_documentation(name):
     method = METHODS[name]
+    documented = set(re.findall(r":raises (\w+):", method.doc))
+    assert documented == {error.__name__ for error in method.raises} - {"InvalidParams"} | documented & {
+        "InvalidParams"
+    }
     assert method.doc.partition("\n")[0].endswith(".")
     assert method.result
     if method.right:

@@ -19,7 +19,7 @@ QUERY = {
 async def test_a_query_comes_back_as_it_was_given(tm):
     await tm.add()
     assert await tm("createTransformationMetaQuery", "t", QUERY, "Input") is None
-    back = await tm("getTransformationMetaQuery", 1, "Input", who="reader")
+    back = await tm("getTransformationMetaQuery", 1, "Input", who="visitor")
     assert back == QUERY
     assert [type(back[name]) for name in "iftb"] == [int, float, bool, bool]
     rows = await tm.fetch("SELECT DISTINCT MetaDataType, QueryType, TransformationID FROM TransformationMetaQueries")
@@ -82,14 +82,14 @@ async def test_what_is_wrong_is_named_by_field(sqlite_tm):
 
 
 async def test_the_right(sqlite_tm):
-    await sqlite_tm.add(who="user")
-    for who in ("other", "reader", "sharer"):
+    await sqlite_tm.add(who="carol")
+    for who in ("dave", "visitor", "alice"):
         await sqlite_tm.refused("Forbidden", "createTransformationMetaQuery", 1, {"a": 1}, "Input", who=who)
         await sqlite_tm.refused("Forbidden", "deleteTransformationMetaQuery", 1, "Input", who=who)
         await sqlite_tm.refused("Forbidden", "deleteTransformationMetaQuery", 99, "Input", who=who)
     await sqlite_tm.refused("NotFound", "createTransformationMetaQuery", 99, {"a": 1}, "Input")
-    await sqlite_tm("createTransformationMetaQuery", 1, {"a": 1}, "Input", who="user")
-    await sqlite_tm("deleteTransformationMetaQuery", 1, "Input", who="user")
+    await sqlite_tm("createTransformationMetaQuery", 1, {"a": 1}, "Input", who="carol")
+    await sqlite_tm("deleteTransformationMetaQuery", 1, "Input", who="carol")
 
 
 async def test_reading_is_limited_by_the_policy(sqlite_tm):

@@ -78,6 +78,6 @@ calls = st.one_of(
 @settings(RELAXED, max_examples=150)
 @given(call=calls)
 async def test_no_internal_error(full, call):
-    full.service.catalog = BuiltinCatalog(full.service.storage)
+    full.catalog.current = BuiltinCatalog(full.service.storage)
     with contextlib.suppress(*REFUSALS):
         await full(*call)

@@ -15,7 +15,7 @@ async def test_every_transformation_that_wants_a_file_gets_it(world):
     await want(world, "any", {"particle": "Any"})
     await want(world, "forty", {"zenith": 40})
     await world.add("noquery")
-    answer = await world("addFile", ["/vo/g/1", "/vo/p/5", "/nosuch", "/vo/g/3"], who="sharer")
+    answer = await world("addFile", ["/vo/g/1", "/vo/p/5", "/nosuch", "/vo/g/3"], who="alice")
     assert answer["Successful"] == {"/vo/g/1": True, "/vo/p/5": True, "/vo/g/3": True}
     assert list(answer["Failed"]) == ["/nosuch"]
     assert list(await files_of(world, 1)) == ["/vo/g/1", "/vo/g/3"]
@@ -250,21 +250,21 @@ class BrokenCatalog(DictCatalog):
 @pytest.mark.parametrize("error", [RuntimeError("secret"), CatalogError("no proxy")])
 async def test_a_catalog_that_fails(small, error):
     await want(small, "t", {"particle": "gamma"})
-    small.service.catalog = BrokenCatalog(error)
+    small.catalog.current = BrokenCatalog(error)
     for call in (("addFile", "/vo/g/1"), ("addDirectory", "/vo/g"), ("setMetadata", "/vo/g", {})):
         await small.refused("CatalogError", *call)
     assert await files_of(small, 1) == {}
 
 
 async def test_the_words_of_a_broken_catalog_stay_inside(small):
-    small.service.catalog = BrokenCatalog(RuntimeError("secret"))
+    small.catalog.current = BrokenCatalog(RuntimeError("secret"))
     with pytest.raises(CatalogError) as caught:
         await small("addFile", "/vo/g/1")
     assert "secret" not in caught.value.message
 
 
 async def test_a_catalog_that_is_none_fails_like_a_broken_one(small):
-    small.service.catalog = object()
+    small.catalog.current = object()
     for call in (("addFile", "/vo/g/1"), ("addDirectory", "/vo/g"), ("setMetadata", "/vo/g", {}), ("catalog.find", {})):
         await small.refused("CatalogError", *call)
 
@@ -312,7 +312,7 @@ async def test_a_query_that_is_replaced_meanwhile_is_asked_again(world):
 
 
 async def test_a_file_costs_no_statement_of_its_own(small):
-    small.service.catalog = DictCatalog({"files": {f"/f{number}": {"n": number} for number in range(200)}})
+    small.catalog.current = DictCatalog({"files": {f"/f{number}": {"n": number} for number in range(200)}})
     for number in range(20):
         await want(small, f"t{number}", {"n": {">=": number}})
     few = await small.statements("addFile", ["/f0"])
@@ -324,7 +324,7 @@ async def test_a_file_costs_no_statement_of_its_own(small):
 
 
 async def test_much_work_leaves_the_event_loop_alone(small, monkeypatch):
-    monkeypatch.setattr("jsonrpc_tm.methods.offers.BUSY", 0)
+    monkeypatch.setattr("jsonrpc_tm.domain.offers.BUSY", 0)
     await want(small, "t", {"particle": "gamma"})
     assert (await small("addFile", ["/vo/g/1", "/vo/p/5"]))["Successful"] == {"/vo/g/1": True, "/vo/p/5": False}
 

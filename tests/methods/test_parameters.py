@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jsonrpc_tm.core.model import CORE_PARAMETERS, MUTABLE_PARAMETERS
-from jsonrpc_tm.methods.parameters import same
+from jsonrpc_tm.domain.parameters import same
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 NUMBERS = st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -42,7 +42,7 @@ async def test_mutable_core_parameters_are_set_and_move_last_update(sqlite_tm, n
 async def test_the_other_core_parameters_are_fixed(sqlite_tm, name):
     await sqlite_tm.add()
     before = await sqlite_tm.dump()
-    for who in ("admin", "reader"):  # a wrong parameter comes before the right
+    for who in ("manager", "visitor"):  # a wrong parameter comes before the right
         await sqlite_tm.refused("InvalidParams", "setTransformationParameter", 1, name, "x", who=who)
         await sqlite_tm.refused("InvalidParams", "deleteTransformationParameter", 1, name, who=who)
     assert await sqlite_tm.dump() == before
@@ -281,17 +281,17 @@ async def test_expected_null_only_creates(sqlite_tm):
 
 async def test_who_may_change_parameters(sqlite_tm):
     tm = sqlite_tm
-    await tm.add("t", who="user")
-    for who in ("other", "sharer", "reader"):
+    await tm.add("t", who="carol")
+    for who in ("dave", "alice", "visitor"):
         for name in ("t", "nosuch"):
             await tm.refused("Forbidden", "setTransformationParameter", name, "P", 1, who=who)
             await tm.refused("Forbidden", "deleteTransformationParameter", name, "P", who=who)
-    for who in ("user", "admin"):
+    for who in ("carol", "manager"):
         await tm("setTransformationParameter", "t", "P", 1, who=who)
         await tm("deleteTransformationParameter", "t", "P", who=who)
         await tm.refused("NotFound", "deleteTransformationParameter", "t", "P", who=who)
     lines = await tm("getTransformationLogging", "t")
-    assert [line["Author"] for line in lines] == ["uma", "uma", "uma", "root", "root"]
+    assert [line["Author"] for line in lines] == ["carol", "carol", "carol", "manager", "manager"]
 
 
 async def test_reading_parameters(sqlite_tm):

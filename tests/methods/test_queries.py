@@ -4,7 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jsonrpc_tm.core.errors import InternalError
 from jsonrpc_tm.core.model import CORE_PARAMETERS
+from jsonrpc_tm.tools.testing.cast import PEOPLE
 
 from .driver import Driver
 
@@ -150,10 +152,69 @@ async def test_additional_parameters_come_whatever_the_columns(filled):
         await filled.refused("InvalidParams", "getTransformation", "b", wrong)
 
 
+async def test_a_wire_adds_columns_to_rows_of_transformations(filled):
+    await filled.execute("UPDATE Transformations SET AuthorDN = '/CN=x' WHERE TransformationID < 3")
+    await filled("setTransformationParameter", "b", "P", 1)
+
+    async def called(name, *params):
+        context = filled.service.context(PEOPLE["manager"], also=("AuthorDN",))
+        return await filled.service.call(context, name, params)
+
+    one = await called("getTransformation", "b")
+    assert list(one) == [*CORE_PARAMETERS, "AuthorDN"]
+    assert one["AuthorDN"] == "/CN=x"
+    assert await called("getTransformation", 1, True) == {"P": 1, **one}
+    listed = await called("getTransformations")
+    assert listed[0] == one
+    assert [row["AuthorDN"] for row in listed[:2]] == ["/CN=x", "/CN=x"]
+    condition = {"TransformationID": 2}
+    page = (condition, None, None, "CreationDate", None, None)
+    assert await called("getTransformations", *page, True, None, ["Status"]) == [{"Status": "New", "AuthorDN": "/CN=x"}]
+    assert "AuthorDN" not in (await called("getTransformationSummary"))["1"]
+    assert list(await called("getTasksToSubmit", "b", 1)) == [*CORE_PARAMETERS, "AuthorDN", "JobDictionary"]
+
+
+@pytest.mark.parametrize("name", ["Status", "LFN", "TransformationID, Body"])
+async def test_a_wire_adds_nothing_else(sqlite_tm, name):
+    await sqlite_tm.add()
+    context = sqlite_tm.service.context(PEOPLE["manager"], also=(name,))
+    for method, *params in (("getTransformation", 1), ("getTransformations",)):
+        with pytest.raises(InternalError):
+            await sqlite_tm.service.call(context, method, params)
+
+
+async def test_dates_that_are_null(filled):
+    await filled.execute("UPDATE Transformations SET LastUpdate = NULL WHERE TransformationID = 2")
+    await filled.execute("UPDATE TransformationFiles SET LastUpdate = NULL WHERE FileID = 2")
+    assert (await filled("getTransformation", "a"))["LastUpdate"] is None
+    assert await filled("getTransformationParameters", "a", ["LastUpdate", "Type"]) == {
+        "LastUpdate": None,
+        "Type": "Simulation",
+    }
+    rows = await filled("getTransformations", orderAttribute="LastUpdate", columns=["TransformationID", "LastUpdate"])
+    assert [(row["TransformationID"], row["LastUpdate"]) for row in rows] == [
+        (2, None),
+        (1, "2024-10-15T12:00:00Z"),
+        (3, "2024-10-15T14:00:00Z"),
+    ]
+    nulls = [None, {"LastUpdate": [None, "2024-10-15T15:00:00Z"]}]
+    assert [len(await filled("getTransformationFiles", condition)) for condition in nulls] == [8, 5]
+    assert await filled("getTransformationFilesCount", "b", "LastUpdate") == {
+        "null": 1,
+        "2024-10-15T15:00:00Z": 3,
+        "Total": 4,
+    }
+    assert await filled("getTableDistinctAttributeValues", "TransformationFiles", ["LastUpdate"], {}) == {
+        "LastUpdate": [None, "2024-10-15T15:00:00Z", "2024-10-15T16:00:00Z"]
+    }
+
+
 async def test_lists_take_few_statements_whatever_they_show(tm):
     for number in range(3):
         await tm.add(f"t{number}")
         await tm("setTransformationParameter", number + 1, "P", 1)
+    assert await tm.statements("getTransformation", 1) == 1
+    assert await tm.statements("getTransformation", "t1", True) == 2
     assert await tm.statements("getTransformations") == 1
     assert await tm.statements("getTransformations", extraParams=True) == 2
 
@@ -188,7 +249,7 @@ async def test_ids_and_names(sqlite_tm, method):
     for same in (1, "1", "t", "01"):
         assert await sqlite_tm(method, same) == await sqlite_tm(method, 1)
     for missing in (0, "0", 2, -1, "-1", "T", "t ", "", "1.0", " 1", 2**63 - 1, str(2**63 - 1)):
-        await sqlite_tm.refused("NotFound", method, missing, who="reader")
+        await sqlite_tm.refused("NotFound", method, missing, who="visitor")
     for wrong in (None, 1.0, True, [1], {"id": 1}, "a\0", "9" * 20):
         await sqlite_tm.refused("InvalidParams", method, wrong)
 
@@ -202,7 +263,7 @@ async def test_the_log_is_in_order_and_cut(tm):
     assert lines[0] == {
         "TransformationID": 1,
         "Message": "Created transformation 1",
-        "Author": "root",
+        "Author": "manager",
         "MessageDate": "2024-10-15T12:00:00Z",
     }
     assert [line["Message"] for line in lines[1:4]] == [f"Description updated to same second {n}" for n in range(3)]

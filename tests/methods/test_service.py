@@ -50,6 +50,6 @@ async def test_whoami_has_all_keys_and_the_registrys_order_of_properties(sqlite_
     }
     sqlite_tm.later(100)
     assert (await sqlite_tm("whoami", who=visitor))["secondsLeft"] == 0
-    answer = await sqlite_tm("whoami", who="reader")
-    assert (answer["subject"], answer["authentication"], answer["secondsLeft"]) == (None, None, None)
+    answer = await sqlite_tm("whoami", who="visitor")
+    assert (answer["subject"], answer["authentication"], answer["secondsLeft"]) == (None, "x509", None)
     await sqlite_tm.refused("Unauthenticated", "whoami", who="nobody")

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS, FILE_STATES, TASK_STATES
-from jsonrpc_tm.settings import load
+from jsonrpc_tm.core.model import CORE_PARAMETERS, FILE_COLUMNS
+from jsonrpc_tm.core.statuses import FILE_STATES, TASK_STATES
 
+from .driver import Driver
 from .pages import FILES, JOBS, RELAXED, TABLES, WEB, choices, everything, fill, page, shown
 
 
 @pytest.mark.parametrize("table", TABLES)
 async def test_a_table(full, table):
     rows = await everything(full, table)
-    answer = await full(TABLES[table][0], {}, [], 0, 1000, who="reader")
+    answer = await full(TABLES[table][0], {}, [], 0, 1000, who="visitor")
     assert answer.pop("Selections") == choices(rows, table)
     assert answer == page(rows, table)
     for start, most in ((0, 2), (1, 3), (len(rows) - 1, 10), (0, 0)):
@@ -127,17 +128,17 @@ async def test_the_percentage_is_cut_not_rounded(sqlite_tm):
 
 
 async def test_settings_lengthen_the_states_and_give_up_statuses(full_sqlite):
-    full_sqlite.service.settings = load(
-        None,
-        {},
-        {
+    # the same database with other settings
+    tm = Driver(
+        full_sqlite.storage.storage,
+        settings={
             "monitoring.task_states": ["WeirdStatus", "Done", "Created"],
             "monitoring.file_states": ["Weird", "Unused"],
             "monitoring.given_up_statuses": ["Weird", "Unused-inherited", "Problematic"],
             "transformations.extendable_types": ["Removal"],
         },
     )
-    answer = await full_sqlite(WEB, {}, [], 0, 10)
+    answer = await tm(WEB, {}, [], 0, 10)
     names = [name for name in answer["ParameterNames"] if "_" in name]
     assert names == [
         *(f"Jobs_{name}" for name in (*JOBS, "WeirdStatus")),
@@ -185,7 +186,7 @@ async def test_wrong_parameters(full_sqlite, method):
 
 
 async def test_the_summary_of_everything(full):
-    answer = await full("getTransformationSummary", who="reader")
+    answer = await full("getTransformationSummary", who="visitor")
     rows = {str(row["TransformationID"]): row for row in await everything(full, "Transformations")}
     assert {trans: {name: row[name] for name in CORE_PARAMETERS} for trans, row in answer.items()} == rows
     for trans, row in answer.items():

@@ -20,7 +20,7 @@ def tabbed(rows, table, start=0, most=50):
 async def test_one_table(full):
     for table in TABLES:
         rows = await everything(full, table)
-        answer = await full(TABBED, table, {}, {"TransformationID": [1, 3]}, [], 1, 2, who="reader")
+        answer = await full(TABBED, table, {}, {"TransformationID": [1, 3]}, [], 1, 2, who="visitor")
         assert answer == {table: tabbed([row for row in rows if row["TransformationID"] in (1, 3)], table, 1, 2)}
 
 

@@ -206,10 +206,10 @@ async def test_reports(t):
 )
 async def test_parameters_that_do_not_fit_come_before_the_right(sqlite_tm, method, wrong):
     tm = sqlite_tm
-    await tm.add("t", who="user", transType="Simulation")
+    await tm.add("t", who="carol", transType="Simulation")
     await tm("extendTransformation", "t", 2)
     before = await tm.dump()
-    for who in ("admin", "reader"):
+    for who in ("manager", "visitor"):
         await tm.refused("InvalidParams", method, "t", *wrong, who=who)
     assert await tm.dump() == before
 
@@ -228,18 +228,18 @@ async def test_parameters_that_do_not_fit_come_before_the_right(sqlite_tm, metho
 )
 async def test_who_may_change(sqlite_tm, method, parameters):
     tm = sqlite_tm
-    await tm.add("t", who="sharer", transType="Simulation")
-    await tm.add("p", who="sharer")
+    await tm.add("t", who="alice", transType="Simulation")
+    await tm.add("p", who="alice")
     await tm("extendTransformation", "t", 2)
     before = await tm.dump()
-    for who in ("user", "reader"):
+    for who in ("carol", "visitor"):
         for name in ("t", "p", "nosuch"):
             await tm.refused("Forbidden", method, name, *parameters, who=who)
     await tm.refused("NotFound", method, "nosuch", *parameters)
     await tm.refused("Unauthenticated", method, "t", *parameters, who="nobody")
     assert await tm.dump() == before
     if 99 not in parameters:
-        await tm(method, "t", *parameters, who="colleague")
+        await tm(method, "t", *parameters, who="bob")
 
 
 async def test_deleted_tasks_free_their_files(t):

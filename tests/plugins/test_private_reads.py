@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from jsonrpc_tm.api import Identity, Service
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.core.errors import Forbidden, NotFound
-from jsonrpc_tm.core.identity import Identity
-from jsonrpc_tm.rpc.service import Service
 
 OWNER = Identity("alice", "red", ("ProductionSharing",))
 SAME = Identity("bob", "red", ("ProductionUser",))
@@ -63,17 +62,21 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     options = {"storage.url": "sqlite://:memory:", "private_reads.enabled": True}
     async with create_service(None, {}, options) as service:
         add = [SECRET, SECRET, SECRET, "Processing", "Standard", "Manual", ""]
-        assert await service.call("addTransformation", add, OWNER) == 1
-        await service.call("addFilesToTransformation", [1, [LFN]], OWNER)
-        await service.call("addTaskForTransformation", [1, [LFN], SECRET], OWNER)
-        await service.call("setTransformationParameter", [1, "Note", SECRET], OWNER)
-        await service.call("createTransformationMetaQuery", [1, {"a": SECRET}, "Input"], OWNER)
+        assert await call(service, "addTransformation", add, OWNER) == 1
+        await call(service, "addFilesToTransformation", [1, [LFN]], OWNER)
+        await call(service, "addTaskForTransformation", [1, [LFN], SECRET], OWNER)
+        await call(service, "setTransformationParameter", [1, "Note", SECRET], OWNER)
+        await call(service, "createTransformationMetaQuery", [1, {"a": SECRET}, "Input"], OWNER)
         yield service
+
+
+async def call(service: Service, method: str, params: Any, identity: Identity) -> Any:
+    return await service.call(service.context(identity), method, params)
 
 
 async def _read(service: Service, method: str, params: Any, identity: Identity) -> Any:
     try:
-        return await service.call(method, params, identity)
+        return await call(service, method, params, identity)
     except NotFound as error:
         return error.type
 
@@ -97,30 +100,30 @@ async def test_reads_are_for_the_group(service: Service, method: str) -> None:
 
 @pytest.mark.parametrize("table", COUNTED)
 async def test_counters_of_every_table(service: Service, table: str) -> None:
-    assert await service.call("getCounters", [table, ["TransformationID"], None], STRANGER) == []
-    assert await service.call("getCounters", [table, ["TransformationID"], None], SAME) != []
+    assert await call(service, "getCounters", [table, ["TransformationID"], None], STRANGER) == []
+    assert await call(service, "getCounters", [table, ["TransformationID"], None], SAME) != []
 
 
 async def test_files_table_counts_only_files_of_readable_transformations(service: Service) -> None:
-    assert await service.call("getCounters", ["DataFiles", ["LFN"], None], STRANGER) == []
-    assert await service.call("getCounters", ["DataFiles", ["LFN"], None], SAME) == [[{"LFN": LFN}, 1]]
+    assert await call(service, "getCounters", ["DataFiles", ["LFN"], None], STRANGER) == []
+    assert await call(service, "getCounters", ["DataFiles", ["LFN"], None], SAME) == [[{"LFN": LFN}, 1]]
 
 
 async def test_changes_do_not_tell_either(service: Service) -> None:
     for trans in (1, SECRET, 99, "nothing"):
         with pytest.raises(Forbidden) as refused:
-            await service.call("setTransformationParameter", [trans, "Status", "Active"], STRANGER)
+            await call(service, "setTransformationParameter", [trans, "Status", "Active"], STRANGER)
         assert refused.value.message == f"You may not call setTransformationParameter on {trans!r}"
         parent = ["t", "d", "l", "Processing", "Standard", "Manual", "", "General", 1, trans]
         with pytest.raises(Forbidden):
-            await service.call("addTransformation", parent, STRANGER)
+            await call(service, "addTransformation", parent, STRANGER)
 
 
 async def test_authors_in_another_group(service: Service) -> None:
     elsewhere = Identity("alice", "blue", ("ProductionUser",))
     with pytest.raises(Forbidden):
-        await service.call("completeTransformation", [1], elsewhere)
-    await service.call("completeTransformation", [1], Identity("alice", "red", ("ProductionUser",)))
+        await call(service, "completeTransformation", [1], elsewhere)
+    await call(service, "completeTransformation", [1], Identity("alice", "red", ("ProductionUser",)))
 
 
 async def test_nothing_without_its_section() -> None:

@@ -306,7 +306,10 @@ def test_the_file_that_is_found(tmp_path, monkeypatch):
             "authorization:\n  methods:\n    ping: all\n    pong: all\n",
             "@4: authorization.methods: there is no method ",
         ),
-        ("authentication:\n  - x509\n  - x510: {}\n", "@3: no plugin provides the authenticator 'x510'; did you mean"),
+        (
+            "authentication:\n  - x509\n  - x510: {}\n",
+            "@3: no plugin provides the authenticator 'x510' (did you mean x509?)",
+        ),
         ("catalog:\n  name: other\n", "@2: no plugin provides the catalog 'other'; there are builtin"),
     ],
 )

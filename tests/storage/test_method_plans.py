@@ -138,7 +138,7 @@ async def driver():
     async with SqliteStorage(None) as storage:
         driver = Driver(storage)
         async with driver.service:
-            driver.service.catalog = BuiltinCatalog(driver.storage)
+            driver.catalog.current = BuiltinCatalog(driver.storage)
             await driver("addTransformation", transName="t", **NEW)
             await driver("addTransformation", transName="simulated", **{**NEW, "transType": "Simulation"})
             yield driver

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jsonrpc_tm.storage.dialect import SQLITE
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 
 
@@ -20,9 +21,8 @@ async def plan(storage, sql, **parameters):
 
 @pytest.mark.parametrize(("table", "key"), [("TransformationFiles", "FileID"), ("TransformationTasks", "TaskID")])
 async def test_update_join_searches_the_table_by_its_key(storage, table, key):
-    dialect = storage.dialect
     on = f"target.TransformationID = :trans AND target.{key} = source.value"
-    update = dialect.update_join(table, dialect.array("ids", "int"), on, {"TargetSE": "'X'"})
+    update = SQLITE.update_join(table, SQLITE.array("ids", "int"), on, {"TargetSE": "'X'"})
     steps = await plan(storage, update, trans=1, ids="[1]")
     (search,) = [step for step in steps if "target" in step]
     assert search.startswith("SEARCH")
@@ -31,7 +31,6 @@ async def test_update_join_searches_the_table_by_its_key(storage, table, key):
 
 
 async def test_delete_join_searches_the_table_by_its_key(storage):
-    dialect = storage.dialect
-    delete = dialect.delete_join("DataFiles", dialect.array("ids", "int"), "target.FileID = source.value")
+    delete = SQLITE.delete_join("DataFiles", SQLITE.array("ids", "int"), "target.FileID = source.value")
     steps = await plan(storage, delete, ids="[1]")
     assert "SEARCH target USING INTEGER PRIMARY KEY (rowid=?)" in steps

@@ -156,7 +156,7 @@ CREATE TABLE CatalogFiles (
     KEY CatalogFiles_Directory (Directory, LFN)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
--- What transactions on several nodes of a cluster hold against each other (see storage.base.claim).
+-- What transactions on several nodes of a cluster hold against each other (see storage.base.exclude_other_nodes).
 CREATE TABLE ClusterClaims (
     Name VARCHAR(255) NOT NULL PRIMARY KEY,
     Turn BIGINT NOT NULL DEFAULT 0

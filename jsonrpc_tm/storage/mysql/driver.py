@@ -1,5 +1,22 @@
-"""The database driver. Another one with the same interface (asyncmy) needs a change here only."""
+"""The database driver, and what is used of its inside. Another one (asyncmy) needs a change here only."""
+
+from typing import Any
 
 import aiomysql as driver
 
-__all__ = ["driver"]
+__all__ = ["answered", "driver", "post"]
+
+_QUERY = 3  # the protocol's number of this command
+
+
+async def post(connection: Any, sql: str) -> None:
+    """Send a statement without rows and do not wait for its answer."""
+    await connection._execute_command(_QUERY, sql)
+
+
+async def answered(connection: Any) -> None:
+    """Read the answer of what was posted.
+
+    :raises driver.Error: it failed, or the connection was lost.
+    """
+    await connection._read_ok_packet()

@@ -1,35 +1,33 @@
 """Databases that live as long as a test: made beside a named one and dropped in the end."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from ...core.errors import ConfigurationError
 from ..dialect import MYSQL
 from ..urls import with_database
 from .driver import driver
-from .pool import Session
-from .verbs import code
-
-if TYPE_CHECKING:
-    from . import MySQLStorage
+from .errors import code
+from .session import Session
 
 DENIED = (1044, 1045, 1142, 1227)
 LONGEST_NAME = 64
 
 
 @asynccontextmanager
-async def scratch(storage: "MySQLStorage", url: str, label: str) -> AsyncIterator[str]:
+async def scratch(
+    connect: Callable[[], AbstractAsyncContextManager[Session]], name: str, url: str, label: str
+) -> AsyncIterator[str]:
     """Give the URL of a new database ``<name>_<label>`` on the server of *url*, and drop it in the end.
 
     A user who may not make databases gets the named one itself if it has no tables; it has none afterwards either.
 
-    :param storage: of *url*, not opened.
+    :param connect: gives a session in the database of *url*.
+    :param name: of that database.
     :raises ConfigurationError: neither will do.
     """
-    name = storage.pool.target.database
     beside = f"{name[: LONGEST_NAME - len(label) - 1]}_{label}"
-    async with storage.session() as session:
+    async with connect() as session:
         try:
             await session.query(f"CREATE DATABASE {_quoted(beside)}")
         except driver.Error as error:
@@ -43,7 +41,7 @@ async def scratch(storage: "MySQLStorage", url: str, label: str) -> AsyncIterato
     try:
         yield with_database(url, beside)
     finally:
-        async with storage.session() as session:
+        async with connect() as session:
             if beside == name:
                 await session.query("SET foreign_key_checks = 0")
                 for table in await _tables(session):

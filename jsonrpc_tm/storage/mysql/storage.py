@@ -1,48 +1,40 @@
-"""MariaDB and MySQL: transactions on a pool of connections, and certainty about their outcome."""
+"""MariaDB and MySQL: the storage and its provider."""
 
 import asyncio
 import contextlib
 import logging
 import random
-import re
-import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...core.errors import ConfigurationError, StorageUnavailable
 from ...plugin.marker import hookimpl
 from .. import migrate
-from ..base import Parameters, Schema, StorageProvider
-from ..dialect import MYSQL, Dialect
+from ..base import Batch, Schema, Select, StorageProvider
 from ..runner import Runner
+from ..streams import STREAMS, Streams
 from ..urls import redacted
+from .commit import PRUNED, Attempts, prune
 from .driver import driver
-from .pool import Pool, Session, target, tls_context
+from .errors import classify
+from .pool import Pool
+from .schema import LOCK, describe, prepare
 from .scratch import scratch
-from .verbs import (
-    COLUMN_EXISTS,
-    DUPLICATE,
-    HOST_FAULTS,
-    KEY_EXISTS,
-    LOST,
-    TABLE_EXISTS,
-    MySQLTransaction,
-    NotCommitted,
-    classify,
-    code,
-)
+from .session import Session
+from .stream import MySQLSource
+from .target import target, tls_context
+from .verbs import MySQLTransaction
+
+__all__ = ["LOCK", "MySQLProvider", "MySQLStorage", "register_storage"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+H = TypeVar("H")
 
-LOCK = "CONCAT('jsonrpc_tm ', MD5(DATABASE()))"
-"""Name of the lock that who changes the schema holds; a name of a lock has 64 characters at most."""
 ROOMY_PACKET = 64 * 2**20
 """Bytes; a call may be that large (``server.max_body``)."""
-_MARKERS_KEPT = 600
-"""Seconds; no transaction asks for its outcome that long."""
 _PRUNE_SECONDS = 60.0
 
 
@@ -57,8 +49,6 @@ class MySQLStorage:
     :param slow: seconds above which transactions and statements are logged.
     """
 
-    dialect: Dialect = MYSQL
-
     def __init__(
         self,
         pool: Pool,
@@ -72,18 +62,28 @@ class MySQLStorage:
         self.pool = pool
         self.url = url
         self.runner = Runner(classify, retry_time, slow)
+        self.attempts = Attempts(pool, self.runner)
         self._migrate = migrate_on_open
         self._migrations = tuple(migrations)
         self._pruning: asyncio.Task[None] | None = None
+        # sessions of their own: a long answer keeps one for as long as its reader takes
+        self._stream_pool = replace(pool, size=STREAMS)
+        self._streams = Streams(
+            self.runner,
+            lambda name: MySQLSource(self._stream_pool, self.runner, name),
+            wait=pool.timeout,
+            limit=pool.statement_timeout,
+        )
 
     async def __aenter__(self) -> "MySQLStorage":
         if self._pruning is not None:
             raise RuntimeError(f"{self.url} is open already")
         async with self.session() as session:
-            await self._prepare(session, self._migrate)
+            await prepare(self.plain(session), self._migrations, self.url, upgrade=self._migrate)
             if (packet := int(session.variables["max_allowed_packet"])) < ROOMY_PACKET:
                 logger.warning("the database's max_allowed_packet is %d: larger values are refused", packet)
         self._pruning = asyncio.create_task(self._prune(), name="prune commit markers")
+        self._streams.open()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -92,144 +92,30 @@ class MySQLStorage:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pruning
             self._pruning = None
+        await self._streams.close()
+        await self._stream_pool.close()
         await self.pool.close()
 
     async def run(
         self, name: str, body: Callable[..., Awaitable[T]], *args: Any, read: bool = False, **kwargs: Any
     ) -> T:
-        """Run *body* as one transaction; see ``Storage.run``."""
+        """Run *body* as one transaction; see ``Storage.run``. It can be called back until COMMIT is sent."""
         if self._pruning is None:
             raise StorageUnavailable("The database is closed")
-        return await self.runner.run(name, lambda: self._attempt(name, lambda tx: body(tx, *args, **kwargs), read))
+        return await self.runner.run(name, lambda: self.attempts.run(name, lambda tx: body(tx, *args, **kwargs), read))
 
-    async def _attempt(self, name: str, body: Callable[[MySQLTransaction], Awaitable[T]], read: bool) -> T:
-        session = await self.pool.acquire(snapshot=read)
-        reusable = False
-        try:
-            tx = MySQLTransaction(session, name, self.runner.statement, self.pool.statement_timeout)
-            marker = secrets.token_hex(16)
-            try:
-                await self._begin(session, read)
-                result = await body(tx)
-                if tx.wrote and not read:
-                    await tx.execute(_MARK, {"marker": marker, "abandoned": 0})
-            except Exception as error:
-                reusable = await self._roll_back(session, error)
-                raise
-            if not await self._commit(session):
-                await self._settle(name, marker if tx.wrote and not read else None, session)
-            reusable = True
-            return result
-        except Exception as error:
-            if code(error) in HOST_FAULTS:
-                self.pool.blame(session.host)
-            raise
-        finally:
-            self.pool.release(session, reusable=reusable)
-
-    async def _begin(self, session: Session, read: bool) -> None:
-        async with self._in_time(session):
-            if session.snapshot != read:
-                level = "REPEATABLE READ" if read else "READ COMMITTED"
-                await session.query(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
-                session.snapshot = read
-            await session.query("START TRANSACTION READ ONLY" if read else "START TRANSACTION")
-
-    async def _roll_back(self, session: Session, error: Exception) -> bool:
-        """Undo what the session did; return whether it can be used again."""
-        if code(error) in HOST_FAULTS or session.connection.closed:
-            return False
-        try:
-            async with self._in_time(session):
-                await session.query("ROLLBACK")
-        except (driver.Error, OSError):
-            return False
-        return True
-
-    async def _commit(self, session: Session) -> bool:
-        """Commit; return False when the outcome is not known."""
-        try:
-            async with self._in_time(session):
-                await session.query("COMMIT")
-        except (driver.Error, OSError) as error:
-            logger.info("COMMIT failed at %s: %s", session.host, error)
-            return False
-        return True
-
-    async def _settle(self, name: str, marker: str | None, session: Session) -> None:
-        """Find out what became of a transaction whose COMMIT failed; return when it happened.
-
-        On a cluster even a deadlock reported for COMMIT may hide a node that left while it committed: only the marker
-        tells.
-
-        :param marker: None when it wrote nothing, so that there is nothing to lose.
-        :raises NotCommitted: it did not happen, and cannot any more.
-        :raises StorageUnavailable: nobody can tell in time.
-        """
-        # the server must roll back what it still holds, or the marker could not be looked up
-        session.close()
-        if marker is None:
-            return
-        deadline = time.monotonic() + self.runner.timeout
-        while True:
-            try:
-                committed = await self._look_up(marker)
-            except (driver.Error, OSError) as error:
-                logger.debug("the marker of %s cannot be looked up: %s", name, error)
-                if time.monotonic() > deadline:
-                    logger.error("the outcome of %s is unknown: %s", name, error)
-                    raise StorageUnavailable(
-                        "The database was lost while it committed; nobody can tell the outcome", outcome="unknown"
-                    ) from error
-                await asyncio.sleep(random.uniform(0.05, 0.5))
-                continue
-            if not committed:
-                raise NotCommitted(name)
-            return
-
-    async def _look_up(self, marker: str) -> bool:
-        """Return whether the transaction with this marker happened; if not, see to it that it never will.
-
-        The row is inserted, not only looked for: that waits for a COMMIT which is still on its way, and keeps one that
-        arrives later from succeeding.
-        """
-        session = await self.pool.connect()
-        try:
-            tx = MySQLTransaction(session, "look up a marker", self.runner.statement, self.pool.timeout * 2)
-            await self._begin(session, read=False)
-            try:
-                await tx.execute(_MARK, {"marker": marker, "abandoned": 1})
-            except driver.IntegrityError as error:
-                if code(error) != DUPLICATE:
-                    raise
-                found = await tx.fetch_value(
-                    "SELECT Abandoned FROM CommitMarkers WHERE Marker = :marker", {"marker": marker}
-                )
-                if found is None:
-                    raise driver.OperationalError(LOST, "the marker is there and is not") from None
-                return not found
-            async with self._in_time(session):
-                await session.query("COMMIT")
-            return False
-        finally:
-            session.close()
-
-    @contextlib.asynccontextmanager
-    async def _in_time(self, session: Session) -> AsyncIterator[None]:
-        """Give the statements inside ``statement_timeout`` seconds."""
-        try:
-            async with asyncio.timeout(self.pool.statement_timeout):
-                yield
-        except TimeoutError:
-            session.close()
-            raise driver.OperationalError(LOST, f"{session.host} does not answer") from None
+    def stream(
+        self, name: str, open: Callable[[MySQLTransaction], Awaitable[tuple[H, Select]]], size: int = 2000
+    ) -> contextlib.AbstractAsyncContextManager[tuple[H, AsyncIterator[Batch]]]:
+        """Read the rows of a query in batches; see ``Storage.stream``."""
+        return self._streams.stream(name, open, size)
 
     async def _prune(self) -> None:
         """Delete old markers now and then; every process does, a little at a time."""
         while True:
             await asyncio.sleep(random.uniform(0.5, 1.5) * _PRUNE_SECONDS)
             with contextlib.suppress(StorageUnavailable, driver.Error):
-                while await self.run("prune markers", _prune) == _PRUNE_ROWS:
+                while await self.run("prune markers", prune) == PRUNED:
                     pass
 
     async def ready(self) -> None:
@@ -237,7 +123,7 @@ class MySQLStorage:
         # the first may find a connection that broke while nobody used it; the second makes a new one
         for last in (False, True):
             try:
-                await self._attempt("ready", _probe, read=True)
+                await self.attempts.run("ready", _probe, read=True)
                 break
             except (driver.Error, OSError) as error:
                 if last:
@@ -246,12 +132,12 @@ class MySQLStorage:
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
         async with self.session() as session:
-            return await self._describe(self.plain(session))
+            return await describe(self.plain(session), self._migrations)
 
     async def upgrade(self) -> list[str]:
         """Migrate the database; see ``Storage.upgrade``. The database itself must exist."""
         async with self.session() as session:
-            return await self._prepare(session, True)
+            return await prepare(self.plain(session), self._migrations, self.url, upgrade=True)
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -273,75 +159,6 @@ class MySQLStorage:
     def plain(self, session: Session) -> MySQLTransaction:
         """Return the verbs without a transaction and without a limit of time, for changes of the schema."""
         return MySQLTransaction(session, "schema", lambda *_: None, None)
-
-    async def _describe(self, tx: MySQLTransaction) -> Schema:
-        found = await migrate.plan(tx, self._migrations)
-        dump = []
-        for row in sorted(await tx.fetch_all(self.dialect.tables), key=lambda row: str(row["name"])):
-            made = await tx.fetch_one(f"SHOW CREATE TABLE `{row['name']}`")
-            dump.append(re.sub(r" AUTO_INCREMENT=\d+", "", list(made.values())[1]) if made else "")
-        return Schema(
-            found.present,
-            found.wanted,
-            [str(step) for step in found.pending],
-            [] if found.pending else await migrate.differences(tx),
-            dump,
-        )
-
-    async def _prepare(self, session: Session, upgrade: bool) -> list[str]:
-        """See to it that the schema is right; return the steps done."""
-        tx = self.plain(session)
-        found = await migrate.plan(tx, self._migrations)
-        if not found.pending:
-            return []
-        if not upgrade:
-            raise migrate.refuse(found)
-        if session.flavour == "MariaDB":
-            await session.query("SET SESSION max_statement_time = 0")
-        # of two hosts one migrates, the other waits and finds it done; the lock ends with the session
-        if not await tx.fetch_value(f"SELECT GET_LOCK({LOCK}, 3600)"):
-            raise ConfigurationError(f"another process has been migrating {self.url} for an hour")
-        found = await migrate.plan(tx, self._migrations)
-        for step in found.pending:
-            try:
-                await migrate.apply(_Resuming(tx), step)
-            except driver.Error as error:
-                raise ConfigurationError(
-                    f"{step} cannot be applied to {self.url}: {error.args[-1]}; mend it, then `db upgrade` goes on"
-                ) from error
-            logger.info("migrated %s: %s", self.url, step)
-        return [str(step) for step in found.pending]
-
-
-class _Resuming:
-    """The verbs for a migration step, of which an earlier, interrupted run may have done some statements."""
-
-    def __init__(self, tx: MySQLTransaction) -> None:
-        self._tx = tx
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tx, name)
-
-    async def execute(self, sql: str, parameters: Parameters = {}) -> int:
-        """Run a statement; what it makes may be there already (each statement of a schema commits itself)."""
-        try:
-            return await self._tx.execute(sql, parameters)
-        except driver.Error as error:
-            if code(error) not in (TABLE_EXISTS, COLUMN_EXISTS, KEY_EXISTS):
-                raise
-            logger.info("was there already: %s", sql.partition("\n")[0])
-            return 0
-
-
-_MARK = "INSERT INTO CommitMarkers (Marker, CreatedAt, Abandoned) VALUES (:marker, UTC_TIMESTAMP(), :abandoned)"
-_PRUNE_ROWS = 5000
-
-
-async def _prune(tx: MySQLTransaction) -> int:
-    return await tx.execute(
-        "DELETE FROM CommitMarkers WHERE CreatedAt < UTC_TIMESTAMP() - INTERVAL :kept SECOND LIMIT :rows",
-        {"kept": _MARKERS_KEPT, "rows": _PRUNE_ROWS},
-    )
 
 
 async def _probe(tx: MySQLTransaction) -> None:
@@ -383,7 +200,8 @@ class MySQLProvider:
 
     def scratch(self, url: str, label: str, options: Mapping[str, Any]) -> contextlib.AbstractAsyncContextManager[str]:
         """Return a context manager that gives the URL of a new database; see ``StorageProvider.scratch``."""
-        return scratch(self.open(url, migrate=False, migrations=(), options=options), url, label)
+        storage = self.open(url, migrate=False, migrations=(), options=options)
+        return scratch(storage.session, storage.pool.target.database, url, label)
 
 
 @hookimpl

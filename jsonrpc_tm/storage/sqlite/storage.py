@@ -6,7 +6,8 @@ import os
 import queue
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,14 +16,16 @@ from urllib.parse import quote
 from ...core.errors import ConfigurationError, StorageUnavailable
 from ...plugin.marker import hookimpl
 from .. import migrate
-from ..base import Schema, StorageProvider
-from ..dialect import SQLITE, Dialect
+from ..base import Batch, Schema, Select, StorageProvider
 from ..runner import Failure, Runner
+from ..streams import STREAMS, Source, Streams
 from ..urls import sqlite_path
+from .stream import HeldSource, SqliteSource
 from .threads import Interrupted, Job, Reader, SqliteTransaction, Watch, Writer, drive
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+H = TypeVar("H")
 
 OLDEST = (3, 37, 0)
 """The first SQLite with STRICT tables."""
@@ -67,8 +70,6 @@ class SqliteStorage:
     :param readers: connections that only read; with none, the writer reads too.
     """
 
-    dialect: Dialect = SQLITE
-
     def __init__(
         self,
         path: Path | None,
@@ -92,6 +93,8 @@ class SqliteStorage:
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[Writer | Reader] = []
         self._open = False
+        self._streams = Streams(self.runner, self._source, wait=timeout, limit=statement_timeout)
+        self._stream_threads: ThreadPoolExecutor | None = None
 
     async def __aenter__(self) -> "SqliteStorage":
         if self._open:
@@ -112,15 +115,20 @@ class SqliteStorage:
         self._threads.append(Writer("sqlite-writer", writer, self._writes, loop, self._check, self._watch()))
         for thread in self._threads:
             thread.start()
+        self._stream_threads = ThreadPoolExecutor(STREAMS, "sqlite-stream")
+        self._streams.open()
         self._open = True
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._open = False
+        await self._streams.close()
         await asyncio.to_thread(self._finish)
 
     def _finish(self) -> None:
         """Let what waits be done, then end the threads."""
+        if self._stream_threads is not None:
+            self._stream_threads.shutdown()
         # the writer last: only a connection that may write can fold the log into the file
         for kind, jobs in ((Reader, self._reads), (Writer, self._writes)):
             threads = [thread for thread in self._threads if isinstance(thread, kind)]
@@ -136,18 +144,36 @@ class SqliteStorage:
     async def run(
         self, name: str, body: Callable[..., Awaitable[T]], *args: Any, read: bool = False, **kwargs: Any
     ) -> T:
-        """Run *body* as one transaction; see ``Storage.run``."""
+        """Run *body* as one transaction; see ``Storage.run``. It can be called back until a thread begins with it."""
         bound = partial(body, **kwargs) if kwargs else body
+        return await self.runner.run(name, lambda: self._attempt(name, lambda tx: bound(tx, *args), read))
 
-        async def attempt() -> T:
-            if not self._open:
-                raise StorageUnavailable("The database is closed")
-            future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-            jobs = self._reads if read and self._readers else self._writes
-            jobs.put(Job(name, lambda tx: bound(tx, *args), future, read))
-            return await future
+    async def _attempt(self, name: str, body: Callable[[SqliteTransaction], Awaitable[T]], read: bool) -> T:
+        if not self._open:
+            raise StorageUnavailable("The database is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        jobs = self._reads if read and self._readers else self._writes
+        jobs.put(Job(name, body, future, read))
+        return await future
 
-        return await self.runner.run(name, attempt)
+    def stream(
+        self, name: str, open: Callable[[SqliteTransaction], Awaitable[tuple[H, Select]]], size: int = 2000
+    ) -> AbstractAsyncContextManager[tuple[H, AsyncIterator[Batch]]]:
+        """Read the rows of a query in batches; see ``Storage.stream``.
+
+        A database in memory has one connection, and gives all rows at once: they are there already.
+        """
+        return self._streams.stream(name, open, size)
+
+    def _source(self, name: str) -> Source:
+        if self.path is None:
+            return HeldSource(lambda body: self._attempt(name, body, True))
+        assert self._stream_threads is not None
+        return SqliteSource(self._connect_stream, self._watch(), self._stream_threads, name)
+
+    def _connect_stream(self) -> sqlite3.Connection:
+        self._check()
+        return self._connect("ro")
 
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``."""

@@ -11,11 +11,12 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ...core.errors import StorageUnavailable
-from ..base import Parameters, Row
+from ..base import Batch, Parameters, Row
 from ..dialect import SQLITE, Dialect
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,10 @@ class Watch:
         """Whether the statement should end now; SQLite asks from time to time."""
         return time.perf_counter() - self._begin > self._limit
 
+    def stop(self) -> None:
+        """Let whatever statement runs end now; any thread may say so."""
+        self._limit = -1.0
+
 
 class SqliteTransaction:
     """The verbs on one connection. None of them ever suspends."""
@@ -69,7 +74,7 @@ class SqliteTransaction:
 
     async def execute(self, sql: str, parameters: Parameters = {}) -> int:
         """Run a statement; return the number of rows it matched."""
-        return max(self._run(sql, parameters)[1], 0)
+        return max(self._run(sql, parameters)[2], 0)
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> int:
         """Run a statement once for each set of parameters; return the number of rows matched in all."""
@@ -81,32 +86,46 @@ class SqliteTransaction:
 
     async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
         """Return all rows."""
-        return self._run(sql, parameters)[0]
+        names, rows = self._run(sql, parameters)[:2]
+        return [dict(zip(names, values, strict=True)) for values in rows]
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""
-        rows = self._run(sql, parameters, most=1)[0]
-        return rows[0] if rows else None
+        names, rows = self._run(sql, parameters, most=1)[:2]
+        return dict(zip(names, rows[0], strict=True)) if rows else None
 
     async def fetch_value(self, sql: str, parameters: Parameters = {}) -> Any:
         """Return the first column of the first row, None without a row."""
-        rows = self._run(sql, parameters, most=1)[0]
-        return next(iter(rows[0].values())) if rows else None
+        rows = self._run(sql, parameters, most=1)[1]
+        return rows[0][0] if rows else None
+
+    async def fetch_column(self, sql: str, parameters: Parameters = {}) -> list[Any]:
+        """Return the first column of all rows."""
+        return [row[0] for row in self.rows(sql, parameters)]
 
     async def insert(self, sql: str, parameters: Parameters = {}) -> int:
         """Run an INSERT of one row; return its identifier."""
-        return self._run(sql, parameters)[2]
+        return self._run(sql, parameters)[3]
 
-    def _run(self, sql: str, parameters: Parameters, most: int | None = None) -> tuple[list[Row], int, int]:
+    async def last(self, sql: str, parameters: Parameters = {}) -> None:
+        """Run a statement, now: COMMIT is no round trip here."""
+        self._run(sql, parameters)
+
+    def rows(self, sql: str, parameters: Parameters) -> Batch:
+        """Return all rows as tuples."""
+        return self._run(sql, parameters)[1]
+
+    def _run(self, sql: str, parameters: Parameters, most: int | None = None) -> tuple[list[str], Batch, int, int]:
+        """Run a statement; return names and rows of its columns, the rows matched and the identifier given."""
         self._watch.begin()
         cursor = self._connection.execute(sql, parameters)
         try:
-            rows: list[Row] = []
+            names: list[str] = []
+            rows: Batch = []
             if cursor.description:
                 names = [column[0] for column in cursor.description]
-                found = cursor.fetchall() if most is None else cursor.fetchmany(most)
-                rows = [dict(zip(names, values, strict=True)) for values in found]
-            return rows, cursor.rowcount, cursor.lastrowid or 0
+                rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
+            return names, rows, cursor.rowcount, cursor.lastrowid or 0
         finally:
             # a statement left half read would keep its lock
             cursor.close()
@@ -140,6 +159,20 @@ def drive(name: str, body: Awaitable[Any]) -> Any:
         return stop.value
     body.close()
     raise RuntimeError(f"the body of transaction {name} waits for something that is not a verb of its transaction")
+
+
+@contextmanager
+def only_reading(name: str) -> Iterator[None]:
+    """Take a write inside for the bug that it is.
+
+    :raises RuntimeError: a statement wrote.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+        raise RuntimeError(f"transaction {name} was announced as only reading, and writes") from error
 
 
 class Worker(threading.Thread, ABC):
@@ -179,11 +212,8 @@ class Worker(threading.Thread, ABC):
 
     def _drive(self, job: Job) -> None:
         try:
-            job.result = drive(job.name, job.body(SqliteTransaction(self.connection, job.name, self._watch)))
-        except sqlite3.OperationalError as error:
-            job.error = error
-            if job.read and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
-                job.error = RuntimeError(f"transaction {job.name} was announced as only reading, and writes")
+            with only_reading(job.name) if job.read else nullcontext():
+                job.result = drive(job.name, job.body(SqliteTransaction(self.connection, job.name, self._watch)))
         except BaseException as error:
             job.error = error
 
@@ -219,7 +249,7 @@ class Reader(Worker):
         except Exception as error:
             job.error = error
         finally:
-            _end(self.connection, "ROLLBACK")
+            end(self.connection, "ROLLBACK")
         self._deliver([job])
 
 
@@ -241,7 +271,7 @@ class Writer(Worker):
                     stop = self._gather(group)
             self._commit()
         except Exception as error:
-            _end(self.connection, "ROLLBACK")
+            end(self.connection, "ROLLBACK")
             for member in group:
                 # a member that failed by itself keeps its own reason
                 member.error = member.error or error
@@ -290,7 +320,8 @@ class Writer(Worker):
             raise
 
 
-def _end(connection: sqlite3.Connection, statement: str) -> None:
+def end(connection: sqlite3.Connection, statement: str) -> None:
+    """Run COMMIT or ROLLBACK where a transaction is open; an error is logged."""
     if connection.in_transaction:
         try:
             connection.execute(statement)

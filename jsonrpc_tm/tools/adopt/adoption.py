@@ -16,7 +16,7 @@ CHUNK = 5000
 
 
 @dataclass
-class Report:
+class AdoptionReport:
     """What was found, and what was done.
 
     :param results: by table; empty when nothing was done.
@@ -39,7 +39,7 @@ async def adopt(
     restart: bool = False,
     started: Callable[[Survey], None] = lambda _: None,
     advance: Callable[[str, Adopted, int], None] = lambda *_: None,
-) -> Report:
+) -> AdoptionReport:
     """Take over the database; begin where an interrupted adoption ended.
 
     :param chunk: rows a transaction.
@@ -62,8 +62,10 @@ async def adopt(
         return await _work(database, found, chunk, advance)
 
 
-async def _work(database: Database, found: Survey, chunk: int, advance: Callable[[str, Adopted, int], None]) -> Report:
-    report = Report(found)
+async def _work(
+    database: Database, found: Survey, chunk: int, advance: Callable[[str, Adopted, int], None]
+) -> AdoptionReport:
+    report = AdoptionReport(found)
     tables = [table for table in TABLES if table.name in found.sources]
     copying = Copying(database, found, chunk, lambda table, rows: advance("copy", table, rows))
     for table in tables:

@@ -8,7 +8,7 @@ from ...cli.database import db
 from ...cli.program import FAILED, Program, pass_program
 from ...core.errors import ConfigurationError
 from ...storage.mysql import MySQLStorage
-from .adoption import CHUNK, Report, adopt, drop_old, examine
+from .adoption import CHUNK, AdoptionReport, adopt, drop_old, examine
 from .survey import Survey
 from .tables import TABLES, Adopted
 
@@ -45,7 +45,7 @@ def command(program: Program, ctx: click.Context, dry_run: bool, chunk: int, res
         _show_results(_adopt(storage, chunk, restart))
 
 
-def _adopt(storage: MySQLStorage, chunk: int, restart: bool) -> Report:
+def _adopt(storage: MySQLStorage, chunk: int, restart: bool) -> AdoptionReport:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -91,7 +91,7 @@ def _show_plan(found: Survey, chunk: int) -> None:
     click.echo("  the old tables renamed to reference_…, the new ones put in their place, in one step")
 
 
-def _show_results(report: Report) -> None:
+def _show_results(report: AdoptionReport) -> None:
     click.echo(f"{'table':<28}{'before':>12}{'after':>12}{'set aside':>12}  checksum, before and after")
     for name, result in report.results.items():
         before = report.survey.rows[name]

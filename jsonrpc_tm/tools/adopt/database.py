@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...core.errors import ConfigurationError
 from ...storage.mysql import MySQLStorage
-from ...storage.mysql.pool import Session
+from ...storage.mysql.session import Session
 from ...storage.mysql.storage import LOCK
 from ...storage.mysql.verbs import MySQLTransaction
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core import model
+from ...core import model, statuses
 from ...storage.base import Row
 from .database import NEW, OLD, OLD_QUERIES, ORPHANED, TRIGGER, Database, SourceColumn
 from .tables import TABLES, Adopted, owned, owners
@@ -299,8 +299,8 @@ async def _surroundings(database: Database, found: Survey, present: set[str]) ->
 
 async def _statuses(database: Database, found: Survey) -> None:
     known = {
-        "TransformationFiles": {*model.FILE_STATES, "Removed", "Deleted", "NotProcessed", "Moved-inherited"},
-        "TransformationTasks": {"Created", *model.TASK_STATES},
+        "TransformationFiles": {*statuses.FILE_STATES, "Removed", "Deleted", "NotProcessed", "Moved-inherited"},
+        "TransformationTasks": {"Created", *statuses.TASK_STATES},
     }
     columns: Mapping[str, str] = {"TransformationFiles": "Status", "TransformationTasks": "ExternalStatus"}
     for table, column in columns.items():

@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from ...app import build_service
-from ...cli.client_options import client, client_options
+from ...cli.client_options import client_options, make_client
 from ...cli.program import Program, pass_program, print_json
-from ...rpc import openrpc
-from ...settings.types import suggestion
+from ...core.spelling import suggestion
 from ..replay.scenario import load
 from .page import kind, methods_page, signature
 
@@ -58,16 +57,16 @@ def methods(
 
 def _page(program: Program, examples: Path | None) -> str:
     service = build_service(program.settings, plugins=program.plugins)
-    return methods_page(service, [] if examples is None else load([examples]))
+    return methods_page(service, program.plugins, [] if examples is None else load([examples]))
 
 
 async def _discover(program: Program, options: Mapping[str, str | None]) -> dict[str, Any]:
     if options["url"] is not None:
-        async with client(program.client_settings, options) as opened:
+        async with make_client(program.client_settings, options) as opened:
             found: dict[str, Any] = await opened.call("rpc.discover")
             return found
     # not opened: describing the methods needs no database
-    return openrpc.document(build_service(program.settings, plugins=program.plugins))
+    return build_service(program.settings, plugins=program.plugins).document
 
 
 def _description(entry: Mapping[str, Any]) -> list[str]:

@@ -5,14 +5,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...rpc import openrpc
-
-if TYPE_CHECKING:
-    from ...rpc.method import Method
-    from ...rpc.service import Service
-    from ..replay.scenario import Scenario, Step
+from ...app import Plugins
+from ...core.records import ReplayStep
+from ...rpc.method import Method
+from ...rpc.service import Service
+from ..replay.scenario import Scenario
 
 LONGEST_EXAMPLE = 2000
 """Characters of call and answer together; longer steps are no examples."""
@@ -54,27 +53,28 @@ def kind(schema: Mapping[str, Any]) -> str:
     return " or ".join(name + of if name == "array" else name for name in names)
 
 
-def methods_page(service: "Service", scenarios: Iterable["Scenario"] = ()) -> str:
+def methods_page(service: Service, plugins: Plugins, scenarios: Iterable[Scenario] = ()) -> str:
     """Return the page, in Markdown.
 
     :param service: need not be open.
+    :param plugins: those that it was made of; their docstrings say what a topic is called.
     :param scenarios: where examples are taken from.
     """
-    entries = {entry["name"]: entry for entry in openrpc.document(service)["methods"]}
+    entries = {entry["name"]: entry for entry in service.document["methods"]}
     examples = _examples(scenarios)
     lines = [_HEAD]
     for _, methods in groupby(service.registry, key=lambda method: service.registry.origins[method.name]):
         together = list(methods)
-        lines.append(f"## {_topic(service, together[0])}\n")
+        lines.append(f"## {_topic(service, plugins, together[0])}\n")
         for method in together:
             lines += _method(entries[method.name], examples.get(method.name))
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _topic(service: "Service", method: "Method") -> str:
+def _topic(service: Service, plugins: Plugins, method: Method) -> str:
     """Return the title in the docstring of the method's plugin: what stands before the first stop."""
     name, _, _ = service.registry.origins[method.name].partition(" ")
-    doc = inspect.getdoc(service.plugins.manager.get_plugin(name)) or name
+    doc = inspect.getdoc(plugins.manager.get_plugin(name)) or name
     return _code(re.split(r"[:;(]|\.(\s|$)", doc, maxsplit=1)[0].strip())
 
 
@@ -122,7 +122,7 @@ def _rule(rule: str | list[str]) -> str:
     return "callers with " + " or ".join(f"`{name}`" for name in rule)
 
 
-def _examples(scenarios: Iterable["Scenario"]) -> dict[str, tuple[str, str, str]]:
+def _examples(scenarios: Iterable[Scenario]) -> dict[str, tuple[str, str, str]]:
     """Return for each method the shortest step with a result worth showing: the caller, the call, the answer."""
     best: dict[str, tuple[tuple[bool, int, str], tuple[str, str, str]]] = {}
     for scenario in scenarios:
@@ -137,7 +137,7 @@ def _examples(scenarios: Iterable["Scenario"]) -> dict[str, tuple[str, str, str]
     return {name: example for name, (_, example) in best.items()}
 
 
-def _wire(step: "Step") -> tuple[str, str]:
+def _wire(step: ReplayStep) -> tuple[str, str]:
     head: dict[str, Any] = {"jsonrpc": "2.0", "id": 1}
     params = {} if step.params is None else {"params": step.params}
     call = {**head, "method": step.method, **params}

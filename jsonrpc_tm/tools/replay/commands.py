@@ -12,17 +12,17 @@ import aiohttp
 import click
 
 from ... import client
+from ...app import load_plugins
 from ...auth import devcerts
 from ...core.errors import ConfigurationError, StorageUnavailable
+from ...core.records import Wire
 from ...http import listener
-from ...plugin.manager import Plugins
 from ...settings import CORE_SETTINGS
 from . import junit, report, sockets, targets
 from .record import Recording, recorder
-from .run import Open, ScenarioOutcome, run
+from .run import OpenTarget, ScenarioOutcome, run
 from .scenario import Scenario, load
 from .targets import MEMORY
-from .wire import Wire
 
 RIGHT, WRONG, CANNOT = 0, 1, 2
 """Exit codes: every step right, some wrong, nothing could be run."""
@@ -120,7 +120,7 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
-async def _run(scenarios: Iterable[Scenario], open_target: Open, verbose: bool) -> list[ScenarioOutcome]:
+async def _run(scenarios: Iterable[Scenario], open_target: OpenTarget, verbose: bool) -> list[ScenarioOutcome]:
     outcomes = []
     async for outcome in run(scenarios, open_target):
         outcomes.append(outcome)
@@ -131,7 +131,7 @@ async def _run(scenarios: Iterable[Scenario], open_target: Open, verbose: bool) 
     return outcomes
 
 
-def _target(options: Mapping[str, Any]) -> Open:
+def _target(options: Mapping[str, Any]) -> OpenTarget:
     url, storage = options["url"], options["storage"]
     if url is not None and (storage is not None or options["http"]):
         raise click.UsageError("--url names a server that is there: --storage and --http make one")
@@ -153,7 +153,7 @@ def _target(options: Mapping[str, Any]) -> Open:
 
 
 def _wire(name: str) -> Wire:
-    wires: dict[str, Wire] = {wire.name: wire for wire, _ in Plugins().collect("register_replay_wire")}
+    wires: dict[str, Wire] = {wire.name: wire for wire, _ in load_plugins().collect("register_replay_wire")}
     if name not in wires:
         raise click.UsageError(f"--wire: there is no wire {name!r}; there are {', '.join(sorted(wires)) or 'none'}")
     return wires[name]

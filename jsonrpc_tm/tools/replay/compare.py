@@ -8,13 +8,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .scenario import Step
+from ...core.records import ReplayStep
 
 SHOWN = 300
 """Longest text of a value in a difference, in characters."""
 
 
-def differences(step: Step, answer: Mapping[str, Any]) -> list[str]:
+def differences(step: ReplayStep, answer: Mapping[str, Any]) -> list[str]:
     """Return in which points *answer*, a JSON-RPC response object, is not what the step expects; empty when it is.
 
     :param answer: ``{"result": …}`` or ``{"error": {…}}``; other members do not matter.

@@ -7,26 +7,27 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
 
-from .scenario import Scenario, Step, World
+from ...core.records import ReplayStep
+from .scenario import Scenario, World
 
 
-class Target(Protocol):
+class ReplayTarget(Protocol):
     """A server that scenarios run against."""
 
     async def reset(self, now: str) -> None:
         """Empty the storage, put the catalog back and set the clock."""
 
-    async def call(self, step: Step) -> Mapping[str, Any] | None:
+    async def call(self, step: ReplayStep) -> Mapping[str, Any] | None:
         """Set the clock, make the step's call as its caller and return the response object.
 
         :returns: None when this target's wire cannot express the step.
         """
 
-    def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
+    def judge(self, step: ReplayStep, answer: Mapping[str, Any]) -> list[str]:
         """Return in which points the answer is wrong."""
 
 
-Open = Callable[[World], AbstractAsyncContextManager[Target]]
+OpenTarget = Callable[[World], AbstractAsyncContextManager[ReplayTarget]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class StepOutcome:
     :param expressed: false when the wire could not carry it; such a step is not counted.
     """
 
-    step: Step
+    step: ReplayStep
     differences: Sequence[str]
     seconds: float
     expressed: bool = True
@@ -57,7 +58,7 @@ class ScenarioOutcome:
         return [outcome for outcome in self.steps if outcome.differences]
 
 
-async def run(scenarios: Iterable[Scenario], open_target: Open) -> AsyncIterator[ScenarioOutcome]:
+async def run(scenarios: Iterable[Scenario], open_target: OpenTarget) -> AsyncIterator[ScenarioOutcome]:
     """Yield the outcome of each scenario, in the order given.
 
     Scenarios of one world follow one another on one target, each on empty storage.
@@ -69,7 +70,7 @@ async def run(scenarios: Iterable[Scenario], open_target: Open) -> AsyncIterator
                 yield await _scenario(scenario, target)
 
 
-async def _scenario(scenario: Scenario, target: Target) -> ScenarioOutcome:
+async def _scenario(scenario: Scenario, target: ReplayTarget) -> ScenarioOutcome:
     outcome = ScenarioOutcome(scenario)
     if scenario.steps:
         await target.reset(scenario.steps[0].now)

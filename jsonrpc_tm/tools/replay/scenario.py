@@ -10,31 +10,10 @@ from typing import Any
 from ...catalog.memory import DictCatalog
 from ...core.errors import ConfigurationError
 from ...core.identity import ANONYMOUS, Identity
+from ...core.records import ReplayStep
 
 MATCHES = ("keys", "subset", "present")
 CATALOG, IDENTITIES = "catalog.json", "identities.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One call and what it must give.
-
-    :param now: the server's clock while it runs, ISO 8601.
-    :param caller: a key of the identities (``as`` in the file).
-    :param params: positional, named, or None when the call has none.
-    :param expected: ``{"result": …}`` or ``{"error": {"type": …}}``.
-    :param match: how loosely a result compares, None for exactly.
-    :param unordered: lists compare as multisets.
-    """
-
-    number: int
-    now: str
-    caller: str
-    method: str
-    params: list[Any] | dict[str, Any] | None
-    expected: Mapping[str, Any]
-    match: str | None = None
-    unordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +49,7 @@ class Scenario:
 
     name: str
     path: Path
-    steps: tuple[Step, ...]
+    steps: tuple[ReplayStep, ...]
     world: World
 
 
@@ -146,7 +125,7 @@ def read_identities(path: Path) -> dict[str, dict[str, Any] | None]:
     return identities
 
 
-def _steps(file: Path, world: World) -> Iterable[Step]:
+def _steps(file: Path, world: World) -> Iterable[ReplayStep]:
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
@@ -162,7 +141,7 @@ def _steps(file: Path, world: World) -> Iterable[Step]:
             raise ConfigurationError(f"{file}:{row}: {error}") from None
 
 
-def _step(data: Any, row: int, world: World) -> Step:
+def _step(data: Any, row: int, world: World) -> ReplayStep:
     if not isinstance(data, dict):
         raise TypeError("not an object")
     if ("result" in data) == ("error" in data):
@@ -178,7 +157,7 @@ def _step(data: Any, row: int, world: World) -> Step:
     if not isinstance(data["now"], str):
         raise ValueError("now is not a text")
     datetime.fromisoformat(data["now"])
-    return Step(
+    return ReplayStep(
         data.get("step", row),
         data["now"],
         data["as"],

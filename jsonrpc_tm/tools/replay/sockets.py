@@ -14,11 +14,12 @@ import yarl
 from ... import client
 from ...auth import devcerts
 from ...core.errors import ConfigurationError
+from ...core.records import ReplayStep, Wire, WireRequest
 from ...http import listener, server
 from ..harness import Harness
-from .scenario import Step, World, read_identities
+from .scenario import World, read_identities
 from .targets import MEMORY, on_scratch
-from .wire import JsonRpc, Request, Wire
+from .wire import JsonRpc
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Socket:
         """Empty the storage and put the catalog back."""
         await self._control.reset(now, self._world.catalog)
 
-    async def call(self, step: Step) -> Mapping[str, Any] | None:
+    async def call(self, step: ReplayStep) -> Mapping[str, Any] | None:
         """Send the step's request over the caller's connection.
 
         What the wire cannot express goes as JSON-RPC, unjudged: later steps build on it.
@@ -94,13 +95,13 @@ class Socket:
             return None
         return self._wire.answer(*await self._send(step.caller, request))
 
-    async def _send(self, caller: str, request: Request) -> tuple[int, bytes]:
+    async def _send(self, caller: str, request: WireRequest) -> tuple[int, bytes]:
         url = self._url if request.path is None else self._url.with_path(request.path)
         session = await self._session(caller)
         async with session.post(url, data=request.body, headers=request.headers) as response:
             return response.status, await response.read()
 
-    def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
+    def judge(self, step: ReplayStep, answer: Mapping[str, Any]) -> list[str]:
         """Compare as the wire says."""
         return self._wire.judge(step, answer)
 

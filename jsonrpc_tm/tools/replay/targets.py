@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ...app import storage_provider
+from ...app import Plugins, storage_provider
 from ...core.errors import ConfigurationError
-from ...plugin.manager import Plugins
+from ...core.records import ReplayStep
 from ...rpc.dispatch import Dispatcher
 from ...settings import Settings
 from ..harness import Harness
 from ..testing.configuration import configure
-from .scenario import Step, World
+from .scenario import World
 from .wire import JsonRpc
 
 MEMORY = "sqlite://:memory:"
@@ -33,14 +33,15 @@ class InProcess:
         """Empty the storage and put the catalog back."""
         await self.harness.reset(now, self._world.catalog)
 
-    async def call(self, step: Step) -> Mapping[str, Any]:
+    async def call(self, step: ReplayStep) -> Mapping[str, Any]:
         """Hand the request's bytes to the dispatcher."""
         self.harness.clock.set(step.now)
         body = self._wire.request(step).body
-        answer = await self._dispatcher.handle(body, self._world.identity(step.caller), f"step-{step.number}")
+        context = self.harness.service.context(self._world.identity(step.caller), f"step-{step.number}")
+        answer = await self._dispatcher.handle(body, context)
         return self._wire.answer(200, answer or b"")
 
-    def judge(self, step: Step, answer: Mapping[str, Any]) -> list[str]:
+    def judge(self, step: ReplayStep, answer: Mapping[str, Any]) -> list[str]:
         """Compare as the conformance corpus says."""
         return self._wire.judge(step, answer)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...plugin.manager import Plugins
+from ...app import Plugins, load_plugins
 from ...settings import Settings, load
 
 
@@ -14,6 +14,6 @@ def configure(overrides: Mapping[str, Any] = {}, plugins: Sequence[Any] = ()) ->
     :param plugins: further plugin modules or objects.
     :raises ConfigurationError: a setting is wrong.
     """
-    loaded = Plugins(extra=plugins, entry_points=False)
+    loaded = load_plugins(extra=plugins, entry_points=False)
     extra = [setting for setting, _ in loaded.collect("register_settings")]
     return load(None, {}, overrides, extra), loaded

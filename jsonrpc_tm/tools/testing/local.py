@@ -17,9 +17,10 @@ class LocalClient(BaseClient):
 
     def __init__(self, service: Service, identity: Identity = ANONYMOUS) -> None:
         super().__init__()
+        self._service = service
         self._dispatcher = Dispatcher(service)
         self._identity = identity
 
     async def _send(self, body: bytes) -> tuple[int, bytes]:
-        answer = await self._dispatcher.handle(body, self._identity, uuid.uuid4().hex)
+        answer = await self._dispatcher.handle(body, self._service.context(self._identity, uuid.uuid4().hex))
         return (204, b"") if answer is None else (200, answer)

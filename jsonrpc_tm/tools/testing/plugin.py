@@ -14,10 +14,11 @@ import pytest_asyncio
 
 from ...auth import devcerts
 from ...client import Client
-from ...core.identity import ANONYMOUS, MANAGEMENT, SHARING, USER, Identity
+from ...core.identity import Identity
 from ...http import listener, server
 from ...rpc.service import Service
-from ..harness import Clock, Harness
+from ..harness import Harness, ManualClock
+from .cast import PEOPLE
 from .configuration import configure
 from .local import LocalClient
 
@@ -51,19 +52,8 @@ def tm_storage_url() -> str:
 
 @pytest.fixture
 def tm_identities() -> Mapping[str, Identity]:
-    """The callers by name: a manager, two members of a group that shares, a user, a visitor, and nobody."""
-
-    def caller(name: str, group: str, *properties: str) -> Identity:
-        return Identity(name, group, properties, dn=f"/O=jsonrpc-tm tests/CN={name}", authentication="x509")
-
-    return {
-        "manager": caller("manager", "managers", MANAGEMENT),
-        "alice": caller("alice", "sharers", SHARING),
-        "bob": caller("bob", "sharers", SHARING),
-        "carol": caller("carol", "users", USER),
-        "visitor": caller("visitor", "visitors"),
-        "nobody": ANONYMOUS,
-    }
+    """The callers by name: a manager, two members of a group that shares, two users, a visitor, and nobody."""
+    return PEOPLE
 
 
 @pytest_asyncio.fixture
@@ -107,7 +97,7 @@ def tm_service(tm_harness: Harness) -> Service:
 
 
 @pytest.fixture
-def tm_clock(tm_harness: Harness) -> Clock:
+def tm_clock(tm_harness: Harness) -> ManualClock:
     """The service's clock, which stands still until ``tm_clock.set("2024-10-15T12:00:01Z")``."""
     return tm_harness.clock
 
@@ -144,7 +134,7 @@ class RunningServer:
 async def tm_server(tm_harness: Harness, tm_identities: Mapping[str, Identity]) -> AsyncIterator[RunningServer]:
     """The same service behind a real socket with TLS."""
     settings = tm_harness.service.settings
-    context = listener.context(settings)  # type: ignore[arg-type]
+    context = listener.context(settings)
     with listener.bind(settings["server.host"], settings["server.port"]) as bound:
         async with server.listening(tm_harness.service, bound, context) as url:
             yield RunningServer(url, devcerts.Folder(Path(settings["server.tls.folder"])), tm_identities)

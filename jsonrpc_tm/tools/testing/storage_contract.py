@@ -7,36 +7,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ...core import model
 from ...core.errors import NotFound, StorageUnavailable
 from ...storage.base import Storage, Transaction, chunks
 from ...storage.migrate import CORE
-
-NOW = "2026-01-02 03:04:05"
-# what may be in a name: no lone surrogates, no U+0000
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50)
-
-SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
-
-
-async def add_transformation(tx: Transaction, name: str = "t") -> int:
-    """Insert a transformation with a task counter; return its id."""
-    trans_id = await tx.insert(
-        "INSERT INTO Transformations (TransformationName, CreationDate, Author, AuthorGroup, Body)"
-        " VALUES (:name, :now, 'alice', 'prod', '')",
-        {"name": name, "now": NOW},
-    )
-    await tx.execute("INSERT INTO TaskCounters (TransformationID) VALUES (:id)", {"id": trans_id})
-    return trans_id
-
-
-async def add_files(tx: Transaction, lfns: list[str]) -> None:
-    """Insert files by the rows' own order."""
-    rows = [{"LFN": lfn, "Status": "New"} for lfn in lfns]
-    await tx.executemany(tx.dialect.insert_new_rows("DataFiles", ["LFN", "Status"], ["LFN"]), rows)
+from .dialect_contract import NOW, DialectContract, add_files, add_transformation
+from .stream_contract import StreamContract
 
 
 async def file_ids(tx: Transaction) -> dict[str, int]:
@@ -50,7 +27,7 @@ async def count(tx: Transaction, table: str) -> Any:
     return await tx.fetch_value(f"SELECT COUNT(*) FROM {table}")
 
 
-class StorageContract:
+class StorageContract(DialectContract, StreamContract):
     """The contract, one test a promise."""
 
     async def test_verbs(self, storage: Storage) -> None:
@@ -66,11 +43,13 @@ class StorageContract:
                 await tx.fetch_value(sql),
                 await tx.fetch_value(sql + " WHERE TransformationID = :id", {"id": 2}),
                 await tx.fetch_all(sql + " WHERE TransformationID = :id", {"id": 2}),
+                await tx.fetch_column(sql),
+                await tx.fetch_column(sql + " WHERE TransformationID = :id", {"id": 2}),
             ]
 
         row = {"CreationDate": NOW, "TransformationID": 1, "LastUpdate": None, "GroupSize": 1.0}
         result = await storage.run("verbs", body)
-        assert result == [[row], row, None, NOW, None, []]
+        assert result == [[row], row, None, NOW, None, [], [NOW], []]
         assert list(result[0][0]) == list(row)
 
     async def test_counts_are_of_rows_matched_not_changed(self, storage: Storage) -> None:
@@ -87,6 +66,42 @@ class StorageContract:
             ]
 
         assert await storage.run("counts", body) == [3, 2, 2, 0]
+
+    async def test_what_is_last_belongs_to_the_transaction(self, storage: Storage) -> None:
+        """It happens with the rest, or not at all; several keep their order; alone it is a transaction too."""
+        status = "UPDATE DataFiles SET Status = :status"
+
+        async def body(tx: Transaction, lfn: str, fails: str) -> None:
+            await add_files(tx, [lfn])
+            await tx.last(status, {"status": "first"})
+            await tx.last(status, {"status": "second"})
+            if fails == "body":
+                raise NotFound("no")
+            if fails == "last":
+                await tx.last("UPDATE NoSuchTable SET a = 1")
+
+        async def found(tx: Transaction) -> list[Any]:
+            return await tx.fetch_column("SELECT Status FROM DataFiles ORDER BY FileID")
+
+        for fails in ("body", "last"):
+            with pytest.raises(Exception, match="NoSuchTable" if fails == "last" else "no"):
+                await storage.run("fails", body, "/a", fails)
+            assert await storage.run("found", found, read=True) == []
+        await storage.run("works", body, "/a", "")
+        assert await storage.run("found", found, read=True) == ["second"]
+        await storage.run("alone", lambda tx: tx.last(status, {"status": "third"}))
+        assert await storage.run("found", found, read=True) == ["third"]
+        with pytest.raises(Exception, match=r"(?i)read"):
+            await storage.run("liar", lambda tx: tx.last(status, {"status": "fourth"}), read=True)
+
+    async def test_a_verb_takes_one_statement(self, storage: Storage) -> None:
+        """Two in one text are refused, whichever verb gets them."""
+        await storage.run("add", add_files, ["/a"])
+        two = "UPDATE DataFiles SET Status = 'x'; DELETE FROM DataFiles"
+        for verb in ("execute", "fetch_all", "last", "insert"):
+            with pytest.raises(Exception, match=r"(?i)one statement"):
+                await storage.run("two", lambda tx, verb=verb: getattr(tx, verb)(two))
+        assert await storage.run("count", count, "DataFiles", read=True) == 1
 
     async def test_what_raises_changes_nothing(self, storage: Storage) -> None:
         """The error comes out as it is."""
@@ -235,119 +250,6 @@ class StorageContract:
         for number in range(100):
             parts = sum(f"/{number}/{part}" in lfns for part in range(3))
             assert parts == 3 if number % 2 == 0 else parts in (0, 3)
-
-    async def test_array_keeps_order_and_values(self, storage: Storage) -> None:
-        """``array`` gives each value with its position, of 5,000 too."""
-
-        async def body(tx: Transaction, values: list[Any], kind: Any) -> list[Any]:
-            sql = f"SELECT position, value FROM {tx.dialect.array('v', kind)} AS given ORDER BY position"
-            rows = await tx.fetch_all(sql, {"v": tx.dialect.pack(values)})
-            return [tuple(row.values()) for row in rows]
-
-        texts = ["b", "", "a ", "\\\"'", "😀", "x" * 3000, *map(str, range(5000))]
-        numbers = [3, -1, model.MAX_INTEGER, model.MIN_INTEGER]
-        assert await storage.run("texts", body, texts, "text", read=True) == list(enumerate(texts))
-        assert await storage.run("numbers", body, numbers, "int", read=True) == list(enumerate(numbers))
-        assert await storage.run("none", body, [], "text", read=True) == []
-
-    async def test_records_keep_order_values_and_nulls(self, storage: Storage) -> None:
-        """``records`` gives the named columns of each list."""
-        rows = [[1, "a", 0.5], [2, None, None], [model.MAX_INTEGER, "\\ ' \" é" * 1000, -1e300]]
-
-        async def body(tx: Transaction) -> list[Any]:
-            source = tx.dialect.records("rows", number="int", name="text", size="float")
-            sql = f"SELECT number, name, size FROM {source} AS given ORDER BY position"
-            return [list(row.values()) for row in await tx.fetch_all(sql, {"rows": tx.dialect.pack(rows)})]
-
-        assert await storage.run("records", body, read=True) == rows
-
-    # the class is inherited, and the fixture may be shared by the examples: the body only reads
-    @settings(max_examples=25, deadline=None, suppress_health_check=SUPPRESSED)
-    @given(values=st.lists(TEXTS, max_size=20))
-    async def test_any_text_survives_packing(self, storage: Storage, values: list[str]) -> None:
-        """Whatever a client may send finds itself again."""
-
-        async def body(tx: Transaction) -> list[Any]:
-            source = tx.dialect.array("v")
-            rows = await tx.fetch_all(
-                f"SELECT value FROM {source} AS given ORDER BY position", {"v": tx.dialect.pack(values)}
-            )
-            single = [await tx.fetch_value("SELECT :v AS value", {"v": value}) for value in values]
-            return [[row["value"] for row in rows], single]
-
-        assert await storage.run("any", body, read=True) == [values, values]
-
-    async def test_insert_new_and_upsert(self, storage: Storage) -> None:
-        """Rows whose key is there are left alone by the one, set by the other."""
-
-        async def body(tx: Transaction) -> list[Any]:
-            trans_id = await add_transformation(tx)
-            await add_files(tx, ["/a", "/b", "/c"])
-            columns, key = ["TransformationID", "FileID", "Status"], ["TransformationID", "FileID"]
-            for status, wanted in (("Unused", ["/a", "/b"]), ("Other", ["/b", "/c"])):
-                select = (
-                    f"SELECT {trans_id} AS TransformationID, FileID, '{status}' AS Status"
-                    f" FROM {tx.dialect.array('lfns')} AS wanted JOIN DataFiles ON LFN = wanted.value"
-                )
-                sql = tx.dialect.insert_new("TransformationFiles", columns, select, key)
-                await tx.execute(sql, {"lfns": tx.dialect.pack(wanted)})
-            rows = await tx.fetch_all("SELECT Status FROM TransformationFiles ORDER BY FileID")
-            columns = ["TransformationID", "ParameterName", "ParameterValue"]
-            sql = tx.dialect.upsert("AdditionalParameters", columns, columns[:2], columns[2:])
-            for value in ("1", "2"):
-                await tx.execute(sql, dict(zip(columns, [trans_id, "p", value], strict=True)))
-            values = await tx.fetch_all("SELECT ParameterValue FROM AdditionalParameters")
-            return [[row["Status"] for row in rows], [row["ParameterValue"] for row in values]]
-
-        assert await storage.run("inserts", body) == [["Unused", "Unused", "Other"], ["2"]]
-
-    async def test_update_join_and_delete_join(self, storage: Storage) -> None:
-        """Both touch exactly the rows that match the source, and count them."""
-
-        async def body(tx: Transaction) -> list[Any]:
-            dialect = tx.dialect
-            trans_id = await add_transformation(tx)
-            await add_files(tx, [f"/{number}" for number in range(6)])
-            await tx.execute(
-                "INSERT INTO TransformationFiles (TransformationID, FileID)"
-                f" SELECT {trans_id}, FileID FROM DataFiles ORDER BY FileID"
-            )
-            source = dialect.records("rows", name="text", wanted="text")
-            named = f"(SELECT FileID, wanted FROM {source} AS given JOIN DataFiles ON LFN = name)"
-            on = "target.FileID = source.FileID AND target.TransformationID = :id"
-            rows = dialect.pack([["/1", "Assigned"], ["/4", "Moved"], ["/none", "x"]])
-            parameters = {"id": trans_id, "rows": rows}
-            assigned = {"Status": "source.wanted", "ErrorCount": "target.ErrorCount + 1"}
-            updated = await tx.execute(dialect.update_join("TransformationFiles", named, on, assigned), parameters)
-            parameters["rows"] = dialect.pack([["/0", ""], ["/5", ""], ["/none", ""]])
-            deleted = await tx.execute(dialect.delete_join("TransformationFiles", named, on), parameters)
-            rest = await tx.fetch_all(
-                "SELECT LFN, TransformationFiles.Status, ErrorCount FROM TransformationFiles"
-                " JOIN DataFiles ON DataFiles.FileID = TransformationFiles.FileID ORDER BY LFN"
-            )
-            return [updated, deleted, [tuple(row.values()) for row in rest]]
-
-        rest = [("/1", "Assigned", 1), ("/2", "Unused", 0), ("/3", "Unused", 0), ("/4", "Moved", 1)]
-        assert await storage.run("joins", body) == [2, 2, rest]
-
-    async def test_small_helpers(self, storage: Storage) -> None:
-        """Days, concatenation, characters; sums and counts are plain numbers, integer ones integers."""
-
-        async def body(tx: Transaction) -> Any:
-            dialect = tx.dialect
-            await add_transformation(tx)
-            return await tx.fetch_one(
-                f"SELECT {dialect.day('CreationDate')} AS a, {dialect.day('LastUpdate')} AS b,"
-                f" {dialect.concat('Author', ':x', 'AuthorGroup')} AS c, {dialect.characters(':e')} AS d,"
-                " COUNT(*) AS e, SUM(TransformationID) AS f, MAX(GroupSize) AS g FROM Transformations"
-                " GROUP BY CreationDate, LastUpdate, Author, AuthorGroup",
-                {"x": "-", "e": "é😀"},
-            )
-
-        row = await storage.run("helpers", body)
-        expected = ["2026-01-02", None, "alice-prod", 2, 1, 1, 1.0]
-        assert list(row.values()) == expected
-        assert [type(value) for value in row.values()] == [type(value) for value in expected]
 
     async def test_many_rows(self, storage: Storage) -> None:
         """Twenty thousand in one transaction, in chunks."""

@@ -1,0 +1,17 @@
+"""The server's clock, and the form in which moments are stored."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Returns the present moment, UTC, aware, whole seconds."""
+
+
+def utc_now() -> datetime:
+    """Return the present moment, UTC, aware, whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def stored(moment: datetime) -> str:
+    """Return *moment* (aware) in the stored form, ``YYYY-MM-DD HH:MM:SS`` in UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,13 @@
+"""What somebody who wrote a wrong name may have meant."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def suggestion(wrong: str, names: Iterable[str]) -> str:
+    """Return `` (did you mean …?)`` for the name closest to *wrong*, nothing where none is close."""
+    candidates = list(names)
+    # the last part first: a key at the wrong place is the commonest slip
+    close = [name for name in candidates if name.rpartition(".")[2] == wrong.rpartition(".")[2]]
+    close = close or difflib.get_close_matches(wrong, candidates, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""

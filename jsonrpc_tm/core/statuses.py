@@ -1,0 +1,44 @@
+"""The words that mean something to the server; others are accepted everywhere (section 4 of the specification)."""
+
+ACCEPTING_STATUSES = ("New", "Active", "Stopped", "Completing", "Flush")
+"""Statuses of a transformation in which files are accepted through meta queries."""
+ASSIGNABLE_STATUSES = ("Unused", "ProbInFC")
+"""Statuses of a file that may go into a new task."""
+TASK_STATES = (
+    "Assigned",
+    "Canceled",
+    "Checking",
+    "Completed",
+    "Completing",
+    "Deleted",
+    "Done",
+    "Failed",
+    "Killed",
+    "Matched",
+    "Queued",
+    "Received",
+    "Rescheduled",
+    "Reserved",
+    "Running",
+    "Scheduled",
+    "Scouting",
+    "Staging",
+    "Stalled",
+    "Submitted",
+    "Submitting",
+    "Waiting",
+)
+FILE_STATES = (
+    "Unused",
+    "Assigned",
+    "Processed",
+    "Problematic",
+    "MaxReset",
+    "MissingInFC",
+    "ProbInFC",
+    "Unused-inherited",
+    "Assigned-inherited",
+    "MaxReset-inherited",
+    "Processed-inherited",
+    "Moved",
+)

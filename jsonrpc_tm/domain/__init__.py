@@ -1,0 +1,1 @@
+"""What may happen to transformations, files and tasks; the only room that writes their tables."""

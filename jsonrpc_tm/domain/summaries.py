@@ -1,0 +1,316 @@
+"""Pages of a table as a web portal shows them: records, numbers, choices (section 6.5 of the specification)."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import values
+from ..core.model import (
+    CORE_PARAMETERS,
+    DATA_FILES,
+    FILE_COLUMNS,
+    TASK_COLUMNS,
+    TRANSFORMATION_FILES,
+    TRANSFORMATION_TASKS,
+    TRANSFORMATIONS,
+    Table,
+)
+from ..core.statuses import FILE_STATES, TASK_STATES
+from ..core.values import BadValue
+from ..storage.base import Row
+from ..storage.where import Expressions, Where, expressions, invalid, limited, order_by
+from .rows import TRANSFORMATION_SQL, Rows
+from .tallies import distinct, not_inherited, tally
+from .work import Work
+
+Numbers = Mapping[int, Mapping[str, int]]
+"""By transformation and status."""
+_BY_FILE = " JOIN DataFiles d ON d.FileID = r.FileID"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A table that has web summaries; in statements ``r`` is its row, and ``d`` the file of that row.
+
+    :param shown: the columns of a record, in order.
+    :param selectors: columns whose distinct values are offered as choices; TaskID only in tabbed summaries.
+    :param date: the column that FromDate and ToDate bound.
+    :param status: the column that Extras counts.
+    """
+
+    table: Table
+    shown: tuple[str, ...]
+    selectors: tuple[str, ...]
+    date: str
+    status: str
+
+    @property
+    def columns(self) -> Expressions:
+        """What conditions and the order may name."""
+        lfn = {"LFN": expressions(DATA_FILES, "d.")["LFN"]} if "LFN" in self.shown else {}
+        return {**expressions(self.table, "r."), **lfn}
+
+    def source(self, by_name: bool) -> str:
+        """Return what stands after FROM.
+
+        :param by_name: whether conditions or the order name the file: then the engine may begin with it.
+        """
+        return f"{self.table.name} r{_BY_FILE if by_name else ''}"
+
+
+VIEWS = {
+    view.table.name: view
+    for view in (
+        View(
+            TRANSFORMATIONS,
+            CORE_PARAMETERS,
+            ("TransformationID", "AgentType", "Type", "TransformationGroup", "Plugin"),
+            "CreationDate",
+            "Status",
+        ),
+        View(
+            TRANSFORMATION_FILES,
+            FILE_COLUMNS,
+            ("TransformationID", "Status", "UsedSE", "TargetSE", "TaskID"),
+            "LastUpdate",
+            "Status",
+        ),
+        View(
+            TRANSFORMATION_TASKS,
+            TASK_COLUMNS,
+            ("TransformationID", "ExternalStatus", "TargetSE", "TaskID"),
+            "CreationTime",
+            "ExternalStatus",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of the selected rows is wanted.
+
+    :param order: as ``where.order_by`` takes it.
+    :param start: number of rows to skip.
+    :param most: the most rows to show.
+    """
+
+    order: list[str]
+    start: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows of a view that fulfil a ``selectDict``.
+
+    :param by_name: conditions name the file.
+    """
+
+    view: View
+    where: Where
+    by_name: bool = False
+
+    @property
+    def source(self) -> str:
+        """What stands after FROM of a statement over the selected rows."""
+        return self.view.source(self.by_name)
+
+
+async def everything(work: Work) -> dict[str, Any]:
+    """Return every transformation by id, with the numbers of its tasks by status and of its files."""
+    core = {name: TRANSFORMATION_SQL[name] for name in CORE_PARAMETERS}
+    where = work.where(TRANSFORMATIONS, "t.")
+    rows = await Rows(core, "Transformations t", where, " ORDER BY t.TransformationID").run(work)
+    tasks, files = [
+        await _by_transformation(work, table, status, work.where(table))
+        for table, status in ((TRANSFORMATION_TASKS, "ExternalStatus"), (TRANSFORMATION_FILES, "Status"))
+    ]
+    answer = {}
+    for row in rows:
+        trans_id = row["TransformationID"]
+        stats = {**tasks[trans_id], "TotalCreated": sum(tasks[trans_id].values())}
+        answer[str(trans_id)] = {**row, "JobStats": stats, "NumberOfFiles": _total(files[trans_id])}
+    return answer
+
+
+async def transformations_with_states(work: Work, select_dict: Mapping[str, Any], part: Part) -> dict[str, Any]:
+    """Return a page of transformations with the numbers of their tasks and files by state.
+
+    :raises InvalidParams: see ``select`` and ``fetch``.
+    """
+    settings = work.parts.settings
+    task_states = list(dict.fromkeys(("Created", *TASK_STATES, *settings["monitoring.task_states"])))
+    file_states = list(dict.fromkeys((*FILE_STATES, *settings["monitoring.file_states"])))
+    names = [
+        *CORE_PARAMETERS,
+        *(f"Jobs_{state}" for state in ("TotalCreated", *task_states)),
+        *(f"Files_{state}" for state in ("PercentProcessed", "Total", *file_states)),
+    ]
+    view = VIEWS["Transformations"]
+    total, rows = await fetch(work, select(work, view, select_dict), part)
+    answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": names}
+    if not total:
+        return answer
+    ids = [row["TransformationID"] for row in rows]
+    tasks = await _by_transformation(work, TRANSFORMATION_TASKS, "ExternalStatus", _of_page(work, ids))
+    files = await _by_transformation(work, TRANSFORMATION_FILES, "Status", _of_page(work, ids))
+    answer["Records"] = []
+    for row in rows:
+        jobs, states = tasks[row["TransformationID"]], files[row["TransformationID"]]
+        job_numbers = [sum(jobs.values()), *(jobs[state] for state in task_states)]
+        file_numbers = [_percent(work, row["Type"], states), _total(states), *(states[s] for s in file_states)]
+        answer["Records"].append([*_record(row), *job_numbers, *file_numbers])
+    answer["Extras"] = _extras(view, rows)
+    return answer
+
+
+def _of_page(work: Work, trans_ids: Sequence[int]) -> Where:
+    where = Where(work.dialect)
+    # not a join with the packed ids, which would group in a temporary table instead of along the index
+    where.among("TransformationID", trans_ids, "int")
+    return where
+
+
+async def _by_transformation(work: Work, table: Table, status: str, where: Where) -> Numbers:
+    """Return how many rows of *table* belong to each transformation, by status."""
+    columns = expressions(table)
+    numbers: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for (trans_id, state), number in await tally(
+        work, table.name, where, [columns["TransformationID"], columns[status]]
+    ):
+        numbers[trans_id][state] = number
+    return numbers
+
+
+def _total(states: Mapping[str, int]) -> int:
+    return sum(not_inherited(states).values())
+
+
+def _percent(work: Work, kind: str, states: Mapping[str, int]) -> str:
+    """Return the share of processed files, without those given up, in percent cut to one decimal."""
+    settings = work.parts.settings
+    if kind.lower() in {name.lower() for name in settings["transformations.extendable_types"]}:
+        return "-"
+    given_up = {state for state in settings["monitoring.given_up_statuses"] if "-" not in state}
+    left = _total(states) - sum(states[state] for state in given_up)
+    # integers: 100 * 0.29 would be cut to 28.9
+    tenths = 1000 * states["Processed"] // left if left > 0 else 0
+    return f"{tenths // 10}.{tenths % 10}"
+
+
+async def tabbed(
+    work: Work, first: View, select_dict: Mapping[str, Any], part: Part, others: Mapping[str, Part]
+) -> dict[str, Any]:
+    """Return a page of a table, and pages of others with the rows that belong to all the selected ones.
+
+    :param others: parts by name of table.
+    :raises InvalidParams: see ``select`` and ``fetch``.
+    """
+    if first.table.name in others:
+        raise invalid("requestedTables", {first.table.name: ["It is the first table already."]})
+    selection = select(work, first, select_dict)
+    answer = {first.table.name: await page_of(work, selection, part, with_tasks=True)}
+    for name, theirs in others.items():
+        narrowed = _narrow(work, VIEWS[name], selection)
+        answer[name] = await page_of(work, narrowed, theirs, with_tasks=True, parameter="requestedTables")
+    return answer
+
+
+def select(work: Work, view: View, select_dict: Mapping[str, Any], name: str = "chosen") -> Selection:
+    """Return what a ``selectDict`` selects among the rows that the caller may read.
+
+    :param name: start of the SQL parameters' names.
+    :raises InvalidParams: an unknown column, a value that does not fit, or no date where one is needed.
+    """
+    conditions = dict(select_dict)
+    since, until = (_moment(name, conditions.pop(name, None)) for name in ("FromDate", "ToDate"))
+    if view.date == "CreationDate":
+        created = conditions.pop("CreationDate", None)
+        since = _moment("CreationDate", created) if since is None else since
+    where = work.where(view.table, "r.", name)
+    where.conditions(view.columns, conditions, "selectDict")
+    where.bounds(view.columns, until, since, view.date)
+    return Selection(view, where, "LFN" in conditions)
+
+
+def _moment(name: str, value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    try:
+        return values.moment(value)
+    except BadValue as error:
+        raise invalid("selectDict", {name: error.messages}) from None
+
+
+def _narrow(work: Work, view: View, first: Selection) -> Selection:
+    """Return the rows of *view* that belong to the selected transformations, and tasks where both tables have tasks."""
+    selection = select(work, view, {}, "narrowed")
+    theirs = f"FROM {first.source} WHERE {first.where.text}"
+    for name in ("TransformationID", "TaskID"):
+        if name in view.table.columns and name in first.view.table.columns:
+            selection.where.add(f"r.{name} IN (SELECT r.{name} {theirs})", **first.where.parameters)
+    return selection
+
+
+async def fetch(work: Work, selection: Selection, part: Part, parameter: str | None = None) -> tuple[int, list[Row]]:
+    """Return the number of selected rows, and the rows of a part of them, dates in the stored form.
+
+    :param parameter: the parameter that describes the part, where it is one; what errors name.
+    :raises InvalidParams: the part begins behind the last row (no row at all is no error), or an unknown sort column.
+    """
+    view, where = selection.view, selection.where
+    ordered = order_by(view.columns, view.table.key, part.order, parameter or "sortList")
+    total: int = await work.tx.fetch_value(
+        f"SELECT COUNT(*) FROM {selection.source} WHERE {where.text}", where.parameters
+    )
+    if not total:
+        return 0, []
+    if part.start >= total:
+        raise invalid(parameter or "startItem", [f"There are {total} rows."])
+    if not part.most:
+        return total, []
+    shown = ", ".join(view.columns[name].sql for name in view.shown)
+    tail = f" WHERE {where.text}{ordered}{limited(part.most, part.start)}"
+    by_name = selection.by_name or any(term.startswith("LFN:") for term in part.order)
+    if by_name or "LFN" not in view.shown:
+        sql = f"SELECT {shown} FROM {view.source(by_name)}{tail}"
+    else:
+        # names are looked up for the page alone, not for every row that has to be sorted
+        columns = ", ".join(f"r.{name}" for name in view.table.columns)
+        sql = f"SELECT {shown} FROM (SELECT {columns} FROM {view.source(False)}{tail}) AS r LEFT{_BY_FILE}{ordered}"
+    return total, await work.tx.fetch_all(sql, where.parameters)
+
+
+async def page_of(
+    work: Work, selection: Selection, part: Part, *, with_tasks: bool = False, parameter: str | None = None
+) -> dict[str, Any]:
+    """Return a page with its counts and the choices under the same selection.
+
+    :param with_tasks: whether TaskID is among the choices.
+    :param parameter: see ``fetch``.
+    :raises InvalidParams: see ``fetch``.
+    """
+    view = selection.view
+    total, rows = await fetch(work, selection, part, parameter)
+    answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": list(view.shown)}
+    if total:
+        answer["Records"] = [_record(row) for row in rows]
+        answer["Extras"] = _extras(view, rows)
+        answer["Selections"] = {
+            name: await distinct(work, selection.source, selection.where, view.columns[name])
+            for name in view.selectors
+            if with_tasks or name != "TaskID"
+        }
+    return answer
+
+
+def _record(row: Row) -> list[Any]:
+    """Return a row's values as a record: integers as they are, everything else as text."""
+    return [value if type(value) is int else str(value) for value in row.values()]
+
+
+def _extras(view: View, rows: Iterable[Row]) -> dict[str, int]:
+    """Return how many rows of a page have which status."""
+    return dict(Counter(str(row[view.status]) for row in rows))

@@ -1,0 +1,217 @@
+"""Files of transformations: how they come, change their status and go."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from ...core.errors import InvalidState
+from ...core.model import INHERITED_TASK_FACTOR as FACTOR
+from ...core.model import TRANSFORMATION_FILES
+from ...core.statuses import ASSIGNABLE_STATUSES
+from ...storage.base import chunks
+from .. import names
+from ..missing import not_there
+from ..work import Held, Work
+from .status_rules import ask, ask_rows, move
+
+SUFFIX = "-inherited"
+_STATUS_LENGTH = TRANSFORMATION_FILES.columns["Status"].length
+_ASSIGNABLE = ", ".join(f"'{word}'" for word in ASSIGNABLE_STATUSES)
+_BORN = "'Unused' AS Status, :now AS LastUpdate, :now AS InsertedTime"
+_BORN_COLUMNS = ("TransformationID", "FileID", "Status", "LastUpdate", "InsertedTime")
+# removed files are not inherited
+_PARENTS = "FROM TransformationFiles WHERE TransformationID = :parent AND Status <> 'Removed'"
+_KEPT = "INSTR(Status, '-') > 0"
+
+
+async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, str]:
+    """Make files files of a transformation and return what happened to each: ``Added`` or ``Present``.
+
+    Unknown LFNs become DataFiles, their FileIDs in the order of *lfns*. A file that is there as Deleted stays so: only
+    the catalog brings it back, see ``announce``.
+
+    :raises InvalidState: a plugin's rule forbids it.
+    """
+    given = list(dict.fromkeys(lfns))
+    joined = " LEFT JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID"
+    known = await names.by_name(work, given, "d.LFN, d.FileID, f.Status", joined, {"trans": trans.id})
+    ids = {row["LFN"]: row["FileID"] for row in known}
+    present = {row["LFN"] for row in known if row["Status"] is not None}
+    if new := [lfn for lfn in given if lfn not in ids]:
+        ids |= await register(work, new)
+    if added := [ids[lfn] for lfn in given if lfn not in present]:
+        ask(work, "file", [(None, "Unused")])
+        select = f"SELECT :trans AS TransformationID, value AS FileID, {_BORN} FROM {work.dialect.array('ids', 'int')}"
+        insert = _insert_new(work, f"{select} AS added")
+        # in one order for all: a foreign key locks the file
+        for chunk in chunks(sorted(added)):
+            parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), "now": work.context.timestamp}
+            await work.tx.execute(insert, parameters)
+        work.emit("files.added", trans, count=len(added), ids=added)
+    return {lfn: "Present" if lfn in present else "Added" for lfn in given}
+
+
+async def register(work: Work, lfns: Sequence[str]) -> dict[str, int]:
+    """Make names that nobody knows DataFiles, their FileIDs in the given order; return the FileIDs.
+
+    :param lfns: unknown to this transaction, none twice.
+    """
+    insert = work.dialect.insert_new_rows("DataFiles", ["LFN", "Status"], ["LFN"])
+    for chunk in chunks(lfns):
+        await work.tx.executemany(insert, [{"LFN": lfn, "Status": "New"} for lfn in chunk])
+    return {row["LFN"]: row["FileID"] for row in await names.by_name(work, lfns)}
+
+
+def _insert_new(work: Work, select: str) -> str:
+    return work.dialect.insert_new("TransformationFiles", _BORN_COLUMNS, select, TRANSFORMATION_FILES.key)
+
+
+async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> None:
+    """Give announced files to the transformations that want them; those that were Deleted there begin anew.
+
+    :param pairs: a transformation and the id of a file.
+    :raises InvalidState: a plugin's rule forbids it.
+    """
+    source = work.dialect.records("pairs", trans="int", file="int")
+    on = "target.TransformationID = source.trans AND target.FileID = source.file"
+    deleted = f"{on} AND target.Status = 'Deleted'"
+    born = f"NULL AS old, 'Unused' AS new FROM {source} AS source LEFT JOIN TransformationFiles target ON {on}"
+    insert = _insert_new(work, f"SELECT trans AS TransformationID, file AS FileID, {_BORN} FROM {source} AS pairs")
+    for chunk in chunks(pairs):
+        parameters = {"pairs": work.dialect.pack([[trans.id, file_id] for trans, file_id in chunk])}
+        await ask_rows(work, "file", f"{born} WHERE target.Status IS NULL", parameters)
+        await work.tx.execute(insert, {**parameters, "now": work.context.timestamp})
+        anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
+        await move(work, "file", source, deleted, "'Unused'", parameters, **anew)
+
+
+async def revive(work: Work, file_ids: Sequence[int]) -> None:
+    """Let files that were removed be New again in DataFiles: the catalog says that they are there."""
+    update = work.dialect.update_join(
+        "DataFiles", work.dialect.array("ids", "int"), "target.FileID = source.value", {"Status": "'New'"}
+    )
+    for chunk in chunks(file_ids):
+        await work.tx.execute(update, {"ids": work.dialect.pack(chunk)})
+
+
+async def remove(work: Work, having: Sequence[Held], file_ids: Sequence[int]) -> None:
+    """Mark files as Deleted in DataFiles and in every transformation that has them.
+
+    :param having: the transformations that have them.
+    :param file_ids: of files that this transaction has locked.
+    :raises InvalidState: a plugin's rule forbids a change.
+    """
+    source, on = work.dialect.array("ids", "int"), "target.FileID = source.value"
+    update = work.dialect.update_join("DataFiles", source, on, {"Status": "'Deleted'"})
+    for chunk in chunks(file_ids):
+        parameters = {"ids": work.dialect.pack(chunk)}
+        await move(work, "file", source, on, "'Deleted'", parameters)
+        await work.tx.execute(update, parameters)
+
+
+async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]) -> None:
+    """Set the status of files, all or none.
+
+    :param changes: by FileID, the new status and what is added to ErrorCount.
+    :raises NotFound: files that are not in the transformation; ``data.missing`` lists them.
+    :raises InvalidState: a plugin's rule forbids a change.
+    """
+    source = work.dialect.records("changes", FileID="int", Status="text", Errors="int")
+    on = "target.TransformationID = :trans AND target.FileID = source.FileID"
+    for chunk in chunks([[file_id, *change] for file_id, change in changes.items()]):
+        parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
+        counted = {"ErrorCount": "target.ErrorCount + source.Errors"}
+        if await move(work, "file", source, on, "source.Status", parameters, **counted) != len(chunk):
+            raise await not_there(work, trans, TRANSFORMATION_FILES, "file", list(changes))
+    if changes:
+        told = dict(Counter(status for status, _ in changes.values()))
+        work.emit("files.status", trans, count=len(changes), ids=list(changes), status=told)
+
+
+async def assignable(work: Work, trans: Held, lfns: Sequence[str]) -> list[int]:
+    """Return the FileIDs of files of a transformation that may go into a new task.
+
+    :param lfns: none twice.
+    :raises InvalidState: some may not; ``data.files`` says why for each.
+    """
+    joined = " JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID"
+    rows = await names.by_name(work, lfns, "d.LFN, f.FileID, f.Status", joined, {"trans": trans.id})
+    found = {row["LFN"]: row for row in rows}
+    wrong = {
+        lfn: found[lfn]["Status"] if lfn in found else "not in the transformation"
+        for lfn in lfns
+        if lfn not in found or found[lfn]["Status"] not in ASSIGNABLE_STATUSES
+    }
+    if wrong:
+        first = "; ".join(f"{lfn} is {state}" for lfn, state in list(wrong.items())[:10])
+        raise InvalidState(f"{len(wrong)} of {len(lfns)} file(s) cannot be assigned: {first}", files=wrong)
+    return [found[lfn]["FileID"] for lfn in lfns]
+
+
+async def assign(work: Work, trans: Held, task_id: int, se: str, file_ids: Sequence[int]) -> None:
+    """Give files, which are assignable, to a task and write the history.
+
+    :param se: becomes their UsedSE.
+    :raises InvalidState: a plugin's rule forbids it, or the catalog removed one meanwhile.
+    """
+    source = work.dialect.array("files", "int")
+    on = f"target.TransformationID = :trans AND target.FileID = source.value AND target.Status IN ({_ASSIGNABLE})"
+    for chunk in chunks(file_ids):
+        parameters = {"trans": trans.id, "task": task_id, "files": work.dialect.pack(chunk)}
+        given = {"TaskID": ":task", "UsedSE": ":se"}
+        # files may also change without the lock on the transformation, when the catalog removes them
+        if await move(work, "file", source, on, "'Assigned'", {**parameters, "se": se}, **given) != len(chunk):
+            raise InvalidState("Files were changed meanwhile")
+        await work.tx.execute(
+            "INSERT INTO TransformationFileTasks (TransformationID, FileID, TaskID)"
+            f" SELECT :trans, value, :task FROM {source} AS assigned",
+            parameters,
+        )
+    if file_ids:
+        told = {"Assigned": len(file_ids)}
+        work.emit("files.status", trans, count=len(file_ids), ids=list(file_ids), status=told)
+
+
+async def free(work: Work, trans: Held, tasks: str, bounds: Mapping[str, int]) -> None:
+    """Make the files of tasks Unused, with no task and UsedSE Unknown; the history of these tasks goes.
+
+    An inherited file's TaskID is its parent's task: only this transformation's own tasks count.
+
+    :param tasks: condition over TransformationID and TaskID that picks the tasks.
+    :param bounds: its parameters.
+    :raises InvalidState: a plugin's rule forbids a change.
+    """
+    own = f"(SELECT TaskID FROM TransformationTasks WHERE {tasks})"
+    on = "target.TransformationID = :trans AND target.TaskID = source.TaskID"
+    anew = {"TaskID": "NULL", "UsedSE": "'Unknown'"}
+    freed = await move(work, "file", own, on, "'Unused'", bounds, **anew)
+    await work.tx.execute(f"DELETE FROM TransformationFileTasks WHERE {tasks}", bounds)
+    if freed:
+        work.emit("files.status", trans, count=freed, status={"Unused": freed})
+
+
+async def inherit(work: Work, parent: Held, child: Held) -> None:
+    """Copy a parent's files to its new child (section 6.6 of the specification).
+
+    A file's status gets ``-inherited`` and its TaskID the parent's id in front, unless it was inherited itself.
+
+    :raises InvalidState: a status would become longer than its column, or a plugin's rule forbids it.
+    """
+    dialect = work.dialect
+    inherited = dialect.concat("Status", f"'{SUFFIX}'")
+    status = f"CASE WHEN {_KEPT} THEN Status ELSE {inherited} END"
+    parameters = {"child": child.id, "parent": parent.id, "now": work.context.timestamp}
+    too_long = await work.tx.fetch_value(
+        f"SELECT Status {_PARENTS} AND {dialect.characters(status)} > {_STATUS_LENGTH} LIMIT 1", parameters
+    )
+    if too_long is not None:
+        raise InvalidState(f"Files with status {too_long!r} cannot be inherited: {too_long + SUFFIX!r} is too long")
+    await ask_rows(work, "file", f"NULL AS old, {status} AS new {_PARENTS}", parameters)
+    task_id = f"CASE WHEN {_KEPT} OR TaskID >= {FACTOR} THEN TaskID ELSE :parent * {FACTOR} + TaskID END"
+    copied = await work.tx.execute(
+        "INSERT INTO TransformationFiles (TransformationID, FileID, Status, ErrorCount, TaskID, TargetSE, UsedSE,"
+        f" LastUpdate, InsertedTime) SELECT :child, FileID, {status}, 0, {task_id}, TargetSE, UsedSE, :now, :now"
+        f" {_PARENTS}",
+        parameters,
+    )
+    if copied:
+        work.emit("files.added", child, count=copied, parent=parent.id)

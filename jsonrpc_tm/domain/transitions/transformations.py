@@ -1,0 +1,87 @@
+"""Transformations: how they are born, change their status, and lose what they have."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...storage.base import chunks
+from ..transformation_log import note
+from ..work import Held, Work
+from .status_rules import ask
+
+
+async def create(work: Work, values: Mapping[str, Any]) -> Held:
+    """Make a transformation with status New.
+
+    :param values: by column of Transformations.
+    :raises InvalidState: a plugin's rule forbids it.
+    """
+    ask(work, "transformation", [(None, "New")])
+    columns = {**values, "Status": "New"}
+    listed, bound = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+    trans_id = await work.tx.insert(f"INSERT INTO Transformations ({listed}) VALUES ({bound})", columns)
+    await work.tx.execute(
+        "INSERT INTO TaskCounters (TransformationID, LastTaskID) VALUES (:trans, 0)", {"trans": trans_id}
+    )
+    made = work.hold_new(trans_id, columns)
+    work.emit("transformation.created", made, name=made.name, kind=made.type)
+    return made
+
+
+async def move(work: Work, trans: Held, to: str, *, agent: str | None = None) -> None:
+    """Set a transformation's status, also to the same word again; logged.
+
+    :param agent: the AgentType to set with it.
+    :raises InvalidState: a plugin's rule forbids it.
+    """
+    ask(work, "transformation", [(trans.status, to)])
+    also = "" if agent is None else ", AgentType = :agent"
+    await work.tx.execute(
+        f"UPDATE Transformations SET Status = :to{also}, LastUpdate = :now WHERE TransformationID = :trans",
+        {"to": to, "agent": agent, "now": work.context.timestamp, "trans": trans.id},
+    )
+    await note(work, trans, f"Status updated to {to}")
+    if agent is not None:
+        await note(work, trans, f"AgentType updated to {agent}")
+    work.emit("transformation.status", trans, status=to, old=trans.status)
+    if agent is not None:
+        work.emit("transformation.parameter", trans, names=["AgentType"])
+
+
+async def clear(work: Work, trans: Held) -> dict[str, int]:
+    """Take away files, their history, tasks and meta queries; files that no other transformation has are forgotten.
+
+    :return: the number of rows gone, by table.
+    """
+    mine = {"trans": trans.id}
+    only = await work.tx.fetch_all(
+        "SELECT f.FileID FROM TransformationFiles f WHERE f.TransformationID = :trans AND NOT EXISTS"
+        " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = f.FileID AND other.TransformationID <> :trans)",
+        mine,
+    )
+    gone = {
+        table: await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", mine)
+        for table in (
+            "TransformationFileTasks",
+            "TaskInputs",
+            "TransformationTasks",
+            "TransformationFiles",
+            "TransformationMetaQueries",
+        )
+    }
+    unused = (
+        "target.FileID = source.value AND NOT EXISTS"
+        " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = target.FileID)"
+    )
+    forget = work.dialect.delete_join("DataFiles", work.dialect.array("ids", "int"), unused)
+    gone["DataFiles"] = 0
+    for chunk in chunks([row["FileID"] for row in only]):
+        gone["DataFiles"] += await work.tx.execute(forget, {"ids": work.dialect.pack(chunk)})
+    return gone
+
+
+async def delete(work: Work, trans: Held) -> None:
+    """Delete a transformation and everything of it, its log included."""
+    await clear(work, trans)
+    for table in ("AdditionalParameters", "TransformationLog", "TaskCounters", "Transformations"):
+        await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", {"trans": trans.id})
+    work.emit("transformation.deleted", trans, name=trans.name)

@@ -1,0 +1,216 @@
+"""One transaction on behalf of a call: what every function of this room gets."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import InitVar, dataclass
+from typing import Any
+
+from ..core.context import Context
+from ..core.errors import Forbidden, NotFound
+from ..core.events import Event
+from ..core.identity import Decision, Policy, Transformation
+from ..core.model import TRANSFORMATIONS, Table
+from ..core.records import StatusRule
+from ..settings import Settings
+from ..storage.base import Transaction, chunks, exclude_other_nodes
+from ..storage.dialect import Dialect
+from ..storage.where import Where, expressions
+
+LISTED = 1000
+"""The most identifiers that an event lists."""
+# in the order of _FIELDS
+_FACTS = "t.TransformationID, t.TransformationName, t.Author, t.AuthorGroup, t.Type, t.Status"
+_FIELDS = ("id", "name", "author", "group", "type", "status")
+_NOBODYS = Transformation(0, "", "", "", "", "")
+_GRANT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class DomainParts:
+    """What the rules of this room depend on.
+
+    :param status_rules: of plugins.
+    """
+
+    settings: Settings
+    policy: Policy
+    status_rules: tuple[StatusRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Transformation):
+    """A transformation whose row this transaction has locked, and which the call may change.
+
+    Only ``Work`` makes one: whoever has it has asked for the right. Every function that changes a transformation takes
+    one, so that nobody forgets to ask.
+    """
+
+    grant: InitVar[object] = None
+
+    def __post_init__(self, grant: object) -> None:
+        if grant is not _GRANT:
+            raise TypeError("only Work.hold() gives out a Held: it locks the row and checks the right")
+
+
+class Work:
+    """A transaction, and on whose behalf it runs. A new one for every attempt.
+
+    :param tx: the open transaction.
+    :param action: the method called, for the policy.
+    """
+
+    __slots__ = ("action", "context", "dialect", "events", "parts", "tx")
+
+    def __init__(self, tx: Transaction, context: Context, parts: DomainParts, action: str) -> None:
+        self.tx = tx
+        self.dialect: Dialect = tx.dialect
+        self.context = context
+        self.parts = parts
+        self.action = action
+        self.events: list[Event] = []
+
+    async def hold(self, trans: int | str) -> Held:
+        """Lock a transformation's row and return it if the caller may change it.
+
+        :param trans: id or name.
+        :raises Forbidden: the caller has no right on it, or must not learn that it does not exist.
+        :raises NotFound: it does not exist.
+        """
+        policy, identity = self.parts.policy, self.context.identity
+        found = await self._find(_named(Where(self.dialect), trans), self.dialect.for_update)
+        if found is None:
+            if policy.may_probe(identity):
+                raise unknown(trans)
+            decision = Decision(False, reason="it does not exist")
+        else:
+            await exclude_other_nodes(self.tx, [f"transformation {found['TransformationID']}"])
+            decision = policy.may_change(identity, self.action, Transformation(**_facts(found)))
+        if found is None or not decision.allowed:
+            needs = decision.needs or policy.may_change(identity, self.action, _NOBODYS).needs
+            # the same words whether it exists or not: names cannot be probed by writing; the note is for the audit
+            error = Forbidden(f"You may not call {self.action} on {trans!r}", needs=list(needs))
+            error.add_note(decision.reason)
+            raise error
+        return Held(**_facts(found), grant=_GRANT)
+
+    async def hold_wanting(self, ids: Iterable[int]) -> list[Held]:
+        """Lock transformations that take what the catalog announces, or lose what it has no more; no right is asked.
+
+        :return: those that exist, by ascending id.
+        """
+        dialect = self.dialect
+        source = f"{dialect.array('ids', 'int')} AS wanted {dialect.straight_join} Transformations t{dialect.by_key}"
+        sql = f"SELECT {_FACTS} FROM {source} ON t.TransformationID = wanted.value ORDER BY t.TransformationID"
+        held: list[Held] = []
+        for chunk in chunks(sorted(set(ids))):
+            rows = await self.tx.fetch_all(sql + self.dialect.for_update, {"ids": self.dialect.pack(chunk)})
+            held += [Held(**_facts(row), grant=_GRANT) for row in rows]
+        await exclude_other_nodes(self.tx, [f"transformation {one.id}" for one in held])
+        return held
+
+    def hold_new(self, trans_id: int, values: Mapping[str, Any]) -> Held:
+        """Return a transformation that this transaction has just inserted: nobody else sees its row yet.
+
+        :param values: its row, by column.
+        """
+        columns = ("TransformationName", "Author", "AuthorGroup", "Type", "Status")
+        facts = dict(zip(_FIELDS, [trans_id, *(values.get(column, "") for column in columns)], strict=True))
+        return Held(**facts, grant=_GRANT)
+
+    async def seen(self, trans: int | str) -> Transformation:
+        """Return a transformation that the caller may read.
+
+        :param trans: id or name.
+        :raises NotFound: it does not exist, or reading it is not allowed.
+        """
+        found = await self._find(self.named(trans))
+        if found is None:
+            raise unknown(trans)
+        return Transformation(**_facts(found))
+
+    async def _find(self, where: Where, tail: str = "") -> Mapping[str, Any] | None:
+        sql = f"SELECT {_FACTS} FROM Transformations t WHERE {where.text}{tail}"
+        return await self.tx.fetch_one(sql, where.parameters)
+
+    @property
+    def readable(self) -> Mapping[str, Any] | None:
+        """Which transformations the caller may read: a condDict, None for all (see ``Policy.readable``)."""
+        return self.parts.policy.readable(self.context.identity)
+
+    def named(self, trans: int | str) -> Where:
+        """Return a clause over ``Transformations t`` that keeps one, if the caller may read it.
+
+        :param trans: id or name.
+        """
+        return _named(self.where(TRANSFORMATIONS, "t."), trans)
+
+    def where(self, table: Table, prefix: str = "", name: str = "where") -> Where:
+        """Return a clause over *table* that keeps what the caller may read, ready for further conditions.
+
+        A file of ``DataFiles`` is for those who may read a transformation that has it.
+
+        :param prefix: alias and dot of *table*.
+        :param name: start of the parameters' names; two clauses in one statement need two.
+        """
+        where = Where(self.dialect, name)
+        if (readable := self.readable) is not None:
+            if table is TRANSFORMATIONS:
+                where.conditions(expressions(table, prefix), readable)
+            elif "TransformationID" in table.columns:
+                where.within(f"{prefix}TransformationID", readable)
+            else:
+                theirs = Where(self.dialect, f"{name}_theirs")
+                theirs.within("TransformationID", readable)
+                having = f"SELECT FileID FROM TransformationFiles WHERE {theirs.text}"
+                where.add(f"{prefix}FileID IN ({having})", **theirs.parameters)
+        return where
+
+    def emit(self, type: str, trans: Held | None, /, **data: Any) -> None:
+        """Tell of a change when it is committed; not at all when it is not. One event a call, type and transformation.
+
+        :param type: one of ``EVENT_TYPES``, or a plugin's own word with its prefix.
+        :param trans: the transformation; None where several are concerned.
+        :param data: the event's ``data``; what is said again is added. Of ``ids`` the first 1,000 are told.
+        """
+        concerned = None if trans is None else trans.id
+        for event in self.events:
+            if event.type == type and event.transformation == concerned:
+                data = _together(event.data, data)
+                self.events.remove(event)
+                break
+        if "ids" in data:
+            data["ids"] = list(data["ids"][:LISTED])
+        context = self.context
+        self.events.append(Event(type, concerned, data, context.author, context.request_id, context.now))
+
+
+def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two events of one type say together: numbers add up, also those by status, and lists go on.
+
+    Identifiers that only one of them has would look complete: they are left out.
+    """
+    both: dict[str, Any] = {**one, **other}
+    for name in one.keys() & other.keys():
+        if isinstance(one[name], int):
+            both[name] = one[name] + other[name]
+        elif isinstance(one[name], list):
+            both[name] = [*one[name], *other[name]]
+        elif isinstance(one[name], dict):
+            both[name] = dict(Counter(one[name]) + Counter(other[name]))
+    if ("ids" in one) != ("ids" in other):
+        del both["ids"]
+    return both
+
+
+def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(zip(_FIELDS, row.values(), strict=True))
+
+
+def _named(where: Where, trans: int | str) -> Where:
+    where.equal("t.TransformationID" if isinstance(trans, int) else "t.TransformationName", trans)
+    return where
+
+
+def unknown(trans: int | str) -> NotFound:
+    """Return the error about a transformation that does not exist, or that the caller may not read."""
+    return NotFound(f"Transformation {trans!r} does not exist", what="transformation")

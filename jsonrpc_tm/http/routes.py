@@ -1,0 +1,111 @@
+"""The server's HTTP routes beside JSON-RPC: its health, and those of plugins."""
+
+import asyncio
+import functools
+import logging
+
+from aiohttp import web
+
+from ..core import errors
+from ..core.containment import contained
+from ..core.errors import ConfigurationError, TMError
+from ..core.identity import Rule
+from ..core.records import Route
+from ..rpc.method_rules import check_identity, check_properties
+from ..rpc.service import Service
+from .endpoint import RUNNING, SERVICE, Refusal, caller, finished, report, request_id_of
+
+logger = logging.getLogger(__name__)
+
+_READY_TIMEOUT = 5.0
+"""Seconds."""
+# the callers' other errors are 400
+_STATUSES = {
+    errors.Unauthenticated.type: 401,
+    errors.Forbidden.type: 403,
+    errors.NotFound.type: 404,
+    errors.Conflict.type: 409,
+    errors.InvalidState.type: 409,
+    errors.InternalError.type: 500,
+    errors.CatalogError.type: 502,
+    errors.StorageUnavailable.type: 503,
+}
+
+
+def add_routes(app: web.Application, service: Service) -> None:
+    """Add all routes to *app*, which has the endpoint already.
+
+    :raises ConfigurationError: a route has no path, or one that is taken.
+    """
+    health = [
+        (Route(verb, path, handler), "the server's health")
+        for path, handler in (("/health/live", _live), ("/health/ready", _ready))
+        for verb in ("GET", "HEAD")
+    ]
+    taken = {service.settings["server.path"]: [("*", "server.path")]}
+    for route, origin in (*health, *service.routes):
+        _note_route(taken, route, origin)
+        handler = route.handler if route.rule is None else functools.partial(_guarded, route, route.rule)
+        try:
+            app.router.add_route(route.verb, route.path, handler)
+        except ValueError as error:
+            raise ConfigurationError(f"{origin}: {route.path!r} cannot be a route's path: {error}") from None
+
+
+def _note_route(taken: dict[str, list[tuple[str, str]]], route: Route, origin: str) -> None:
+    """Note a route; aiohttp would leave one of two for the same path without a call, mostly without a word."""
+    others = taken.setdefault(route.path, [])
+    for verb, other in others:
+        if verb == route.verb or "*" in (verb, route.verb):
+            raise ConfigurationError(f"the path {route.path!r} is served by both {other} and {origin}")
+    others.append((route.verb, origin))
+
+
+async def _guarded(route: Route, rule: Rule, request: web.Request) -> web.StreamResponse:
+    """Answer a request to a route with a rule."""
+    request_id = request_id_of(request)
+    return await finished(request, request_id, _admitted(route, rule, request, request_id))
+
+
+async def _admitted(route: Route, rule: Rule, request: web.Request, request_id: str) -> web.StreamResponse:
+    """Let the route's handler answer, if the caller may ask.
+
+    :raises Refusal: the caller may not, or the handler failed.
+    """
+    service, asked = request.app[SERVICE], f"{route.verb} {route.path}"
+    try:
+        identity = await caller(request, request_id)
+        try:
+            check_identity(asked, rule, identity)
+            check_properties(asked, rule, identity)
+        except TMError as error:
+            report(request, identity, error, request_id)
+            raise
+        context = service.context(identity, request_id, request.remote)
+        response: web.StreamResponse = await contained(route.handler(request, context))
+    except (Refusal, web.HTTPException):
+        raise
+    except TMError as error:
+        status = _STATUSES.get(error.type, 400)
+        raise Refusal(status, error, **({"WWW_Authenticate": "Bearer"} if status == 401 else {})) from None
+    except Exception:
+        logger.exception("the route %s failed", route.path, extra={"request_id": request_id})
+        raise Refusal(500, errors.InternalError("Internal error")) from None
+    if not response.prepared:
+        response.headers.setdefault("X-Request-ID", request_id)
+    return response
+
+
+async def _live(request: web.Request) -> web.Response:
+    return web.json_response({"status": "alive"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    if request.app[RUNNING].draining:
+        return web.json_response({"status": "stopping"}, status=503)
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT):
+            await request.app[SERVICE].storage.ready()
+    except (TMError, TimeoutError):
+        return web.json_response({"status": "no database"}, status=503)
+    return web.json_response({"status": "ready"})

@@ -1,0 +1,241 @@
+"""From a loaded call to its result: what is prepared outside, the transaction, and what follows its commit."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from inspect import getdoc, signature
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+
+from ..catalog.guard import GuardedCatalog
+from ..core.containment import contained
+from ..core.context import Context
+from ..core.events import Event
+from ..core.identity import Policy
+from ..domain.work import DomainParts, Work
+from ..settings import Settings
+from ..storage.base import Storage, Transaction
+from .method import Change, Handler, Method, Read
+
+logger = logging.getLogger(__name__)
+_FAREWELL = 1.0
+"""Seconds that a call which is ended may take for it."""
+P = ParamSpec("P")
+T = TypeVar("T")
+Arguments = Mapping[str, Any]
+Perform = Callable[[Context, Arguments], Awaitable[Any]]
+Body = Callable[Concatenate[Work, P], Awaitable[T]]
+
+
+class Abandoned(asyncio.CancelledError):
+    """The caller was cancelled; what it asked for goes on.
+
+    :param task: has the outcome in the end.
+    """
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        super().__init__()
+        self.task = task
+
+
+@dataclass
+class Ground:
+    """What calls stand on.
+
+    :param catalog: guarded: whatever goes wrong in it is a CatalogError.
+    :param tell: gets the events of a committed transaction.
+    :param document: returns the OpenRPC document.
+    :param started: when the server began (UTC, aware).
+    """
+
+    storage: Storage
+    catalog: GuardedCatalog
+    domain: DomainParts
+    tell: Callable[[Sequence[Event]], None]
+    document: Callable[[], Mapping[str, Any]]
+    started: datetime
+    changing: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what *work* returns; it goes on when the caller is cancelled, so that what is committed is told.
+
+        :raises Abandoned: the caller was cancelled.
+        """
+        task = asyncio.create_task(contained(work))
+        self.changing.add(task)
+        task.add_done_callback(self.changing.discard)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            raise Abandoned(task) from None
+        return task.result()
+
+    async def finish(self) -> None:
+        """Wait for the calls whose callers have gone, as long as shutdown waits for calls; then end them."""
+        grace: float = self.domain.settings["server.shutdown_grace"]
+        end = asyncio.get_running_loop().time() + grace
+        while self.changing and (left := end - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(self.changing, timeout=left)
+        if self.changing:
+            logger.error(
+                "%d call(s) whose callers have gone still run after %g s: ending them", len(self.changing), grace
+            )
+            for task in self.changing:
+                task.cancel()
+            await asyncio.wait(self.changing, timeout=_FAREWELL)
+
+
+class Outside:
+    """What a call has outside of a transaction."""
+
+    def __init__(self, ground: Ground, context: Context, action: str) -> None:
+        self.context = context
+        self._ground = ground
+        self._action = action
+
+    @property
+    def catalog(self) -> GuardedCatalog:
+        """The file catalog; whatever goes wrong in it is a CatalogError."""
+        return self._ground.catalog
+
+    @property
+    def settings(self) -> Settings:
+        """The settings by dotted name."""
+        return self._ground.domain.settings
+
+    @property
+    def policy(self) -> Policy:
+        """Decides on transformations."""
+        return self._ground.domain.policy
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The OpenRPC document of every method that the server has."""
+        return self._ground.document()
+
+    @property
+    def started(self) -> datetime:
+        """When the server began (UTC, aware)."""
+        return self._ground.started
+
+    async def read(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``body(work, …)`` in a transaction that only reads."""
+        found: T = await self._run(body, True, *args, **kwargs)
+        return found
+
+    async def ask(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``body(work, …)`` in a transaction that may lock and is always rolled back."""
+
+        async def asked(work: Work) -> NoReturn:
+            raise _Answer(await body(work, *args, **kwargs))
+
+        try:
+            found: T = await self._run(asked, False)
+        except _Answer as answer:
+            found = answer.value
+        return found
+
+    async def _run(self, body: Any, read: bool, *args: Any, **kwargs: Any) -> Any:
+        ground, context, action = self._ground, self.context, self._action
+
+        async def transaction(tx: Transaction) -> Any:
+            return await body(Work(tx, context, ground.domain, action), *args, **kwargs)
+
+        return await ground.storage.run(action, transaction, read=read)
+
+
+class Afterwards(Outside):
+    """The same after the commit, when there may be more to write."""
+
+    async def write(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``body(work, …)`` in a transaction of its own; its events are told when it is committed."""
+
+        async def collecting(work: Work) -> tuple[T, list[Event]]:
+            return await body(work, *args, **kwargs), work.events
+
+        result: T
+        result, events = await self._run(collecting, False)
+        self._ground.tell(events)
+        return result
+
+
+class _Answer(Exception):
+    """Ends a transaction that is not to be kept."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def compose(method: Method, ground: Ground) -> Perform:
+    """Return what performs calls of *method*: prepare, transaction, events, after."""
+    name, handler, access = method.name, method.handler, method.access
+    prepare, after = _partly(method.prepare, 1), _partly(method.after, 3)
+    trans = None if access is None else access.trans
+    find = Work.hold if isinstance(access, Change) else Work.seen
+
+    async def prepared_for(context: Context, arguments: Arguments) -> Any:
+        return None if prepare is None else await prepare(Outside(ground, context, name), arguments)
+
+    async def outside(context: Context, arguments: Arguments) -> Any:
+        prepared = await prepared_for(context, arguments)
+        return await handler(
+            Outside(ground, context, name), *((prepared,) if method.takes_prepared else ()), **arguments
+        )
+
+    async def transact(context: Context, arguments: Arguments, prepared: Any, read: bool) -> tuple[Any, list[Event]]:
+        given = (prepared,) if method.takes_prepared else ()
+
+        async def body(tx: Transaction) -> tuple[Any, list[Event]]:
+            work = Work(tx, context, ground.domain, name)
+            if trans is None:
+                return await handler(work, *given, **arguments), work.events
+            own = dict(arguments)
+            transformation = await find(work, own.pop(trans))
+            return await handler(work, transformation, *given, **own), work.events
+
+        return await ground.storage.run(name, body, read=read)
+
+    async def read(context: Context, arguments: Arguments) -> Any:
+        prepared = await prepared_for(context, arguments)
+        result, _ = await transact(context, arguments, prepared, True)
+        return result
+
+    async def commit(context: Context, arguments: Arguments, prepared: Any) -> Any:
+        result, events = await transact(context, arguments, prepared, False)
+        ground.tell(events)
+        if after is not None:
+            try:
+                await contained(after(Afterwards(ground, context, name), arguments, result, prepared))
+            except Exception:
+                logger.warning(
+                    "%s was done, but not what follows: %s",
+                    name,
+                    (getdoc(method.after) or "").partition("\n")[0],
+                    exc_info=True,
+                    extra={"request_id": context.request_id},
+                )
+        return result
+
+    async def write(context: Context, arguments: Arguments) -> Any:
+        prepared = await prepared_for(context, arguments)
+        return await ground.shield(commit(context, arguments, prepared))
+
+    if access is None:
+        return outside
+    return read if isinstance(access, Read) else write
+
+
+def _partly(function: Handler | None, first: int) -> Callable[..., Awaitable[Any]] | None:
+    """Return *function* called with those of a call's arguments that it names.
+
+    :param first: how many arguments it gets otherwise, by position.
+    """
+    if function is None:
+        return None
+    wanted = tuple(signature(function).parameters)[first:]
+
+    async def call(outside: Outside, arguments: Arguments, *more: Any) -> Any:
+        return await function(outside, *more, **{name: arguments[name] for name in wanted})
+
+    return call

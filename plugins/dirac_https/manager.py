@@ -1,0 +1,142 @@
+"""The TransformationManager: from the fields of a form to a call of ours, and to the text of its answer."""
+
+import asyncio
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from jsonrpc_tm.api import Context, Service, check_identity, check_properties, errors
+
+from . import answers, methods
+from .endpoint import Handler, Status, acting, limits, respond
+from .jencode import Undecodable, decode, encode
+
+P = ParamSpec("P")
+T = TypeVar("T")
+PATH = "/Transformation/TransformationManager"
+MANY = 500
+"""An answer of more rows is made in a thread: nobody else waits for it."""
+
+
+def handler(*, records: bool) -> Handler:
+    """Return the handler of the service's path.
+
+    :param records: send ``Records`` and ``ParameterNames`` beside lists.
+    """
+    return functools.partial(respond, answer=functools.partial(_answer, records=records))
+
+
+async def _answer(service: Service, context: Context, fields: Mapping[str, str], *, records: bool) -> bytes:
+    """Make a call in the order of DIRAC's checks: method, credentials, authorisation, arguments."""
+    name = fields["method"]
+    ours = methods.ours(name)
+    if (name not in methods.METHODS and name != methods.AS_TEXT) or ours not in service.registry:
+        raise Status(501, errors.MethodNotFound(f"No method {name[:100]!r}"))
+    context = acting(service, context, fields)
+    _permit(service, context, name)
+    try:
+        given = decode(fields.get("args", "[]"), limits(service))
+        if not isinstance(given, list):
+            raise Undecodable("args is no list")
+        reply = await _reply(service, context, ours, given, records=records)
+    except (Undecodable, methods.WrongArguments) as error:
+        raise Status(500, errors.InvalidParams(str(error))) from None
+    # clients of DIRAC 9 say that they have no setup; they and the newest of 8 want the list as a text
+    as_text = name == methods.AS_TEXT or (name == "getTransformationFiles" and fields.get("clientSetup") == "None")
+    return await _aside(reply.get("Value"), _json, reply, as_text=as_text and not fields.get("rawContent"))
+
+
+def _permit(service: Service, context: Context, name: str) -> None:
+    """Refuse a caller whom the method's rule keeps out, before the arguments are looked at.
+
+    :raises Status: 401.
+    """
+    rule = service.rules[methods.ours(name)]
+    try:
+        check_identity(name, rule, context.identity)
+        check_properties(name, rule, context.identity)
+    except errors.TMError as error:
+        raise Status(401, error) from None
+
+
+def _json(reply: Mapping[str, Any], *, as_text: bool) -> bytes:
+    """Return S_OK or S_ERROR as JSON.
+
+    :param as_text: as a text inside of another S_OK.
+    """
+    if as_text:
+        reply = answers.ok(encode(answers.ok(reply["Value"]) if reply["OK"] else reply))
+    return encode(reply).encode()
+
+
+async def _reply(service: Service, context: Context, name: str, given: list[Any], *, records: bool) -> dict[str, Any]:
+    """Return S_OK or S_ERROR.
+
+    :raises WrongArguments: too few or too many.
+    :raises Status: a bug (500), or a caller who may not call (401).
+    """
+    if name == "getTransformationTaskStats" and given == [""]:
+        return answers.ok(await _all_task_stats(service, context))
+    method = service.registry.get(name)
+    named = methods.arguments(method, given)
+    if methods.authored(name, named):
+        context = dataclasses.replace(context, also=(methods.AUTHOR_DN,))
+    try:
+        named = _authors_by_dn(service, named)
+        result = await service.call(context, name, named)
+    except errors.InternalError:
+        raise Status(500) from None
+    except errors.Unauthenticated:
+        raise Status(401) from None
+    except errors.Conflict as error:
+        if name == "addTransformation" and error.data.get("reason") == "name taken":
+            return await _taken(service, context, named["transName"])
+        return answers.refusal(name, error, named)
+    except errors.TMError as error:
+        return answers.refusal(name, error, named)
+    return await _aside(result, methods.reply, method, named, result, service.users, records=records)
+
+
+async def _aside(value: Any, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what *function* returns, called in a thread where it works on many rows.
+
+    :param value: what it works on: a list, or an object by name or number.
+    """
+    if isinstance(value, dict):
+        value = value.get("Successful", value)
+    if isinstance(value, list | dict) and len(value) > MANY:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
+async def _taken(service: Service, context: Context, name: str) -> dict[str, Any]:
+    """Return S_ERROR for a name that is taken, with the id that the reference tells."""
+    found = await service.call(context, "getTransformations", {"condDict": {"TransformationName": name}})
+    ids = "".join(f" with TransformationID = {row['TransformationID']}" for row in found)
+    return answers.failed(f"Transformation with name {name} already exists{ids}")
+
+
+async def _all_task_stats(service: Service, context: Context) -> dict[str, int]:
+    """Return the task statistics of all transformations together: what the reference means by the name ``""``."""
+    found = await service.call(context, "getCounters", ["TransformationTasks", ["ExternalStatus"], {}])
+    stats = {key["ExternalStatus"]: number for key, number in found}
+    return {**stats, "TotalCreated": sum(stats.values())}
+
+
+def _authors_by_dn(service: Service, named: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments with conditions on ``AuthorDN`` turned into conditions on the author's name.
+
+    :raises InvalidParams: the condition is neither a text nor a list of texts.
+    """
+    condition = named.get("condDict")
+    if not isinstance(condition, dict) or methods.AUTHOR_DN not in condition:
+        return named
+    wanted = condition[methods.AUTHOR_DN]
+    dns = wanted if isinstance(wanted, list) else [wanted]
+    if not all(isinstance(dn, str) for dn in dns):
+        raise errors.InvalidParams("Invalid key AuthorDN in condDict")
+    users = [service.users.by_dn(dn) for dn in dns]
+    names = [user.name if user else dn for user, dn in zip(users, dns, strict=True)]
+    rest = {key: value for key, value in condition.items() if key != methods.AUTHOR_DN}
+    return {**named, "condDict": {**rest, "Author": names}}

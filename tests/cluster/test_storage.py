@@ -1,0 +1,82 @@
+"""Two nodes of a Galera cluster write the same row: what was acknowledged is there, once."""
+
+import asyncio
+import itertools
+from contextlib import AsyncExitStack
+
+import pytest
+
+from jsonrpc_tm.storage.base import exclude_other_nodes
+from jsonrpc_tm.storage.mysql import MySQLProvider
+from jsonrpc_tm.tools.testing.storage_contract import add_transformation
+from tests.cluster.galera import cluster, find_provider
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+CALLERS, CALLS = 6, 100
+STEP = "UPDATE TaskCounters SET LastTaskID = LastTaskID + 1 WHERE TransformationID = :trans"
+READ = "SELECT LastTaskID FROM TaskCounters WHERE TransformationID = :trans"
+SET = "UPDATE TaskCounters SET LastTaskID = :value WHERE TransformationID = :trans"
+NOTE = "INSERT INTO DataFiles (LFN) VALUES (:lfn)"
+
+
+async def first(tx, trans, lfn):
+    await tx.execute(STEP, {"trans": trans})
+    await tx.execute(NOTE, {"lfn": lfn})
+
+
+async def last(tx, trans, lfn):
+    await tx.execute(NOTE, {"lfn": lfn})
+    await tx.last(STEP, {"trans": trans})
+
+
+async def only_last(tx, trans, lfn):
+    await tx.last(STEP, {"trans": trans})
+    await tx.last(NOTE, {"lfn": lfn})
+
+
+async def locked(tx, trans, lfn):
+    await tx.fetch_value(READ + tx.dialect.for_update, {"trans": trans})
+    await exclude_other_nodes(tx, [f"transformation {trans}"])
+    value = await tx.fetch_value(READ, {"trans": trans})
+    await tx.execute(SET, {"trans": trans, "value": value + 1})
+    await tx.last(NOTE, {"lfn": lfn})
+
+
+@pytest.fixture(scope="module")
+def urls():
+    if find_provider() is None:
+        pytest.skip("no Galera library: install the package galera-4")
+    with cluster() as nodes:
+        nodes[0].sql("CREATE DATABASE tm")
+        yield [node.url("tm") for node in nodes[:2]]
+
+
+@pytest.mark.parametrize("body", [first, last, only_last, locked])
+async def test_acknowledged_steps_are_counted(urls, body):
+    options = {"pool_size": CALLERS, "timeout": 20.0}
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for url in urls:
+            storage = MySQLProvider().open(url, migrate=True, migrations=(), options=options)
+            nodes.append(await stack.enter_async_context(storage))
+        trans = await nodes[0].run("add", add_transformation, body.__name__)
+        numbers = itertools.count()
+
+        async def caller(storage):
+            for _ in range(CALLS):
+                await storage.run("step", body, trans, f"/{body.__name__}/{next(numbers)}")
+
+        await asyncio.gather(*(caller(storage) for storage in nodes for _ in range(CALLERS)))
+
+        async def look(tx):
+            files = "SELECT COUNT(*) FROM DataFiles WHERE LFN LIKE :like"
+            return (
+                await tx.fetch_value(READ, {"trans": trans}),
+                await tx.fetch_value(files, {"like": f"/{body.__name__}/%"}),
+            )
+
+        for storage in nodes:
+            assert await storage.run("look", look, read=True) == (CALLS * CALLERS * 2,) * 2
+        # else the nodes never met
+        assert sum(storage.runner.statistics["step"].retries for storage in nodes) > 0

@@ -1,0 +1,182 @@
+"""A connection that breaks at any point of a transaction: the transaction happens once, or the caller knows."""
+
+import asyncio
+
+import pytest
+
+from jsonrpc_tm.core.errors import StorageUnavailable
+from jsonrpc_tm.storage.mysql import verbs
+from jsonrpc_tm.storage.mysql.commit import MARK
+from jsonrpc_tm.storage.mysql.driver import driver
+from jsonrpc_tm.storage.mysql.verbs import Statement
+from tests.storage.mysql.proxy import Proxy
+
+pytestmark = pytest.mark.mariadb
+
+# START TRANSACTION with the first statement of the body, the second one, the marker with COMMIT
+COMMANDS = 3
+COMMIT = COMMANDS - 1
+
+
+@pytest.fixture
+async def proxy(mariadb):
+    async with Proxy(mariadb.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def storage(proxy, open_mysql, mysql_url, mariadb):
+    url = mysql_url.replace(str(mariadb.port), str(proxy.listening))
+    async with open_mysql(url, timeout=2) as storage:
+        await storage.run("warm up", _count, read=False)
+        yield storage
+
+
+async def _count(tx):
+    return await tx.fetch_value("SELECT COUNT(*) FROM DataFiles")
+
+
+class Body:
+    """Adds a file of another name each time it runs, so that nothing hides a second effect."""
+
+    runs = 0
+
+    async def __call__(self, tx):
+        self.runs += 1
+        name = f"/run/{self.runs}"
+        await tx.insert("INSERT INTO DataFiles (LFN) VALUES (:name)", {"name": name})
+        return await tx.fetch_value("SELECT LFN FROM DataFiles WHERE LFN = :name", {"name": name})
+
+
+async def _lfns(tx):
+    return [row["LFN"] for row in await tx.fetch_all("SELECT LFN FROM DataFiles ORDER BY FileID")]
+
+
+async def test_a_transaction_has_as_many_commands_as_assumed(storage, proxy):
+    proxy.arm(-1, "")
+    await storage.run("add", Body())
+    assert proxy.commands == COMMANDS
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize("point", range(COMMANDS))
+async def test_it_happens_exactly_once(storage, proxy, point, mode):
+    body = Body()
+    proxy.arm(point, mode)
+    result = await storage.run("add", body)
+    # the first run counts when the server got its COMMIT
+    assert result == ("/run/1" if (point, mode) == (COMMIT, "after") else "/run/2")
+    assert await storage.run("lfns", _lfns, read=True) == [result]
+
+
+async def test_a_commit_that_arrives_late_has_no_effect(storage, proxy):
+    """The marker that goes with it is taken by then."""
+    body = Body()
+    proxy.arm(COMMIT, "late")
+    assert await storage.run("add", body) == "/run/2"
+    await asyncio.sleep(0.7)
+    assert await storage.run("lfns", _lfns, read=True) == ["/run/2"]
+
+
+async def test_a_packet_still_at_work_when_its_outcome_is_asked_for_does_not_commit(storage, proxy):
+    body = Body()
+
+    async def slow(tx):
+        result = await body(tx)
+        await tx.last("DO SLEEP(0.5)")
+        return result
+
+    proxy.arm(COMMIT, "after")
+    assert await storage.run("add", slow) == "/run/2"
+    await asyncio.sleep(0.7)
+    assert await storage.run("lfns", _lfns, read=True) == ["/run/2"]
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_a_commit_at_work_is_waited_for(storage, end):
+    """Between the marker and the end of COMMIT, whoever asks waits for that end."""
+    session = await storage.pool.connect()
+    await session.query("START TRANSACTION")
+    await session.query("INSERT INTO CommitMarkers (Marker, CreatedAt, Abandoned) VALUES ('m', UTC_TIMESTAMP(), 0)")
+    asked = asyncio.create_task(storage.attempts.look_up("m"))
+    await asyncio.sleep(0.2)
+    assert not asked.done()
+    await session.query(end)
+    assert await asked is (end == "COMMIT")
+    session.close()
+
+
+async def test_an_error_that_the_server_reports_for_commit_itself_proves_nothing(storage, monkeypatch):
+    """On a cluster a deadlock may be reported by a node that left while it committed: the others have the effect."""
+    done_and_denied = Statement("COMMIT", "COMMIT\n;SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213")
+    monkeypatch.setattr(verbs, "COMMIT", done_and_denied)
+    assert await storage.run("add", Body()) == "/run/1"
+    monkeypatch.undo()
+    assert await storage.run("lfns", _lfns, read=True) == ["/run/1"]
+
+
+async def test_a_server_that_does_not_come_back_makes_the_outcome_unknown(storage, proxy):
+    storage.runner.timeout = 0.5
+    proxy.arm(COMMIT, "after")
+    proxy.refusing = True
+    with pytest.raises(StorageUnavailable) as raised:
+        await storage.run("add", Body())
+    assert raised.value.data == {"retryable": True, "outcome": "unknown"}
+
+
+async def test_a_transaction_held_open_by_the_network_is_run_again(storage, proxy):
+    proxy.arm(COMMIT, "held")
+    assert await storage.run("add", Body()) == "/run/2"
+    assert await storage.run("lfns", _lfns, read=True) == ["/run/2"]
+
+
+async def test_what_it_has_locked_stays_locked_and_the_caller_knows_that_nothing_happened(
+    open_mysql, mysql_url, mariadb, proxy
+):
+    url = mysql_url.replace(str(mariadb.port), str(proxy.listening))
+    async with open_mysql(url, timeout=1) as storage:
+        await storage.run("add", Body())
+        storage.runner.timeout = 0.5
+
+        async def rename(tx):
+            await tx.execute("UPDATE DataFiles SET LFN = '/renamed'")
+
+        proxy.arm(1, "held")
+        with pytest.raises(StorageUnavailable) as raised:
+            await storage.run("rename", rename)
+        assert raised.value.data == {"retryable": True}
+        assert await storage.run("lfns", _lfns, read=True) == ["/run/1"]
+
+
+async def test_before_the_commit_a_lost_server_leaves_nothing_unknown(storage, proxy):
+    storage.runner.timeout = 0.5
+    proxy.arm(1, "before")
+    proxy.refusing = True
+    with pytest.raises(StorageUnavailable) as raised:
+        await storage.run("add", Body())
+    assert raised.value.data == {"retryable": True}
+    proxy.refusing = False
+    assert await storage.run("lfns", _lfns, read=True) == []
+
+
+# each read is two commands, of which the second is not waited for
+@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize("point", range(4))
+async def test_reading_transactions_answer_whatever_breaks(storage, proxy, point, mode):
+    await storage.run("add", Body())
+    await storage.run("lfns", _lfns, read=True)
+    proxy.arm(point, mode)
+    for _ in range(3):
+        assert await storage.run("lfns", _lfns, read=True) == ["/run/1"]
+
+
+async def test_an_abandoned_transaction_can_never_happen(storage, open_mysql):
+    """A COMMIT found not to have happened cannot happen any more: its marker is taken."""
+    assert await storage.attempts.look_up("f" * 32) is False
+    assert await storage.attempts.look_up("f" * 32) is False
+
+    async def late(tx):
+        await tx.execute(MARK, {"marker": "f" * 32, "abandoned": 0})
+
+    with pytest.raises(driver.IntegrityError):
+        await storage.run("late", late)
