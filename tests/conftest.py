@@ -25,7 +25,7 @@ NOT_QUICK = (
         "tools/test_harness.py",
         "tools/test_tokens.py",
     ),
-    *("test_fuzz.py", "test_operations.py", "test_benchmarks.py", "test_makefile.py"),
+    *("test_fuzz.py", "test_operations.py", "test_benchmarks.py", "test_makefile.py", "test_imports.py"),
     *("methods/test_model.py", "methods/test_races.py", "methods/test_round_trips.py"),
     *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py"),
 )

@@ -44,11 +44,19 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, with the shared options.
 
-        :raises ConfigurationError: it is none of ours, and the plugins cannot be loaded.
+        :raises ConfigurationError: it is none of ours, and the plugins cannot be loaded; or it needs a package that is
+            not installed.
         """
         if (where := _COMMANDS.get(cmd_name)) is not None:
             module, _, attribute = where.partition(":")
-            return _sharing(getattr(importlib.import_module(module), attribute))
+            try:
+                return _sharing(getattr(importlib.import_module(module), attribute))
+            except ModuleNotFoundError as error:
+                if (error.name or "").startswith("jsonrpc_tm"):
+                    raise
+                raise ConfigurationError(
+                    f"`{cmd_name}` needs the package {error.name}: pip install 'jsonrpc-tm[tools]'"
+                ) from None
         found = _of_plugins(ctx).get(cmd_name)
         return None if found is None else _sharing(found)
 
