@@ -68,12 +68,20 @@ class Attempts:
             self.pool.release(session, reusable=False)
             raise
         if read or tx.blank:
-            if tx.sent:
-                await session.leave()
-            self.pool.release(session, reusable=True)
+            await self._leave(tx)
         else:
             await self._shielded(tx)
         return result
+
+    async def _leave(self, tx: MySQLTransaction) -> None:
+        """End a transaction that has changed nothing, and release its session."""
+        reusable = False
+        try:
+            if tx.sent:
+                await tx.session.leave()
+            reusable = True
+        finally:
+            self.pool.release(tx.session, reusable=reusable)
 
     async def _give_up(self, tx: MySQLTransaction, error: Exception) -> None:
         """Undo what a transaction did that failed, and release its session."""
@@ -114,8 +122,8 @@ class Attempts:
     async def _commit(self, tx: MySQLTransaction) -> None:
         """Commit and release the session."""
         marker = secrets.token_hex(16) if tx.wrote else None
-        mark = None if marker is None else tx.bind(MARK, {"marker": marker, "abandoned": 0})
         try:
+            mark = None if marker is None else tx.bind(MARK, {"marker": marker, "abandoned": 0})
             if not await tx.commit(mark):
                 await self._settle(tx, marker)
         except Exception as error:

@@ -20,14 +20,12 @@ from .commit import PRUNED, Attempts, prune
 from .driver import driver
 from .errors import classify
 from .pool import Pool
-from .schema import LOCK, describe, prepare
+from .schema import describe, prepare
 from .scratch import scratch
 from .session import Session
 from .stream import MySQLSource
 from .target import target, tls_context
 from .verbs import MySQLTransaction
-
-__all__ = ["LOCK", "MySQLProvider", "MySQLStorage", "register_storage"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
 
 from ..base import Batch, Select
-from .threads import STEPS_BETWEEN_LOOKS, SqliteTransaction, Watch, drive, end, only_reading
+from .threads import STEPS_BETWEEN_LOOKS, SqliteTransaction, Watch, drive, end, meant
 
 T = TypeVar("T")
 H = TypeVar("H")
@@ -25,7 +26,7 @@ class HeldSource:
     def __init__(self, read: Callable[[Callable[[SqliteTransaction], Awaitable[Any]]], Awaitable[Any]]) -> None:
         self.sql = ""
         self._read = read
-        self._rows: Batch = []
+        self._rows: Iterator[tuple[Any, ...]] = iter(())
 
     async def start(
         self, open: Callable[[SqliteTransaction], Awaitable[tuple[H, Select]]], size: int
@@ -38,17 +39,17 @@ class HeldSource:
             return head, tx.rows(query.sql, query.parameters)
 
         head: H
-        head, self._rows = await self._read(body)
+        head, rows = await self._read(body)
+        self._rows = iter(rows)
         return head, await self.fetch(size)
 
     async def fetch(self, size: int) -> Batch:
         """Return the next rows; see ``streams.Source``."""
-        batch, self._rows = self._rows[:size], self._rows[size:]
-        return batch
+        return list(islice(self._rows, size))
 
     async def close(self, *, whole: bool) -> None:
         """Forget the rows."""
-        self._rows = []
+        self._rows = iter(())
 
 
 class SqliteSource:
@@ -99,8 +100,12 @@ class SqliteSource:
         connection.execute("PRAGMA temp_store = FILE")
         connection.set_progress_handler(self._watch.late, STEPS_BETWEEN_LOOKS)
         connection.execute("BEGIN")
-        with only_reading(self._name):
+        try:
             head, query = drive(self._name, open(SqliteTransaction(connection, self._name, self._watch)))
+        except sqlite3.OperationalError as error:
+            if (meaning := meant(self._name, error)) is not error:
+                raise meaning from error
+            raise
         self.sql = query.sql
         self._watch.begin()
         self._cursor = connection.execute(query.sql, query.parameters)

@@ -11,8 +11,7 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ...core.errors import StorageUnavailable
@@ -74,7 +73,7 @@ class SqliteTransaction:
 
     async def execute(self, sql: str, parameters: Parameters = {}) -> int:
         """Run a statement; return the number of rows it matched."""
-        return max(self._run(sql, parameters)[2], 0)
+        return max(self._run(sql, parameters)[0].rowcount, 0)
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> int:
         """Run a statement once for each set of parameters; return the number of rows matched in all."""
@@ -86,13 +85,16 @@ class SqliteTransaction:
 
     async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
         """Return all rows."""
-        names, rows = self._run(sql, parameters)[:2]
+        cursor, rows = self._run(sql, parameters)
+        names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, values, strict=True)) for values in rows]
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""
-        names, rows = self._run(sql, parameters, most=1)[:2]
-        return dict(zip(names, rows[0], strict=True)) if rows else None
+        cursor, rows = self._run(sql, parameters, most=1)
+        if not rows:
+            return None
+        return {column[0]: value for column, value in zip(cursor.description, rows[0], strict=True)}
 
     async def fetch_value(self, sql: str, parameters: Parameters = {}) -> Any:
         """Return the first column of the first row, None without a row."""
@@ -105,7 +107,7 @@ class SqliteTransaction:
 
     async def insert(self, sql: str, parameters: Parameters = {}) -> int:
         """Run an INSERT of one row; return its identifier."""
-        return self._run(sql, parameters)[3]
+        return self._run(sql, parameters)[0].lastrowid or 0
 
     async def last(self, sql: str, parameters: Parameters = {}) -> None:
         """Run a statement, now: COMMIT is no round trip here."""
@@ -115,17 +117,15 @@ class SqliteTransaction:
         """Return all rows as tuples."""
         return self._run(sql, parameters)[1]
 
-    def _run(self, sql: str, parameters: Parameters, most: int | None = None) -> tuple[list[str], Batch, int, int]:
-        """Run a statement; return names and rows of its columns, the rows matched and the identifier given."""
+    def _run(self, sql: str, parameters: Parameters, most: int | None = None) -> tuple[sqlite3.Cursor, Batch]:
+        """Run a statement; return what it says of itself, and rows."""
         self._watch.begin()
         cursor = self._connection.execute(sql, parameters)
         try:
-            names: list[str] = []
             rows: Batch = []
             if cursor.description:
-                names = [column[0] for column in cursor.description]
                 rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
-            return names, rows, cursor.rowcount, cursor.lastrowid or 0
+            return cursor, rows
         finally:
             # a statement left half read would keep its lock
             cursor.close()
@@ -161,18 +161,11 @@ def drive(name: str, body: Awaitable[Any]) -> Any:
     raise RuntimeError(f"the body of transaction {name} waits for something that is not a verb of its transaction")
 
 
-@contextmanager
-def only_reading(name: str) -> Iterator[None]:
-    """Take a write inside for the bug that it is.
-
-    :raises RuntimeError: a statement wrote.
-    """
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
-            raise
-        raise RuntimeError(f"transaction {name} was announced as only reading, and writes") from error
+def meant(name: str, error: BaseException) -> BaseException:
+    """Return what an error of a transaction that only reads means: a write is a bug, not an outage."""
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+        return RuntimeError(f"transaction {name} was announced as only reading, and writes")
+    return error
 
 
 class Worker(threading.Thread, ABC):
@@ -212,10 +205,9 @@ class Worker(threading.Thread, ABC):
 
     def _drive(self, job: Job) -> None:
         try:
-            with only_reading(job.name) if job.read else nullcontext():
-                job.result = drive(job.name, job.body(SqliteTransaction(self.connection, job.name, self._watch)))
+            job.result = drive(job.name, job.body(SqliteTransaction(self.connection, job.name, self._watch)))
         except BaseException as error:
-            job.error = error
+            job.error = meant(job.name, error) if job.read else error
 
     def _deliver(self, jobs: Sequence[Job]) -> None:
         try:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ...core.errors import ConfigurationError
 from ...storage.mysql import MySQLStorage
+from ...storage.mysql.schema import LOCK
 from ...storage.mysql.session import Session
-from ...storage.mysql.storage import LOCK
 from ...storage.mysql.verbs import MySQLTransaction
 
 NEW, OLD, ORPHANED = "adopt_", "reference_", "orphaned_"
