@@ -11,6 +11,7 @@ from hypothesis import settings
 pytest_plugins = ["jsonrpc_tm.tools.testing.plugin", "jsonrpc_tm.tools.testing.mariadb_fixtures"]
 
 settings.register_profile("patient", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("patient")
 
 HERE = Path(__file__).parent
@@ -27,14 +28,26 @@ NOT_QUICK = (
     ),
     *("test_fuzz.py", "test_operations.py", "test_benchmarks.py", "test_makefile.py", "test_imports.py"),
     *("methods/test_model.py", "methods/test_races.py", "methods/test_round_trips.py"),
-    *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py"),
+    *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py", "rpc/test_body.py"),
+    *("storage/test_contract.py", "storage/test_sqlite.py", "storage/test_runner.py", "storage/test_migrate.py"),
+    "plugin/test_manager.py",
 )
-"""Where sockets, processes, certificates, much data or many random calls are what is tested."""
+"""Where sockets, processes, certificates, waiting, much data or many random calls are what is tested."""
 SLOW_FIXTURES = {"mariadb", "mysql_url", "one_mysql_url", "over_http", "in_diracs_wire", "on_mariadb", "in_a_file"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="only tests that need no network and no MariaDB")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        settings.load_profile("quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    place = collection_path.relative_to(HERE).as_posix() if collection_path.is_relative_to(HERE) else ""
+    return True if config.getoption("--quick") and place.startswith(NOT_QUICK) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -46,9 +59,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _quick(item: pytest.Item) -> bool:
-    place = item.path.relative_to(HERE).as_posix()
     slow = item.get_closest_marker("mariadb") or SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
-    return not slow and not place.startswith(NOT_QUICK)
+    return not slow
 
 
 @pytest.fixture(autouse=True, scope="session")
