@@ -39,27 +39,23 @@ async def read_fields(tx: Transaction) -> dict[str, FieldType]:
 
 async def read_directories(tx: Transaction, paths: Iterable[str]) -> dict[str, Metadata]:
     """Return the own metadata of those of *paths* that are directories."""
-    sql = (
-        f"SELECT Path, Metadata FROM {tx.dialect.array('paths')} AS wanted"
-        f" {tx.dialect.straight_join} CatalogDirectories ON Path = wanted.value"
-    )
-    found: dict[str, Metadata] = {}
-    for chunk in chunks(list(dict.fromkeys(paths))):
-        for row in await tx.fetch_all(sql, {"paths": tx.dialect.pack(chunk)}):
-            found[row["Path"]] = orjson.loads(row["Metadata"])
-    return found
+    return await _read_own(tx, "CatalogDirectories", "Path", paths)
 
 
 async def read_own(tx: Transaction, lfns: Iterable[str]) -> dict[str, Metadata]:
     """Return the own metadata of those of *lfns* that are files."""
+    return await _read_own(tx, "CatalogFiles", "LFN", lfns)
+
+
+async def _read_own(tx: Transaction, table: str, key: str, names: Iterable[str]) -> dict[str, Metadata]:
     sql = (
-        f"SELECT LFN, Metadata FROM {tx.dialect.array('lfns')} AS wanted"
-        f" {tx.dialect.straight_join} CatalogFiles ON LFN = wanted.value"
+        f"SELECT {key}, Metadata FROM {tx.dialect.array('names')} AS wanted"
+        f" {tx.dialect.straight_join} {table} ON {key} = wanted.value"
     )
     found: dict[str, Metadata] = {}
-    for chunk in chunks(list(dict.fromkeys(lfns))):
-        for row in await tx.fetch_all(sql, {"lfns": tx.dialect.pack(chunk)}):
-            found[row["LFN"]] = orjson.loads(row["Metadata"])
+    for chunk in chunks(list(dict.fromkeys(names))):
+        for row in await tx.fetch_all(sql, {"names": tx.dialect.pack(chunk)}):
+            found[row[key]] = orjson.loads(row["Metadata"])
     return found
 
 

@@ -98,6 +98,11 @@ def plugin_steps(dialect: Dialect, migrations: Iterable[PluginMigration]) -> tup
     return tuple(step for mine in steps.values() for step in mine)
 
 
+async def probe(tx: Transaction) -> None:
+    """Fail unless the database answers and has a schema of this program."""
+    await tx.fetch_value("SELECT COUNT(*) FROM SchemaVersions")
+
+
 async def plan(tx: Transaction, migrations: Iterable[PluginMigration] = ()) -> Plan:
     """Return what is to be done to the database.
 

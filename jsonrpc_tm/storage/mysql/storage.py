@@ -121,7 +121,7 @@ class MySQLStorage:
         # the first may find a connection that broke while nobody used it; the second makes a new one
         for last in (False, True):
             try:
-                await self.attempts.run("ready", _probe, read=True)
+                await self.attempts.run("ready", migrate.probe, read=True)
                 break
             except (driver.Error, OSError) as error:
                 if last:
@@ -157,10 +157,6 @@ class MySQLStorage:
     def plain(self, session: Session) -> MySQLTransaction:
         """Return the verbs without a transaction and without a limit of time, for changes of the schema."""
         return MySQLTransaction(session, "schema", lambda *_: None, None)
-
-
-async def _probe(tx: MySQLTransaction) -> None:
-    await tx.fetch_value("SELECT COUNT(*) FROM SchemaVersions")
 
 
 class MySQLProvider:

@@ -179,7 +179,7 @@ class SqliteStorage:
         """Return when the database answers; see ``Storage.ready``."""
         if not all(thread.is_alive() for thread in self._threads):
             raise StorageUnavailable("A thread of the database has ended")
-        await self.run("ready", _probe, read=True)
+        await self.run("ready", migrate.probe, read=True)
 
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
@@ -302,10 +302,6 @@ class SqliteStorage:
             raise StorageUnavailable("The database file is gone") from None
         if (status.st_dev, status.st_ino) != self._inode:
             raise StorageUnavailable("The database file was replaced")
-
-
-async def _probe(tx: SqliteTransaction) -> None:
-    await tx.fetch_value("SELECT COUNT(*) FROM SchemaVersions")
 
 
 class SqliteProvider:

@@ -197,23 +197,6 @@ async def test_an_error_in_the_middle_undoes_everything_and_leaves_the_connectio
     assert await alone.run("count", lambda tx: tx.fetch_value("SELECT COUNT(*) FROM CommitMarkers")) == 0
 
 
-async def test_a_deadlock_in_the_middle_is_retried(storage):
-    await storage.run("add", three_writes)
-    tries = []
-
-    async def cross(tx, first, second):
-        tries.append(first)
-        sql = "UPDATE DataFiles SET Status = CONCAT(Status, '+') WHERE LFN = :lfn"
-        await tx.execute(sql, {"lfn": first})
-        await asyncio.sleep(0.2 if len(tries) <= 2 else 0)
-        await tx.last(sql, {"lfn": second})
-
-    await asyncio.gather(storage.run("one", cross, "/a", "/b"), storage.run("two", cross, "/b", "/a"))
-    assert len(tries) > 2
-    statuses = await storage.run("statuses", lambda tx: tx.fetch_column("SELECT Status FROM DataFiles"), read=True)
-    assert sorted(statuses) == ["New", "New++", "New++"]
-
-
 async def test_a_lock_that_is_never_granted_in_the_middle_is_a_certain_failure(open_mysql):
     async with open_mysql(timeout=1) as storage:
         storage.runner.timeout = 1.5
