@@ -26,8 +26,8 @@ async def add_task(work: Work, transformation: Held, lfns: list[str] | None, se:
 
     :raises NotFound: no such transformation.
     :raises Forbidden: no right on it.
-    :raises InvalidState: files that are not in the transformation, or neither Unused nor ProbInFC; ``data.files``
-        lists them and nothing happened.
+    :raises InvalidState: files that are not in the transformation, or neither Unused nor ProbInFC, or whose name
+        contains ``;``; ``data.files`` lists them and nothing happened.
     """
     return await tasks.add_with_files(work, transformation, list(dict.fromkeys(lfns or ())), se)
 

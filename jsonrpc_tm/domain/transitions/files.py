@@ -14,6 +14,8 @@ from ..work import Held, Work
 from .status_rules import ask, ask_rows, move
 
 SUFFIX = "-inherited"
+SEPARATOR = ";"
+"""Stands between the names in a task's InputVector."""
 _STATUS_LENGTH = TRANSFORMATION_FILES.columns["Status"].length
 _ASSIGNABLE = ", ".join(f"'{word}'" for word in ASSIGNABLE_STATUSES)
 _BORN = "'Unused' AS Status, :now AS LastUpdate, :now AS InsertedTime"
@@ -130,17 +132,22 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
 async def assignable(work: Work, trans: Held, lfns: Sequence[str]) -> list[int]:
     """Return the FileIDs of files of a transformation that may go into a new task.
 
+    A name with ``;`` may not: it would be two in the task's InputVector.
+
     :param lfns: none twice.
     :raises InvalidState: some may not; ``data.files`` says why for each.
     """
     joined = " JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID"
     rows = await names.by_name(work, lfns, "d.LFN, f.FileID, f.Status", joined, {"trans": trans.id})
     found = {row["LFN"]: row for row in rows}
-    wrong = {
-        lfn: found[lfn]["Status"] if lfn in found else "not in the transformation"
-        for lfn in lfns
-        if lfn not in found or found[lfn]["Status"] not in ASSIGNABLE_STATUSES
-    }
+    wrong: dict[str, str] = {}
+    for lfn in lfns:
+        if lfn not in found:
+            wrong[lfn] = "not in the transformation"
+        elif found[lfn]["Status"] not in ASSIGNABLE_STATUSES:
+            wrong[lfn] = found[lfn]["Status"]
+        elif SEPARATOR in lfn:
+            wrong[lfn] = f"not usable in a task: its name contains {SEPARATOR!r}"
     if wrong:
         first = "; ".join(f"{lfn} is {state}" for lfn, state in list(wrong.items())[:10])
         raise InvalidState(f"{len(wrong)} of {len(lfns)} file(s) cannot be assigned: {first}", files=wrong)

@@ -54,7 +54,7 @@ async def add_with_files(work: Work, trans: Held, lfns: Sequence[str], se: str) 
     if lfns:
         await work.tx.execute(
             "INSERT INTO TaskInputs (TransformationID, TaskID, InputVector) VALUES (:trans, :task, :lfns)",
-            {"trans": trans.id, "task": task_id, "lfns": ";".join(lfns)},
+            {"trans": trans.id, "task": task_id, "lfns": files.SEPARATOR.join(lfns)},
         )
     return task_id
 
