@@ -56,10 +56,16 @@ class Feed(Protocol):
         """Declare metadata fields; return how many are new."""
 
     async def add_files(self, tx: Transaction, files: Mapping[str, Metadata], /) -> tuple[int, int]:
-        """Add files, or replace their own metadata; return how many are new and how many have changed."""
+        """Add files, or replace their own metadata; return how many are new and how many have changed.
+
+        :raises InvalidParams: values that cannot be read as their fields' types.
+        """
 
     async def set_metadata(self, tx: Transaction, path: str, metadata: Metadata, /) -> None:
-        """Set metadata of a file or directory."""
+        """Set metadata of a file or directory.
+
+        :raises InvalidParams: values that cannot be read as their fields' types.
+        """
 
     async def remove(self, tx: Transaction, paths: Sequence[str], /) -> int:
         """Remove files, and directories with everything below; return how many went."""

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from ..core.errors import Conflict
+from ..core.errors import Conflict, InvalidParams
 from ..core.model import FieldType, Metadata
+from ..core.values import BadValue
+from ..matching.query import check_values
 from ..storage.base import Transaction, chunks, exclude_other_nodes
 from .stored import below, directory_of, lineage, read_directories, read_fields, read_files, read_own
 
@@ -53,9 +55,11 @@ async def add_files(tx: Transaction, files: Mapping[str, Metadata]) -> tuple[int
 
     The directories above them are made.
 
+    :raises InvalidParams: values that cannot be read as their fields' types.
     :raises Conflict: a path is a directory, or one of the directories is a file.
     """
     await lock(tx)
+    await _refuse_unreadable(tx, "files", files)
     await _make_directories(tx, {directory_of(lfn) for lfn in files})
     if directories := await read_directories(tx, files):
         raise Conflict(f"{next(iter(directories))} is a directory")
@@ -73,9 +77,11 @@ async def add_files(tx: Transaction, files: Mapping[str, Metadata]) -> tuple[int
 async def set_metadata(tx: Transaction, path: str, metadata: Metadata) -> None:
     """Set metadata of a file or directory; others stay, null takes one away. An unknown path becomes a directory.
 
+    :raises InvalidParams: values that cannot be read as their fields' types.
     :raises Conflict: a directory above is a file.
     """
     await lock(tx)
+    await _refuse_unreadable(tx, "metadata", {path: metadata})
     if own := await read_own(tx, [path]):
         await _update(tx, "CatalogFiles", "LFN", [[path, _text(_changed(own[path], metadata))]])
         return
@@ -100,6 +106,21 @@ async def remove(tx: Transaction, paths: Sequence[str]) -> int:
             sql = tx.dialect.delete_join(table, tx.dialect.array("paths"), f"target.{key} = source.value", (key,))
             removed += await tx.execute(sql, packed)
     return removed
+
+
+async def _refuse_unreadable(tx: Transaction, parameter: str, given: Mapping[str, Metadata]) -> None:
+    """Refuse values that no search would ever find. The fields cannot change meanwhile: the catalog is locked.
+
+    :param parameter: what the method's caller knows *given* as.
+    :param given: metadata by path.
+    """
+    declared = await read_fields(tx)
+    for path, metadata in given.items():
+        try:
+            check_values(metadata, declared)
+        except BadValue as error:
+            errors = {parameter: {path: error.messages}}
+            raise InvalidParams(f"Metadata of {path!r} cannot be read as their fields' types", errors=errors) from None
 
 
 async def _make_directories(tx: Transaction, paths: Iterable[str]) -> None:

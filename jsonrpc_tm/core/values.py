@@ -61,6 +61,7 @@ def identifier(value: Any) -> int:
     return number
 
 
+_NO_MOMENT = "Not a date-time, such as 2026-02-25 or 2026-02-25T13:45:00Z."
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?\Z", re.ASCII)
 
 
@@ -70,11 +71,11 @@ def moment(value: Any) -> str:
     :raises BadValue: it is not one.
     """
     if type(value) is not str or not _MOMENT.match(value):
-        raise BadValue("Not a date-time.")
+        raise BadValue(_NO_MOMENT)
     try:
         parsed = datetime.fromisoformat(re.sub(r"\.\d+", "", value))
         if parsed.tzinfo is not None:
             parsed = parsed.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadValue("Not a date-time.") from None
+        raise BadValue(_NO_MOMENT) from None
     return f"{parsed.year:04d}-{parsed:%m-%d %H:%M:%S}"

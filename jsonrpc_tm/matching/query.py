@@ -26,6 +26,14 @@ SET_OPERATORS = {"=": "in", "in": "in", "!=": "nin", "nin": "nin"}
 ORDER_OPERATORS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 OPERATORS = (*SET_OPERATORS, *ORDER_OPERATORS)
 
+FORMS: Mapping[FieldType, str] = {
+    "int": "42",
+    "float": "1.5 or 42",
+    "date": "2026-02-25 or 2026-02-25T13:45:00Z",
+    "string": "a text or a number",
+}
+"""What values of a field may look like."""
+
 Fields = Mapping[str, FieldType]
 Key = tuple[str, Any]
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z", re.ASCII)
@@ -154,6 +162,21 @@ def read(value: Any, kind: FieldType | None) -> Key | None:
     return None
 
 
+def check_values(metadata: Mapping[str, Any], declared: Fields) -> None:
+    """Refuse metadata that no query would find: values that cannot be read as their fields' declared types.
+
+    :param metadata: values by field; null is none.
+    :raises BadValue: the messages are by field name.
+    """
+    wrong = {
+        name: [f"Not a value of the type {declared[name]}, such as {FORMS[declared[name]]}."]
+        for name, value in metadata.items()
+        if name in declared and value is not None and read(value, declared[name]) is None
+    }
+    if wrong:
+        raise BadValue(wrong)
+
+
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -227,4 +250,5 @@ def check_search(query: Mapping[str, Any], declared: Fields) -> None:
         if name not in declared:
             raise CatalogError(f"The catalog has no metadata field {name!r}", field=name)
         if condition.keys is None:
-            raise CatalogError(f"Not a value of the type {declared[name]}, which field {name!r} has", field=name)
+            kind = declared[name]
+            raise CatalogError(f"The field {name!r} has the type {kind}: values are such as {FORMS[kind]}", field=name)

@@ -38,6 +38,7 @@ async def add_files(work: Work, feed: Feed, files: dict[str, Metadata], announce
 
     With ``announce`` all the given files are offered to the transformations, as by addFile, in the same transaction.
 
+    :raises InvalidParams: a value that cannot be read as its field's declared type.
     :raises Conflict: a path is a directory, or a directory above one is a file.
     :raises CatalogError: the server's catalog is not the built-in one.
     :raises InvalidState: a plugin's rule forbids a change of status.
@@ -56,6 +57,7 @@ async def set_metadata(work: Work, feed: Feed, path: str, metadata: Metadata) ->
 
     Fields that are not named stay as they are; null takes one away. Nothing is offered to transformations.
 
+    :raises InvalidParams: a value that cannot be read as its field's declared type.
     :raises Conflict: a directory above is a file.
     :raises CatalogError: the server's catalog is not the built-in one.
     """

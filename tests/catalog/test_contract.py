@@ -13,8 +13,9 @@ from jsonrpc_tm.tools.testing.catalog_contract import CONTENT, CatalogContract
 
 async def fed(storage):
     async def body(tx):
-        await feed.add_fields(tx, CONTENT["fields"])
+        # types that are declared later: so a value that cannot be read as its field's type is possible
         await feed.add_files(tx, CONTENT["files"])
+        await feed.add_fields(tx, CONTENT["fields"])
         for path, metadata in CONTENT["directories"].items():
             await feed.set_metadata(tx, path, metadata)
 

@@ -15,7 +15,7 @@ async def fed(tm):
     tm.catalog.current = BuiltinCatalog(tm.service.storage)
     assert await tm("catalog.addFields", FIELDS) == 4
     await tm("catalog.setMetadata", "/vo/gamma", {"particle": "gamma", "zenith": 20})
-    files = {"/vo/gamma/1": {"energy": 0.5}, "/vo/gamma/2": {"zenith": 40}, "/vo/other/3": {"zenith": "x"}}
+    files = {"/vo/gamma/1": {"energy": 0.5}, "/vo/gamma/2": {"zenith": 40}, "/vo/other/3": {"zenith": -1}}
     assert await tm("catalog.addFiles", files) == {"Added": 3, "Changed": 0}
     return tm
 

@@ -65,7 +65,9 @@ async def test_creation_date_is_another_word_for_from_date(full_sqlite, method):
     assert await found(CreationDate="2024-10-18", FromDate="") == [4, 5]
     assert await found(CreationDate="", FromDate=None) == [1, 2, 3, 4, 5]
     data = await full_sqlite.refused("InvalidParams", method, {"CreationDate": ["2024-10-18"]}, [], 0, 10)
-    assert data["errors"] == {"selectDict": {"CreationDate": ["Not a date-time."]}}
+    assert data["errors"] == {
+        "selectDict": {"CreationDate": ["Not a date-time, such as 2026-02-25 or 2026-02-25T13:45:00Z."]}
+    }
 
 
 async def test_creation_date_is_no_column_of_files(full_sqlite):
