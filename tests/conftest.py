@@ -17,6 +17,7 @@ settings.load_profile("patient")
 HERE = Path(__file__).parent
 NOT_QUICK = (
     *("auth", "chaos", "cli", "client", "cluster", "dirac", "docs", "http", "interop", "plugins"),
+    "reports/test_processes.py",
     *(
         "storage/mysql",
         "tools/adopt",

@@ -5,6 +5,7 @@ With ``endpoint.py`` and ``routes.py`` the only modules that know aiohttp.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -143,20 +144,24 @@ async def _serve(
     loop = asyncio.get_running_loop()
     this = asyncio.current_task()
 
+    def begin_to_stop() -> None:
+        stop.set()
+        if not opened and this is not None:
+            this.cancel()  # it may wait long for a database
+
     def on_signal(number: int) -> None:
         if stop.is_set():
             logger.error("stopping at once: a second signal came")
             logging.shutdown()
             os._exit(128 + number)
-        stop.set()
-        if not opened and this is not None:
-            this.cancel()  # it may wait long for a database
+        begin_to_stop()
 
     # a worker leaves SIGINT, which a terminal sends to everybody, to its parent
     for number in (signal.SIGTERM,) if lifeline is not None else (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     if lifeline is not None:
-        loop.add_reader(lifeline, _orphaned, loop, lifeline, stop)
+        end = functools.partial(loop.call_soon_threadsafe, begin_to_stop)
+        processes.end_with_parent(lifeline, end, service.settings["server.shutdown_grace"])
     try:
         async with service:
             opened = True
@@ -169,9 +174,3 @@ async def _serve(
         if opened or not stop.is_set():
             raise
         logger.info("stopping before the service was open")
-
-
-def _orphaned(loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event) -> None:
-    loop.remove_reader(lifeline)
-    logger.error("stopping: the parent process is gone")
-    stop.set()

@@ -3,12 +3,14 @@
 The parent keeps the socket open, so connections that wait in its queue are not lost when a worker dies.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +28,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # seconds: a worker that lived this long may be replaced at once
 _STEADY = 30.0
 _LONGEST_PAUSE = 30.0
-# seconds beyond the workers' own grace
-_PATIENCE = 10.0
+PATIENCE = 10.0
+"""Seconds that a worker has to end, beyond its own grace."""
 
 
 @dataclass
@@ -162,7 +164,7 @@ class Supervisor:
         self._bound.close()
         for worker in self._workers:
             worker.process.terminate()
-        deadline = time.monotonic() + self._grace + _PATIENCE
+        deadline = time.monotonic() + self._grace + PATIENCE
         while alive := [worker.process for worker in self._workers if worker.process.is_alive()]:
             remaining = deadline - time.monotonic()
             wait([self._wake, *(process.sentinel for process in alive)], max(0.0, remaining))
@@ -173,6 +175,26 @@ class Supervisor:
                     process.join()
                     killed = True
         return killed
+
+
+def end_with_parent(lifeline: int, end: Callable[[], object], grace: float) -> None:
+    """Watch from a thread, so that a worker which is stuck does not outlive its parent either.
+
+    :param lifeline: reads end-of-file when the parent is gone.
+    :param end: called then, from the thread; what still runs after *grace* seconds and ``PATIENCE`` is cut off.
+    """
+
+    def watch() -> None:
+        os.read(lifeline, 1)
+        logger.error("stopping: the parent process is gone")
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            end()
+        time.sleep(grace + PATIENCE)
+        logger.error("stopping at once: this process did not end in time")
+        logging.shutdown()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
 def _ending(worker: _Worker) -> str:

@@ -53,13 +53,14 @@ def _moment(record: logging.LogRecord) -> datetime:
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object: time, level, logger, message, then the fields; a traceback under ``traceback``."""
+    """One JSON object: time, level, process, logger, message, then the fields; a traceback under ``traceback``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line = {
             "time": _moment(record).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             "level": record.levelname,
+            "pid": record.process,
             "logger": record.name,
             "message": record.getMessage(),
             **_fields(record),
@@ -74,11 +75,11 @@ class JSONFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, message, ``field=value`` …; control characters are escaped, so that no input forges a line."""
+    """Time, process, level, message, ``field=value`` …; no input forges a line: control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and the lines of a traceback."""
-        parts = [_moment(record).strftime("%H:%M:%S"), f"{record.levelname:<7}", record.getMessage()]
+        parts = [f"{_moment(record):%H:%M:%S} {record.process} {record.levelname:<7}", record.getMessage()]
         parts += (f"{key}={value}" for key, value in _fields(record).items())
         text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(parts))
         return redact("\n".join(filter(None, (text, _trace(record)))))

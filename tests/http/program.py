@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from jsonrpc_tm.api import Method
 from jsonrpc_tm.core import fields
 from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.core.lifetimes import background
+from jsonrpc_tm.http import workers
 from jsonrpc_tm.http.server import serve
 
 from .fakes import SETTINGS, make_service
@@ -33,6 +35,12 @@ async def _sleep(outside: Any, seconds: float) -> str:
 async def _die(outside: Any) -> None:
     """End the process as kill -9 does."""
     os.kill(os.getpid(), 9)
+
+
+async def _block(outside: Any) -> None:
+    """Let nothing else run."""
+    os.write(1, b"blocking\n")
+    signal.pause()
 
 
 @contextlib.asynccontextmanager
@@ -68,6 +76,7 @@ def service(**settings: Any) -> Any:
         Method("pid", _pid, rule="all"),
         Method("sleep", _sleep, {"seconds": fields.Any_()}, rule="all"),
         Method("die", _die, rule="all"),
+        Method("block", _block, rule="all"),
         lifetimes=[lifetime for name, lifetime in _LIFETIMES.items() if settings.get(name)],
         **settings,
     )
@@ -78,6 +87,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO)
     pairs = (argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
     settings = SETTINGS | {name: json.loads(value) for name, value in pairs}
+    workers.PATIENCE = settings.pop("patience", workers.PATIENCE)
     try:
         serve(lambda: service(**settings), settings)  # type: ignore[arg-type]
     except ConfigurationError as error:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -46,13 +47,19 @@ def test_json_lines_when_it_is_no_terminal(start):
     log.debug("not this")
     (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert datetime.fromisoformat(line.pop("time")).tzinfo is not None
-    assert line == {"level": "INFO", "logger": "jsonrpc_tm.test", "message": "started 5", "request_id": "r1"}
+    assert line == {
+        "level": "INFO",
+        "pid": os.getpid(),
+        "logger": "jsonrpc_tm.test",
+        "message": "started 5",
+        "request_id": "r1",
+    }
 
 
 def test_text_on_a_terminal(start):
     stream = Terminal()
     start(stream).warning("slow", extra={"ms": 5})
-    assert stream.getvalue()[8:] == " WARNING slow ms=5\n"
+    assert stream.getvalue()[8:] == f" {os.getpid()} WARNING slow ms=5\n"
 
 
 def test_the_format_can_be_chosen(start):
@@ -108,7 +115,7 @@ def test_a_line_for_each_call(start):
     logs.log_call(CallRecord("deleteTasks", 7, alice, "r1", "Forbidden", "You may not.", 0.01234, True, now))
     logs.log_call(CallRecord("", None, Identity(), "r2", "Unauthenticated", "", 0, False, now, "192.0.2.7"))
     call, request = (json.loads(line) for line in stream.getvalue().splitlines())
-    del call["time"], call["level"], call["logger"]
+    del call["time"], call["level"], call["logger"], call["pid"]
     assert call == {
         "message": "deleteTasks Forbidden",
         "request_id": "r1",
