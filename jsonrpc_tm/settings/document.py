@@ -19,7 +19,8 @@ Settings come from a YAML file, then the environment, then the command line; lat
 - The file is the one named by `-c/--config`, else by the variable `JSONRPC_TM_CONFIG`, else `config.yaml` in the
   current folder. Without a file the defaults hold. Relative paths in it are relative to its folder.
 - `server.port` is `{PREFIX}SERVER__PORT` in the environment and `--set server.port=0` on the command line. Values are
-  read as YAML there (`[a, b]` is a list); a text is taken as it is.
+  read as YAML there (`[a, b]` is a list); a text is taken as it is, but for `null` (a file of that name is `./null`).
+  A variable that differs from a setting's only by case or underscores is an error.
 - Entries below a setting can be set alone: `--set authorization.methods.ping=authenticated`. Names keep their case:
   `{PREFIX}REGISTRY__USERS__alice__groups=[prod]`.
 - Words are those of YAML 1.2: `off` and `no` are texts, only `true` and `false` are booleans.

@@ -13,6 +13,7 @@ from ..core.spelling import suggestion
 from .types import Named
 
 PREFIX = "JSONRPC_TM__"
+_NULLS = ("null", "Null", "NULL")
 Keys = tuple[str | int, ...]
 
 
@@ -121,16 +122,31 @@ class Sources:
         """Take the values of ``JSONRPC_TM__SERVER__PORT`` and the like; case counts only below a setting."""
         by_upper = {name.upper(): name for name in self.kinds}
         for variable in sorted(environ):
-            if not variable.startswith(PREFIX):
-                continue
-            parts = variable.removeprefix(PREFIX).split("__")
+            parts = variable.removeprefix(PREFIX).split("__") if variable.startswith(PREFIX) else []
             for end in range(len(parts), 0, -1):
                 name = by_upper.get(".".join(parts[:end]).upper())
                 if name is not None:
                     self._put(name, parts[end:], environ[variable], f"environment: {variable}")
                     break
             else:
-                self._unknown("environment", variable, ".".join(parts).lower())
+                # what Kubernetes sets for a service called `jsonrpc-tm-server` is no slip
+                meant = "" if environ[variable].startswith(("tcp://", "udp://")) else self._meant(variable)
+                if meant and self.strict:
+                    self.problem("environment", variable, f"Not the name of a setting; it is {meant}.")
+                elif parts:
+                    self._unknown("environment", variable, ".".join(parts).lower())
+
+    def _meant(self, variable: str) -> str:
+        """Return the right name where only case or the number of underscores is wrong; empty for anything else."""
+        word, start = re.sub("_+", "_", variable).upper(), re.sub("_+", "_", PREFIX)
+        for name, kind in self.kinds.items() if word.startswith(start) else ():
+            right = f"{PREFIX}{name.upper().replace('.', '__')}"
+            flat = re.sub("_+", "_", right)
+            if word == flat:
+                return right
+            if isinstance(kind, Named) and word.startswith(f"{flat}_"):
+                return f"{right}__…"
+        return ""
 
     def read_overrides(self, overrides: Mapping[str, Any]) -> None:
         """Take values by dotted name; texts are read as YAML, other values as they are."""
@@ -181,7 +197,7 @@ def _below(name: str, keys: Sequence[str]) -> str:
 def _read(text: str, kind: Field, *, below: bool) -> Any:
     """Return what *text* from the environment or the command line means for a setting."""
     if isinstance(kind, Text | Choice) and not below:
-        return None if text == "" and kind.allow_none else text
+        return None if text in _NULLS or (text == "" and kind.allow_none) else text
     return yaml.load(text, _Loader)
 
 

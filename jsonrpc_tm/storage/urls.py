@@ -10,6 +10,17 @@ from ..core.errors import ConfigurationError
 MYSQL_PORT = 3306
 _SERVER = re.compile(r"[a-z0-9+.-]+://(?:([^:@/]*)(?::(.*))?@)?([^@/?]+)/([^/?]+)(?:\?(.*))?")
 
+_SQLITE_SLIPS = {
+    ":memory:": "a database in memory is sqlite://:memory:",
+    r"\?": "there are no options behind a question mark",
+    r"^/*file:": "write sqlite:/// and the path, without file:",
+    "%[0-9A-Fa-f]{2}": "write the characters themselves, nothing is percent-encoded",
+    r"^/*~": "~ is not the home folder here; write its path",
+    r"\$": "variables are not put in here; write the path",
+    r"[\x00-\x1f\x7f]|^/*\s|\s$|[\"']": "white space at an end, quotes and control characters are not part of a path",
+}
+"""What would quietly become another file than the one that was meant, by regular expression."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerURL:
@@ -48,11 +59,15 @@ def sqlite_path(url: str, folder: Path) -> Path | None:
     """Return the file of a ``sqlite:`` URL; None for ``sqlite://:memory:``.
 
     :param folder: ``sqlite:///rel.db`` is relative to it; ``sqlite:////abs.db`` is absolute.
-    :raises ConfigurationError: it is neither.
+    :raises ConfigurationError: it is neither, or has something that SQLite's tools, other libraries or a shell
+        understand and that would be a part of the file's name here.
     """
     rest = url.removeprefix("sqlite://")
     if rest == ":memory:":
         return None
+    for slip, right in _SQLITE_SLIPS.items():
+        if re.search(slip, rest):
+            raise ConfigurationError(f"storage.url {url!r}: {right}")
     if not rest.startswith("/") or len(rest) < 2 or rest.endswith("/"):
         raise ConfigurationError(
             f"storage.url {url!r} must be sqlite:///relative.db, sqlite:////absolute.db or sqlite://:memory:"
