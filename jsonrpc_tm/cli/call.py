@@ -5,38 +5,85 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..client import BaseClient
+from ..core.errors import TMError
 from .client_options import client_options, make_client
-from .program import Program, pass_program, print_json
+from .program import FAILED, Program, pass_program, print_json, say_error
 
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.DOTALL | re.ASCII)
+_SPECIAL = re.compile(r"(text)?@(?P<file>.+)|text:(?P<text>.*)", re.DOTALL)
+_NEGATIVE = re.compile(r"-\.?[0-9]")
 _MISSING = object()
+# no word of a command line can hold this character
+_MARK = "\0"
 
 
-@click.command()
+class _WithNegativeNumbers(click.Command):
+    """Takes ``-1`` for a value, not for an option called 1; other unknown options stay errors."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse *args*."""
+        rest = super().parse_args(ctx, [_MARK + word if _NEGATIVE.match(word) else word for word in args])
+        for name, value in ctx.params.items():
+            ctx.params[name] = tuple(map(_unmarked, value)) if isinstance(value, tuple) else _unmarked(value)
+        return rest
+
+
+def _unmarked(value: Any) -> Any:
+    return value.removeprefix(_MARK) if isinstance(value, str) else value
+
+
+@click.command(cls=_WithNegativeNumbers)
 @click.argument("method")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE… | VALUE… | JSON | -]")
+@click.option("--json", "as_json", is_flag=True, help="Print result and error as one line of JSON, always.")
 @client_options
 @pass_program
-def call(program: Program, /, method: str, parameters: tuple[str, ...], **options: str | None) -> None:
+@click.pass_context
+def call(
+    ctx: click.Context,
+    program: Program,
+    /,
+    method: str,
+    parameters: tuple[str, ...],
+    as_json: bool,
+    **options: str | None,
+) -> None:
     """Call METHOD on a server, print its result.
 
     Parameters go by name (NAME=VALUE), by position, or all together as one JSON object or array; - reads that JSON
-    from standard input. A value is JSON if it parses, else text: 5 is a number, '"5"' a text, hello a text too.
-    The result is indented on a terminal and one line otherwise. An error goes to standard error, as JSON.
+    from standard input, @FILE from a file.
+
+    \b
+    A VALUE is
+      5, true, [1]  JSON if it parses,
+      hello, -x     else text; words that begin with - and are no numbers go after --
+      text:VALUE    text, whatever it looks like: text:5, text:[["a"]]
+      @FILE         the file's content (@- for standard input): JSON if it parses, else text
+      text@FILE     the file's content as text
+
+    The result is JSON: indented on a terminal, one line otherwise. An error of the server goes to standard error: in
+    words on a terminal, one line of JSON otherwise.
 
     \b
     Examples:
       jsonrpc-tm call ping
       jsonrpc-tm call getTransformation transName=12 extraParams=true
+      jsonrpc-tm call setTransformationParameter 12 Body text@workflow.xml
       jsonrpc-tm call addFilesToTransformation '{"transName": 12, "lfns": ["/vo/a", "/vo/b"]}'
     """
     params = read_parameters(parameters)
-    print_json(asyncio.run(_call(make_client(program.client_settings, options), method, params)))
+    try:
+        result = asyncio.run(_call(make_client(program.client_settings, options), method, params))
+    except TMError as error:
+        say_error(error, as_json=as_json or not sys.stderr.isatty())
+        ctx.exit(FAILED)
+    print_json(result, one_line=as_json)
 
 
 async def _call(opened: BaseClient, method: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
@@ -51,14 +98,15 @@ def read_parameters(given: Sequence[str]) -> list[Any] | dict[str, Any]:
 
     :raises click.UsageError: they are given in two ways at once, or a name is there twice.
     """
-    if list(given) == ["-"]:
-        whole = parse(sys.stdin.read())
-        if not isinstance(whole, list | dict):
-            raise click.UsageError("Standard input must have a JSON object or array.")
-        return whole
-    if len(given) == 1 and isinstance(whole := parse(given[0]), list | dict):
-        return whole
     matches = [_NAMED.match(word) for word in given]
+    values = [match[2] if match else word for match, word in zip(matches, given, strict=True)]
+    if sum(word in ("@-", "text@-") for word in values) > 1:
+        raise click.UsageError("Standard input can be read only once.")
+    if len(given) == 1 and not any(matches):
+        whole = value("@-" if given[0] == "-" else given[0])
+        if given[0] == "-" and not isinstance(whole, list | dict):
+            raise click.UsageError("Standard input must have a JSON object or array.")
+        return whole if isinstance(whole, list | dict) else [whole]
     if not any(matches):
         return [value(word) for word in given]
     named: dict[str, Any] = {}
@@ -72,9 +120,30 @@ def read_parameters(given: Sequence[str]) -> list[Any] | dict[str, Any]:
 
 
 def value(word: str) -> Any:
-    """Return what *word* is as JSON, else the word itself."""
-    parsed = parse(word)
-    return word if parsed is _MISSING else parsed
+    """Return what a word stands for: JSON, else text; ``text:`` and ``@FILE`` say more.
+
+    :raises click.UsageError: the file cannot be read, or is not UTF-8.
+    """
+    special = _SPECIAL.fullmatch(word)
+    if special is None:
+        text = word
+    elif special["file"] is not None:
+        text = _content(special["file"])
+    else:
+        return special["text"]
+    parsed = _MISSING if special is not None and special[1] else parse(text)
+    return text if parsed is _MISSING else parsed
+
+
+def _content(file: str) -> str:
+    """Return the text in a file, ``-`` for standard input; ends of lines stay as they are."""
+    where = "standard input" if file == "-" else file
+    try:
+        return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode()
+    except OSError as error:
+        raise click.UsageError(f"Cannot read {where}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"Cannot read {where}: it is not UTF-8.") from None
 
 
 def parse(text: str) -> Any:

@@ -4,7 +4,7 @@ import click
 
 from ..settings import CORE_SETTINGS
 from ..settings.document import markdown, shown
-from .program import Program, as_json, pass_program, print_json
+from .program import Program, json_text, pass_program, print_json
 
 
 @click.command()
@@ -49,5 +49,5 @@ def settings(program: Program, as_markdown: bool, as_document: bool) -> None:
         return
     for name, setting in found.table.items():
         origin = found.origin(name)
-        click.echo(f"{name} = {as_json(values[name], pretty=False)}" + (f"  # {origin}" if origin else ""))
+        click.echo(f"{name} = {json_text(values[name])}" + (f"  # {origin}" if origin else ""))
         click.echo(f"    {setting.help}")

@@ -134,7 +134,7 @@ def say(text: str) -> None:
 def ending(error: BaseException) -> int:
     """Tell the user about *error* on standard error, in sentences, and return the exit code.
 
-    A JSON-RPC error is printed as JSON. An error that is a bug is raised when ``JSONRPC_TM_TRACEBACK`` is set.
+    An error of a server is JSON for programs. An error that is a bug is raised when ``JSONRPC_TM_TRACEBACK`` is set.
     """
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -152,7 +152,7 @@ def ending(error: BaseException) -> int:
             say(f"Error: {error}")
             return NO_CONNECTION
         case TMError():
-            say(error_json(error))
+            say_error(error, as_json=not sys.stderr.isatty())
             return FAILED
         case OSError() if error.strerror:
             say(f"Error: {error.filename or 'the system'}: {error.strerror}")
@@ -164,22 +164,28 @@ def ending(error: BaseException) -> int:
             return FAILED
 
 
-def error_json(error: TMError) -> str:
-    """Return the error object of JSON-RPC as compact JSON, on a terminal indented."""
-    data = {**error.data, "type": error.type}
-    return as_json({"code": error.code, "message": error.message, "data": data}, pretty=sys.stderr.isatty())
+def say_error(error: TMError, *, as_json: bool) -> None:
+    """Print an error of a server on standard error: in words, or as the error object of JSON-RPC in one line."""
+    if as_json:
+        data = {**error.data, "type": error.type}
+        say(json_text({"code": error.code, "message": error.message, "data": data}))
+    else:
+        from .words import in_words
+
+        for line in in_words(error):
+            say(line)
 
 
-def as_json(value: Any, *, pretty: bool) -> str:
-    """Return *value* as JSON text, indented for people or in one line."""
+def json_text(value: Any, *, indented: bool = False) -> str:
+    """Return *value* as JSON text, in one line or indented for people."""
     import orjson
 
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else 0).decode()
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else 0).decode()
 
 
-def print_json(value: Any) -> None:
-    """Print *value*: indented on a terminal, in one line otherwise."""
-    click.echo(as_json(value, pretty=sys.stdout.isatty()))
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """Print *value*: indented on a terminal, in one line otherwise or where *one_line* asks for it."""
+    click.echo(json_text(value, indented=not one_line and sys.stdout.isatty()))
 
 
 def reachable(error: StorageUnavailable) -> ConnectionFailed:

@@ -1,6 +1,7 @@
 """Real processes of the command line."""
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -43,3 +44,22 @@ def server(folder: Path, env: Mapping[str, str], *words: str) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+def on_terminal(folder: Path, env: Mapping[str, str], *words: str) -> str:
+    """Run a command with both outputs on a terminal of its own; return what it shows."""
+    terminal, end = pty.openpty()
+    with subprocess.Popen(command(*words), cwd=folder, env=env, stdout=end, stderr=end):
+        os.close(end)
+        shown = b""
+        while chunk := _read(terminal):
+            shown += chunk
+    os.close(terminal)
+    return shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end was closed
+        return b""

@@ -49,14 +49,17 @@ def test_wrong_words(words, message):
 
 
 def test_standard_input(monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO('{"lfns": ["/a"]}\n'))
+    def given(text: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+    given(b'{"lfns": ["/a"]}\n')
     assert read_parameters(["-"]) == {"lfns": ["/a"]}
-    monkeypatch.setattr("sys.stdin", io.StringIO("5"))
+    given(b"5")
     with pytest.raises(click.UsageError, match="Standard input must have a JSON object or array"):
         read_parameters(["-"])
 
 
-@given(st.text())
+@given(st.text().filter(lambda text: not text.startswith(("@", "text@", "text:"))))
 def test_every_text_is_a_value(text):
     found = value(text)
     assert found == text or not isinstance(found, str) or text.strip().startswith('"')

@@ -2,14 +2,13 @@
 
 import json
 import os
-import pty
 import subprocess
 
 import pytest
 
 from jsonrpc_tm.cli.main import run
 
-from .processes import command, environment, server
+from .processes import command, environment, on_terminal, server
 
 
 @pytest.fixture(scope="module")
@@ -61,23 +60,7 @@ def test_a_result_is_one_line_of_json(process):
 
 
 def test_on_a_terminal_it_is_indented(place):
-    folder, env = place
-    terminal, end = pty.openpty()
-    with subprocess.Popen(command("call", "echo", '{"data": {"a": 1}}'), cwd=folder, env=env, stdout=end) as process:
-        os.close(end)
-        out = b""
-        while chunk := _read(terminal):
-            out += chunk
-        assert process.wait() == 0
-    os.close(terminal)
-    assert out.decode().splitlines() == ["{", '  "a": 1', "}"]
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # the other end was closed
-        return b""
+    assert on_terminal(*place, "call", "echo", '{"data": {"a": 1}}').splitlines() == ["{", '  "a": 1', "}"]
 
 
 def test_an_error_is_json_on_standard_error(process):
