@@ -4,6 +4,8 @@ ACCEPTING_STATUSES = ("New", "Active", "Stopped", "Completing", "Flush")
 """Statuses of a transformation in which files are accepted through meta queries."""
 ASSIGNABLE_STATUSES = ("Unused", "ProbInFC")
 """Statuses of a file that may go into a new task."""
+ENDED_TASK_STATES = ("Canceled", "Completed", "Deleted", "Done", "Failed", "Killed")
+"""States of a task whose job runs no more; in any other one it may still be at work on its files."""
 TASK_STATES = (
     "Assigned",
     "Canceled",

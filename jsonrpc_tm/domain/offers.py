@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import orjson
 
-from ..core.model import DATA_FILES, FieldType, Metadata
+from ..core.model import DATA_FILES, TRANSFORMATIONS, FieldType, Metadata
 from ..core.statuses import ACCEPTING_STATUSES
 from ..core.values import BadValue
 from ..matching.index import Files
@@ -18,7 +19,7 @@ from ..matching.query import Query, validate
 from ..storage.base import chunks
 from . import names
 from .transitions import files as transitions
-from .work import Work
+from .work import LISTED, Work
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,8 @@ async def give(work: Work, offered: Offer) -> set[str]:
     """Make the wanted files files of the transformations; return those that at least one wants. All or nothing.
 
     The transformations are locked, so that none is cleaned, stopped or asked otherwise meanwhile, and asked again. A
-    file that was removed and is wanted begins anew.
+    file that was removed and is wanted begins anew. What a transformation wants that the caller may not read is given
+    to it and not told.
 
     :raises InvalidState: a plugin's rule forbids it.
     """
@@ -128,12 +130,29 @@ async def give(work: Work, offered: Offer) -> set[str]:
     if held:
         wanted = offered.still_wanted(await read_queries(work, list(held)))
     chosen = {lfn for lfns in wanted.values() for lfn in lfns}
+    told: dict[str, Any] = {"transformations": {trans_id: len(lfns) for trans_id, lfns in wanted.items()}}
     if chosen:
         ids = await _identifiers(work, [lfn for lfn in offered.files if lfn in chosen])
-        await transitions.announce(work, [(held[trans], ids[lfn]) for trans, lfns in wanted.items() for lfn in lfns])
-    counts = {trans_id: len(lfns) for trans_id, lfns in wanted.items()}
-    work.emit("files.announced", None, count=len(offered.files), transformations=counts)
+        pairs = [(held[trans], ids[lfn]) for trans, lfns in wanted.items() for lfn in lfns]
+        if out_of_tasks := await transitions.announce(work, pairs):
+            told["out_of_tasks"] = out_of_tasks[:LISTED]
+    work.emit("files.announced", None, count=len(offered.files), **told)
+    if work.readable is not None:
+        chosen = {lfn for trans_id in await _readable(work, list(wanted)) for lfn in wanted[trans_id]}
     return chosen
+
+
+async def _readable(work: Work, trans_ids: Sequence[int]) -> list[int]:
+    """Return those transformations that the caller may read."""
+    where = work.where(TRANSFORMATIONS, "t.")
+    sql = (
+        f"SELECT t.TransformationID FROM {work.dialect.array('ids', 'int')} AS wanted {work.dialect.straight_join}"
+        f" Transformations t ON t.TransformationID = wanted.value WHERE {where.text}"
+    )
+    found: list[int] = []
+    for chunk in chunks(trans_ids):
+        found += await work.tx.fetch_column(sql, {**where.parameters, "ids": work.dialect.pack(chunk)})
+    return found
 
 
 async def _identifiers(work: Work, lfns: Sequence[str]) -> dict[str, int]:
@@ -146,20 +165,20 @@ async def _identifiers(work: Work, lfns: Sequence[str]) -> dict[str, int]:
 
 
 async def remove(work: Work, lfns: Sequence[str]) -> set[str]:
-    """Mark files as Deleted in every transformation that has them; return those that the server knows.
+    """Mark files as Deleted in every transformation that has them; return those that the caller may know.
 
     :param lfns: none twice.
     :raises InvalidState: a plugin's rule forbids a change of status.
     """
-    known = {row["LFN"]: row["FileID"] for row in await names.by_name(work, lfns)}
-    ids = list(known.values())
+    present = {row["LFN"]: row["FileID"] for row in await names.by_name(work, lfns)}
+    ids = list(present.values())
     having = await _having(work, ids)
     held = await work.hold_wanting(having)
     await names.lock(work, ids)
     await transitions.remove(work, held, ids)
-    if known:
+    if present:
         work.emit("files.removed", None, count=len(ids), ids=ids, transformations=having)
-    return set(known)
+    return set(present) if work.readable is None else await known(work, list(present))
 
 
 async def _having(work: Work, file_ids: Sequence[int]) -> dict[int, int]:

@@ -11,12 +11,16 @@ from typing import Any, TextIO
 import orjson
 
 from ..core.errors import CatalogError, InternalError, StorageUnavailable
+from ..core.events import Event
 from ..core.records import CallRecord
 from ..plugin.marker import hookimpl
 
+logger = logging.getLogger(__name__)
 _calls = logging.getLogger("jsonrpc_tm.calls")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _BLOT = "***"
+_SHOWN = 10
+_FILE_IN_TASK = "file {FileID} of task {TaskID} in transformation {TransformationID}"
 _TROUBLE = {CatalogError.type, InternalError.type, StorageUnavailable.type}
 # the shapes that secrets have, wherever they come from
 _SECRETS = re.compile(
@@ -122,6 +126,24 @@ def log_call(record: CallRecord) -> None:
             "ms": round(record.duration * 1000, 2),
         },
     )
+
+
+def log_event(event: Event) -> None:
+    """Log that files which are at work in a task can be given to another one, because they were announced again."""
+    if found := event.data.get("out_of_tasks"):
+        shown = "; ".join(_FILE_IN_TASK.format_map(one) for one in found[:_SHOWN])
+        logger.warning(
+            "%d file(s) that were removed while a task had them were announced again and are Unused: %s",
+            len(found),
+            shown + ("; …" if len(found) > _SHOWN else ""),
+            extra={"request_id": event.request_id, "user": event.author},
+        )
+
+
+@hookimpl
+def register_listener() -> Iterable[Callable[[Event], None]]:
+    """Provide the warning of files that may come into a second task."""
+    return [log_event]
 
 
 @hookimpl

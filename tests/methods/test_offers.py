@@ -332,7 +332,7 @@ async def test_much_work_leaves_the_event_loop_alone(small, monkeypatch):
 async def test_a_reading_policy_does_not_hide_transformations_from_new_files(small):
     await want(small, "t", {"particle": "gamma"})
     small.policy.allowed = {"TransformationID": 99}
-    assert (await small("addFile", "/vo/g/1"))["Successful"] == {"/vo/g/1": True}
+    assert (await small("addFile", "/vo/g/1"))["Successful"] == {"/vo/g/1": False}
 
 
 async def test_status_rules_are_asked(storage):

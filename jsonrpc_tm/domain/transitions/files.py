@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ...core.errors import InvalidState
 from ...core.model import INHERITED_TASK_FACTOR as FACTOR
 from ...core.model import TRANSFORMATION_FILES
-from ...core.statuses import ASSIGNABLE_STATUSES
-from ...storage.base import chunks
+from ...core.statuses import ASSIGNABLE_STATUSES, ENDED_TASK_STATES
+from ...storage.base import Row, chunks
 from .. import names
 from ..missing import not_there
 from ..work import Held, Work
@@ -17,6 +18,7 @@ SUFFIX = "-inherited"
 SEPARATOR = ";"
 """Stands between the names in a task's InputVector."""
 _STATUS_LENGTH = TRANSFORMATION_FILES.columns["Status"].length
+_ENDED = ", ".join(f"'{state}'" for state in ENDED_TASK_STATES)
 _ASSIGNABLE = ", ".join(f"'{word}'" for word in ASSIGNABLE_STATUSES)
 _BORN = "'Unused' AS Status, :now AS LastUpdate, :now AS InsertedTime"
 _BORN_COLUMNS = ("TransformationID", "FileID", "Status", "LastUpdate", "InsertedTime")
@@ -67,10 +69,13 @@ def _insert_new(work: Work, select: str) -> str:
     return work.dialect.insert_new("TransformationFiles", _BORN_COLUMNS, select, TRANSFORMATION_FILES.key)
 
 
-async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> None:
+async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> list[dict[str, Any]]:
     """Give announced files to the transformations that want them; those that were Deleted there begin anew.
 
+    The history keeps the tasks in which these were.
+
     :param pairs: a transformation and the id of a file.
+    :return: those that were in a task which has not ended: TransformationID, TaskID and FileID.
     :raises InvalidState: a plugin's rule forbids it.
     """
     source = work.dialect.records("pairs", trans="int", file="int")
@@ -78,12 +83,41 @@ async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> None:
     deleted = f"{on} AND target.Status = 'Deleted'"
     born = f"NULL AS old, 'Unused' AS new FROM {source} AS source LEFT JOIN TransformationFiles target ON {on}"
     insert = _insert_new(work, f"SELECT trans AS TransformationID, file AS FileID, {_BORN} FROM {source} AS pairs")
+    removed = (
+        "SELECT target.TransformationID, target.TaskID, target.FileID"
+        f" FROM {source} AS source {work.dialect.straight_join} TransformationFiles target ON {deleted}"
+    )
+    out_of_tasks: list[dict[str, Any]] = []
     for chunk in chunks(pairs):
         parameters = {"pairs": work.dialect.pack([[trans.id, file_id] for trans, file_id in chunk])}
         await ask_rows(work, "file", f"{born} WHERE target.Status IS NULL", parameters)
         await work.tx.execute(insert, {**parameters, "now": work.context.timestamp})
-        anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
-        await move(work, "file", source, deleted, "'Unused'", parameters, **anew)
+        if rows := await work.tx.fetch_all(removed, parameters):
+            anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
+            await move(work, "file", source, deleted, "'Unused'", parameters, **anew)
+            out_of_tasks += await _in_running_tasks(work, [row for row in rows if row["TaskID"] is not None])
+    return out_of_tasks
+
+
+async def _in_running_tasks(work: Work, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the rows whose task has not ended; an inherited file's task is its parent's."""
+    own = {(row["TransformationID"], row["TaskID"]) for row in rows}
+    tasks = sorted(own | {divmod(task_id, FACTOR) for _, task_id in own if task_id >= FACTOR})
+    sql = (
+        f"SELECT t.TransformationID, t.TaskID FROM {work.dialect.records('tasks', trans='int', task='int')} AS wanted"
+        f" {work.dialect.straight_join} TransformationTasks t"
+        " ON t.TransformationID = wanted.trans AND t.TaskID = wanted.task"
+        f" WHERE t.ExternalStatus NOT IN ({_ENDED})"
+    )
+    running: set[tuple[int, int]] = set()
+    for chunk in chunks(tasks):
+        found = await work.tx.fetch_all(sql, {"tasks": work.dialect.pack([list(task) for task in chunk])})
+        running.update((task["TransformationID"], task["TaskID"]) for task in found)
+    return [
+        dict(row)
+        for row in rows
+        if (row["TransformationID"], row["TaskID"]) in running or divmod(row["TaskID"], FACTOR) in running
+    ]
 
 
 async def revive(work: Work, file_ids: Sequence[int]) -> None:
