@@ -48,6 +48,7 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.storage.sqlite",
     "jsonrpc_tm.storage.mysql",
     "jsonrpc_tm.catalog.builtin",
+    "jsonrpc_tm.catalog.none",
     "jsonrpc_tm.auth.x509",
     "jsonrpc_tm.auth.jwt",
     "jsonrpc_tm.auth.users",

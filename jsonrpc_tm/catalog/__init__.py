@@ -1,1 +1,1 @@
-"""The file catalog: its interface and the built-in one."""
+"""The file catalog: its interface, the built-in one, and none."""

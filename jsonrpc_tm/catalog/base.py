@@ -14,6 +14,9 @@ class Catalog(Protocol):
     It is asked outside of transactions, by many calls at once. Paths and LFNs are compared exactly. Every operation
     may raise CatalogError: the catalog failed or refused. A catalog that knows no types declares no fields: then
     queries compare its values as JSON values.
+
+    One that knows no files at all says so with the attribute ``believes_announcements``, True: then a file that is
+    announced is one, with the metadata that the announcement says.
     """
 
     async def __aenter__(self) -> "Catalog":

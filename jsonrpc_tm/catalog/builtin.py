@@ -58,7 +58,7 @@ class BuiltinCatalog:
         :raises CatalogError: a field is not declared, or a value cannot be read as its type.
         """
         declared = await self.fields()
-        check_search(query, declared)
+        check_search(query, declared, "The server's built-in catalog")
         found: list[str] = []
         while True:
             batch = await self._storage.run("catalog.find", stored.read_batch, path, after, read=True)

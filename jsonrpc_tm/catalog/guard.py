@@ -26,6 +26,11 @@ class GuardedCatalog:
         """What writes to the catalog; None where the server itself may not."""
         return getattr(self._catalog, "feed", None)
 
+    @property
+    def believes_announcements(self) -> bool:
+        """Whether files are what is announced of them: the catalog knows none."""
+        return getattr(self._catalog, "believes_announcements", False)
+
     async def __aenter__(self) -> "GuardedCatalog":
         return self
 

@@ -240,15 +240,18 @@ def matches(query: Query | Mapping[str, Any], metadata: Mapping[str, Any], decla
     return first_mismatch(query, metadata, declared) is None
 
 
-def check_search(query: Mapping[str, Any], declared: Fields) -> None:
+def check_search(query: Mapping[str, Any], declared: Fields, catalog: str = "The catalog") -> None:
     """Refuse a search that a catalog with a schema cannot answer.
 
+    :param catalog: what messages call the catalog.
     :raises CatalogError: a field is not declared, or an asked value cannot be read as its type.
     """
     for condition in Query(query).conditions(declared):
         name = condition.field
         if name not in declared:
-            raise CatalogError(f"The catalog has no metadata field {name!r}", field=name)
+            raise CatalogError(f"{catalog} has no metadata field {name!r}", field=name)
         if condition.keys is None:
             kind = declared[name]
-            raise CatalogError(f"The field {name!r} has the type {kind}: values are such as {FORMS[kind]}", field=name)
+            raise CatalogError(
+                f"{catalog} has the type {kind} for {name!r}: values are such as {FORMS[kind]}", field=name
+            )

@@ -1,6 +1,6 @@
 """What the file catalog tells the server: files appear, change and go (section 6.4 of the specification)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import fields
@@ -14,6 +14,7 @@ from ..plugin.marker import hookimpl
 from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Method, Read, Write
+from .fields import FileDicts
 
 CATALOG_MANAGEMENT = "FileCatalogManagement"
 """Property of those who may change the file catalog and what comes from it."""
@@ -31,22 +32,28 @@ async def _offer(outside: Outside, files: Mapping[str, Metadata]) -> Offer:
     return await offers.offer_beside(files, declared, await outside.read(offers.read_queries))
 
 
-async def _known(outside: Outside, lfns: Sequence[str]) -> dict[str, Metadata]:
-    """Return the files that the catalog knows, in the given order, with their metadata."""
-    known = await outside.catalog.files(lfns) if lfns else {}
-    return {lfn: known[lfn] for lfn in lfns if lfn in known}
+async def _known(outside: Outside, said: Mapping[str, Metadata]) -> Mapping[str, Metadata]:
+    """Return the files that the catalog knows, in the given order, with their metadata.
+
+    :param said: what the caller says of each, which counts where the catalog believes it.
+    """
+    if not said or outside.catalog.believes_announcements:
+        return said
+    known = await outside.catalog.files(list(said))
+    return {lfn: known[lfn] for lfn in said if lfn in known}
 
 
-async def announced(outside: Outside, fileDicts: list[str]) -> Offer:
+async def announced(outside: Outside, fileDicts: Mapping[str, Metadata]) -> Offer:
     """Look files up, and who wants them."""
     return await _offer(outside, await _known(outside, fileDicts))
 
 
-async def add_file(work: Work, offer: Offer, fileDicts: list[str], force: bool) -> dict[str, Any]:
+async def add_file(work: Work, offer: Offer, fileDicts: Mapping[str, Metadata], force: bool) -> dict[str, Any]:
     """Announce files: each one's metadata are looked up, and every accepting transformation that wants it gets it.
 
     True stands for a file that at least one transformation wants, also when it was there already. A file that was
-    removed and is wanted becomes Unused again. Errors of single files are in the answer.
+    removed and is wanted becomes Unused again. Errors of single files are in the answer. Where the server has no
+    catalog (``none``) every file is one, with the metadata that the object says; a name or a list says none.
 
     :raises CatalogError: the catalog failed.
     :raises InvalidState: a plugin's rule forbids a change of status.
@@ -63,7 +70,7 @@ async def directory_announced(outside: Outside, path: str) -> tuple[list[str], O
     if await outside.catalog.directory(path) is None:
         raise NotFound(f"There is no directory {path!r}", what="path")
     lfns = await outside.catalog.list_files(path)
-    return lfns, await _offer(outside, await _known(outside, lfns))
+    return lfns, await _offer(outside, await _known(outside, {lfn: {} for lfn in lfns}))
 
 
 async def add_directory(work: Work, prepared: tuple[list[str], Offer], path: str, force: bool) -> dict[str, Any]:
@@ -81,18 +88,19 @@ async def add_directory(work: Work, prepared: tuple[list[str], Offer], path: str
 
 async def overlaid(outside: Outside, path: str, querydict: Metadata) -> Offer:
     """Look up a file, or all files below a directory, with *querydict* in place of their own metadata."""
-    files = await outside.catalog.files([path])
+    files = await _known(outside, {path: {}})
     if not files:
         if await outside.catalog.directory(path) is None:
             raise NotFound(f"There is no file or directory {path!r}", what="path")
-        files = await _known(outside, await outside.catalog.list_files(path, recursive=True))
+        lfns = await outside.catalog.list_files(path, recursive=True)
+        files = await _known(outside, {lfn: {} for lfn in lfns})
     return await _offer(outside, {lfn: metadata | querydict for lfn, metadata in files.items()})
 
 
 async def set_metadata(work: Work, offer: Offer, path: str, querydict: Metadata) -> None:
     """Announce a file, or all files at any depth below a directory, with *querydict* in place of their own metadata.
 
-    The catalog itself is not changed.
+    The catalog itself is not changed. Where the server has none (``none``), any path is a file's.
 
     :raises NotFound: the catalog has no such file or directory.
     :raises CatalogError: the catalog failed.
@@ -127,8 +135,8 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         "addFile",
         add_file,
         {
-            "fileDicts": fields.Texts(
-                single=True, keys=True, required=True, metadata={"description": "an LFN, a list, or an object by LFN"}
+            "fileDicts": FileDicts(
+                required=True, metadata={"description": "an LFN, a list, or an object of metadata by LFN"}
             ),
             "force": force,
         },

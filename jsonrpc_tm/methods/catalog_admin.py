@@ -20,7 +20,7 @@ from .fields import FieldTypes, MetadataByFile, MetadataOf, MetaQuery, Path, Pat
 async def feed_of(outside: Outside) -> Feed:
     """Return what writes to the server's catalog."""
     if outside.catalog.feed is None:
-        raise CatalogError("The server's catalog is not the built-in one: feed it by its own means")
+        raise CatalogError("The server's catalog is not the built-in one: feed yours by its own means")
     return outside.catalog.feed
 
 

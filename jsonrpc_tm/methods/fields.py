@@ -104,6 +104,20 @@ class MetadataByFile(fields.Field):
         return value
 
 
+class FileDicts(fields.Field):
+    """Files that are announced: a name, a list of names, or an object by name. Loads what is said of each, by name."""
+
+    _names = fields.Texts(single=True, keys=True)
+
+    def _own_schema(self) -> fields.JSONSchema:
+        return self._names.json_schema()
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Metadata]:
+        names: list[str] = self._names.deserialize(value)
+        said = value if type(value) is dict else {}
+        return {name: own if type(own := said.get(name)) is dict else {} for name in names}
+
+
 class FieldTypes(fields.Field):
     """Types by name of metadata field."""
 

@@ -138,7 +138,12 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("plugins.paths", Texts(4096), [], "Python files, or folders of Python files and packages, to load."),
     Setting("plugins.disable", Texts(), [], "Names of plugins to leave out, the project's own included."),
-    Setting("catalog", Plugged(), {"name": "builtin"}, "File catalog: a name, or an object with `name` and options."),
+    Setting(
+        "catalog",
+        Plugged(),
+        {"name": "builtin"},
+        "File catalog: `builtin`, `none`, or a plugin's name, or an object with `name` and options.",
+    ),
     Setting(
         "transformations.extendable_types",
         Texts(32),

@@ -1,6 +1,7 @@
 """docs/catalog.md: the commands print what is shown, the plugin keeps the contract, the queries mean what they say."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -63,6 +64,23 @@ def test_the_plugin_checks_its_options(folder):
 def test_the_built_in_catalog_has_no_options():
     with pytest.raises(ConfigurationError, match="no option file"):
         create_service(overrides={"catalog": {"name": "builtin", "file": "x"}})
+
+
+async def test_without_a_catalog_announcements_are_believed(tmp_path):
+    (tmp_path / "config.yaml").write_text(blocks(PAGE, "yaml")[1])
+    async with create_service(tmp_path / "config.yaml", overrides={"storage.url": "sqlite://:memory:"}) as service:
+
+        async def call(method, params):
+            return await service.call(service.context(MANAGER), method, params)
+
+        names = dict.fromkeys(("description", "longDescription", "transType", "plugin", "agentType", "fileMask"), "x")
+        for site in "AB":
+            await call("addTransformation", {"transName": site, **names, "inputMetaQuery": {"Site": site}})
+        announce, change = (shlex.split(line) for line in blocks(PAGE, "sh")[0].splitlines())
+        assert await call(announce[2], json.loads(announce[3])) == {"Successful": {"/vo/7/x.dat": True}, "Failed": {}}
+        assert (await call("getTransformationStats", ["B"]))["Total"] == 0
+        await call(change[2], [change[3], json.loads(change[4])])
+        assert (await call("getTransformationStats", ["B"]))["Total"] == 1
 
 
 def test_the_plugin_keeps_the_contract(folder):

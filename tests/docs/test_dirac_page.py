@@ -4,8 +4,9 @@ import shlex
 import subprocess
 import sys
 
-from jsonrpc_tm.app import configure
+from jsonrpc_tm.app import configure, create_service
 from jsonrpc_tm.auth.users import ConfiguredUsers, entries
+from jsonrpc_tm.catalog.none import NoCatalog
 
 from .blocks import ROOT, blocks
 
@@ -19,6 +20,14 @@ def test_the_configuration_is_right(tmp_path):
     users = ConfiguredUsers(**entries(settings))
     assert users.by_dn("/DC=org/DC=example/CN=Jane Doe").groups == ("dirac_prod", "dirac_user")
     assert "TrustedHost" in users.by_dn("/DC=org/DC=example/CN=agents.example.org").properties
+
+
+def test_a_site_without_a_catalog_lets_everybody_announce(tmp_path):
+    (tmp_path / "config.yaml").write_text(blocks(PAGE, "yaml")[1])
+    service = create_service(tmp_path / "config.yaml", overrides={"storage.url": "sqlite://:memory:"})
+    assert isinstance(service.catalog, NoCatalog)
+    assert service.rules["addFile"] == "authenticated"
+    assert service.rules["setMetadata"] == ("ProductionManagement", "FileCatalogManagement")
 
 
 def test_every_setting_of_the_plugin_is_on_the_page():
