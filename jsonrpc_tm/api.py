@@ -35,7 +35,7 @@ from .core.identity import (
 )
 from .core.lifetimes import background
 from .core.model import TABLES, FieldType, Metadata
-from .core.records import CallRecord, Migration, ReplayStep, Route, StatusRule, Wire, WireRequest
+from .core.records import CallRecord, Health, HealthCheck, Migration, ReplayStep, Route, StatusRule, Wire, WireRequest
 from .domain import reports, transitions
 from .domain.page import Page
 from .domain.rows import Rows
@@ -88,6 +88,8 @@ __all__ = [
     "Event",
     "Failure",
     "FieldType",
+    "Health",
+    "HealthCheck",
     "Held",
     "Identity",
     "Lifetime",

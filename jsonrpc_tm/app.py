@@ -5,6 +5,8 @@ of those, and in the end one whole ``Service``.
 """
 
 import contextlib
+import functools
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +15,21 @@ from typing import Any
 from .catalog.base import Catalog, CatalogProvider
 from .core.clock import Clock, utc_now
 from .core.errors import ConfigurationError
-from .core.identity import Authenticator
+from .core.identity import Authenticator, Users
 from .core.records import Route
 from .core.spelling import suggestion
 from .hookspecs import Hooks
+from .observe import logs
 from .parts import AuthenticatorFactory, Parts
 from .plugin.manager import Plugins, Provenance, described
 from .rpc import method_rules as rules
 from .rpc.method import Method, Registry
-from .rpc.service import Lifetime, Service
+from .rpc.service import Lifetime, Reread, Service
 from .settings import Settings, load, plugin_options
 from .storage.base import Storage, StorageProvider
 from .storage.urls import scheme
+
+logger = logging.getLogger(__name__)
 
 # tools know the plugins of a server from here
 __all__ = [
@@ -132,13 +137,37 @@ def build_service(
     """
     plugins = plugins or load_plugins(entry_points=False, shipped=False)
     parts = make_parts(settings, plugins, storage=storage, clock=clock)
-    return assemble(
+    service = assemble(
         parts,
         plugins,
         catalog=catalog or open_catalog(parts, plugins),
         authenticators=open_authenticators(parts, plugins) if authenticators is None else authenticators,
         extra_methods=extra_methods,
     )
+    if authenticators is None:
+        service.reread = functools.partial(_reread, service, plugins)
+    return service
+
+
+def _reread(service: Service, plugins: Plugins) -> Reread:
+    """Read the configuration again, and make anew what the settings that take effect at a reload are for.
+
+    :raises ConfigurationError: something is wrong; nothing has changed.
+    """
+    settings = service.settings.renewed()
+    parts = Parts(settings, service.storage, _users(settings, plugins), service.clock)
+    authenticators = open_authenticators(parts, plugins)
+    resolved = rules.resolve(settings, service.registry)
+
+    def apply() -> None:
+        if settings["logging.level"] != service.settings["logging.level"]:
+            logs.set_level(settings)
+        service.settings.become(settings)
+        service.renew(parts.users, resolved, authenticators)
+        if settings.waiting:
+            logger.warning("changed, but in effect at the next start only: %s", ", ".join(settings.waiting))
+
+    return Reread(settings, apply)
 
 
 def make_parts(
@@ -149,8 +178,12 @@ def make_parts(
     :param storage: None for the one that the settings name.
     :raises ConfigurationError: see ``build_service``.
     """
-    users = _one("user registry", plugins.collect("register_users", settings=settings))
-    return Parts(settings, storage or open_storage(settings, plugins), users, clock)
+    return Parts(settings, storage or open_storage(settings, plugins), _users(settings, plugins), clock)
+
+
+def _users(settings: Settings, plugins: Plugins) -> Users:
+    found: Users = _one("user registry", plugins.collect("register_users", settings=settings))
+    return found
 
 
 def assemble(
@@ -185,6 +218,9 @@ def assemble(
         observers=_all(plugins, "register_call_observer", settings),
         lifetimes=(*lifetimes, *_all(plugins, "register_lifetime", settings)),
         routes=_routes(plugins, settings),
+        health_checks=tuple(
+            (check, str(by)) for check, by in plugins.collect("register_health_check", settings=settings)
+        ),
     )
 
 

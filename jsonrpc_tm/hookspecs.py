@@ -9,7 +9,7 @@ from typing import Any
 from .catalog.base import CatalogProvider
 from .core.events import Event
 from .core.identity import Policy, Users
-from .core.records import CallRecord, Migration, Route, StatusRule, Wire
+from .core.records import CallRecord, HealthCheck, Migration, Route, StatusRule, Wire
 from .parts import AuthenticatorFactory
 from .plugin.marker import hookspec
 from .rpc.method import Method
@@ -79,6 +79,11 @@ class Hooks:
     @hookspec
     def register_routes(self, settings: Settings) -> Iterable[Route]:
         """Yield HTTP routes."""
+        return ()
+
+    @hookspec
+    def register_health_check(self, settings: Settings) -> Iterable[HealthCheck]:
+        """Yield questions that ``/health/ready`` asks."""
         return ()
 
     @hookspec

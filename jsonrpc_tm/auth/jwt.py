@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 from jwt import PyJWS
@@ -249,14 +250,26 @@ def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
     claims = {**PRESETS[entry["preset"]], **entry["claims"]}
     if "properties" in claims and not {"group", "username"} <= claims.keys():
         raise ConfigurationError(f"{where}: claims.properties needs claims.group and claims.username")
-    source = entry["jwks"] if "://" in entry["jwks"] else folder / entry["jwks"]
     return Issuer(
         entry["issuer"],
         frozenset(entry["audience"]),
         frozenset(entry["algorithms"]),
         claims,
-        KeySet(source, refresh=entry["refresh"]),
+        _key_set(entry["jwks"], folder, entry["refresh"]),
     )
+
+
+_fetched: WeakValueDictionary[tuple[str, float], KeySet] = WeakValueDictionary()
+
+
+def _key_set(source: str, folder: Path, refresh: float) -> KeySet:
+    """Return the keys of an issuer; those that were fetched are kept over a reload, when the issuer may be away."""
+    if "://" not in source:
+        return KeySet(folder / source, refresh=refresh)
+    known = _fetched.get((source, refresh))
+    if known is None:
+        known = _fetched[source, refresh] = KeySet(source, refresh=refresh)
+    return known
 
 
 @hookimpl

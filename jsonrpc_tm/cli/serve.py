@@ -2,15 +2,11 @@
 
 import importlib
 import logging
-from typing import TYPE_CHECKING
 
 import click
 
 from ..observe import logs
 from .program import Program, pass_program
-
-if TYPE_CHECKING:
-    from ..rpc.service import Service
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +17,8 @@ logger = logging.getLogger(__name__)
 def serve(program: Program, harness: bool) -> None:
     """Start the server.
 
-    It prints `listening on URL` when it is ready and stops on SIGTERM or Ctrl-C.
+    It prints `listening on URL` when it is ready and stops on SIGTERM or Ctrl-C. SIGHUP makes it read configuration and
+    certificates again.
 
     Without configuration it listens on https://127.0.0.1:8443/rpc with a SQLite database `tm.db` in the current
     folder, and makes certificates for development.
@@ -32,13 +29,11 @@ def serve(program: Program, harness: bool) -> None:
     settings, plugins = program.settings, program.plugins
     logs.configure(settings)
 
-    def service() -> "Service":
-        return build_service(settings, plugins=plugins)
-
-    factory = service
     if harness:
         # by name: a server in production loads none of the tools
-        factory = importlib.import_module("jsonrpc_tm.tools.harness").driven(settings, plugins)
+        service = importlib.import_module("jsonrpc_tm.tools.harness").driven(settings, plugins)
+    else:
+        service = build_service(settings, plugins=plugins)
     if settings["server.tls.mode"] == "dev":
         logger.info("certificates for development are in %s", settings.path("server.tls.folder"))
-    server.serve(factory, settings)
+    server.serve(service)

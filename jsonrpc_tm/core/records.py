@@ -1,7 +1,7 @@
 """What the server tells plugins, and what plugins hand over: plain records."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -58,6 +58,35 @@ class Route:
     path: str
     handler: Callable[..., Awaitable[Any]]
     rule: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a check found. Everybody can read it: no names of people, files, hosts or databases.
+
+    :param status: ``fail`` means that the server should get no calls, where the check is a vital one.
+    :param text: the reason, for people; empty for ``pass``.
+    :param facts: further members of the answer, JSON values.
+    """
+
+    status: Literal["pass", "warn", "fail"]
+    text: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A question that ``/health/ready`` asks.
+
+    :param name: its key in the answer.
+    :param check: ``async def check(service)`` returns a ``Health``. It is asked at most once a second, and has failed
+        when it raises or takes longer than ``server.ready_timeout``.
+    :param vital: whether the server is not ready when it fails; else that is shown as ``warn``.
+    """
+
+    name: str
+    check: Callable[[Any], Awaitable[Health]]
+    vital: bool = True
 
 
 @dataclass(frozen=True, slots=True)

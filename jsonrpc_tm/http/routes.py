@@ -1,8 +1,8 @@
 """The server's HTTP routes beside JSON-RPC: its health, and those of plugins."""
 
-import asyncio
 import functools
 import logging
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -13,12 +13,10 @@ from ..core.identity import Rule
 from ..core.records import Route
 from ..rpc.method_rules import check_identity, check_properties
 from ..rpc.service import Service
-from .endpoint import RUNNING, SERVICE, Refusal, caller, finished, report, request_id_of
+from .endpoint import SERVICE, Refusal, caller, finished, report, request_id_of
 
 logger = logging.getLogger(__name__)
 
-_READY_TIMEOUT = 5.0
-"""Seconds."""
 # the callers' other errors are 400
 _STATUSES = {
     errors.Unauthenticated.type: 401,
@@ -32,18 +30,14 @@ _STATUSES = {
 }
 
 
-def add_routes(app: web.Application, service: Service) -> None:
+def add_routes(app: web.Application, service: Service, health: Iterable[Route]) -> None:
     """Add all routes to *app*, which has the endpoint already.
 
+    :param health: the server's own.
     :raises ConfigurationError: a route has no path, or one that is taken.
     """
-    health = [
-        (Route(verb, path, handler), "the server's health")
-        for path, handler in (("/health/live", _live), ("/health/ready", _ready))
-        for verb in ("GET", "HEAD")
-    ]
     taken = {service.settings["server.path"]: [("*", "server.path")]}
-    for route, origin in (*health, *service.routes):
+    for route, origin in (*((route, "the server's health") for route in health), *service.routes):
         _note_route(taken, route, origin)
         handler = route.handler if route.rule is None else functools.partial(_guarded, route, route.rule)
         try:
@@ -94,18 +88,3 @@ async def _admitted(route: Route, rule: Rule, request: web.Request, request_id: 
     if not response.prepared:
         response.headers.setdefault("X-Request-ID", request_id)
     return response
-
-
-async def _live(request: web.Request) -> web.Response:
-    return web.json_response({"status": "alive"})
-
-
-async def _ready(request: web.Request) -> web.Response:
-    if request.app[RUNNING].draining:
-        return web.json_response({"status": "stopping"}, status=503)
-    try:
-        async with asyncio.timeout(_READY_TIMEOUT):
-            await request.app[SERVICE].storage.ready()
-    except (TMError, TimeoutError):
-        return web.json_response({"status": "no database"}, status=503)
-    return web.json_response({"status": "ready"})

@@ -18,10 +18,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ..core.errors import ConfigurationError
 from ..rpc.service import Service
-from ..settings import Settings
 from . import listener
 from . import workers as processes
 from .endpoint import RUNNING, add_endpoint
+from .health import Readiness
+from .reload import Reloader
 from .routes import add_routes
 
 logger = logging.getLogger(__name__)
@@ -51,15 +52,17 @@ _http_logger = logging.getLogger("jsonrpc_tm.http")
 _http_logger.addFilter(_OneLine())
 
 
-def build_app(service: Service) -> web.Application:
+def build_app(service: Service, readiness: Readiness | None = None) -> web.Application:
     """Return the application that serves *service*, which the caller opens and closes.
 
+    :param readiness: what answers for its health; None for a new one.
     :raises ConfigurationError: a route has no path, or one that is taken.
     """
+    readiness = readiness or Readiness(service, Reloader(service, None))
     app = web.Application(client_max_size=service.settings["server.max_body"])
     app.on_response_prepare.append(_sign)
     add_endpoint(app, service)
-    add_routes(app, service)
+    add_routes(app, service, readiness.routes())
     return app
 
 
@@ -70,15 +73,21 @@ async def _sign(request: web.Request, response: web.StreamResponse) -> None:
 
 @contextlib.asynccontextmanager
 async def listening(
-    service: Service, bound: socket.socket, context: ssl.SSLContext | None = None
+    service: Service,
+    bound: socket.socket,
+    context: ssl.SSLContext | None = None,
+    reloader: Reloader | None = None,
 ) -> AsyncIterator[str]:
     """Serve *service*, which is open, on a socket of ``listener.bind``; at the end finish the running calls.
 
     :param context: for TLS; None for plain HTTP.
+    :param reloader: of the service and the context; None for a new one. What changes on disk is read again meanwhile.
     :return: the endpoint's URL.
     """
     settings = service.settings
-    app = build_app(service)
+    reloader = reloader or Reloader(service, context)
+    readiness = Readiness(service, reloader)
+    app = build_app(service, readiness)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -89,6 +98,7 @@ async def listening(
         shutdown_timeout=_CLOSE_TIMEOUT,
     )
     await runner.setup()
+    watching = asyncio.create_task(reloader.watch(), name="watch files")
     try:
         # the number of connections taken at once, which asyncio confuses with the queue's length: few, so that
         # worker processes share a burst
@@ -96,21 +106,27 @@ async def listening(
         await site.start()
         bound.listen(_QUEUE)
         yield listener.url(bound, settings, context is not None)
+        readiness.leaving = True
+        await asyncio.sleep(settings["server.drain"])
         app[RUNNING].draining = True
         await site.stop()
         await app[RUNNING].drain(settings["server.shutdown_grace"])
     finally:
+        watching.cancel()
         await runner.cleanup()
 
 
-def serve(service_factory: Callable[[], Service], settings: Settings) -> None:
+def serve(service: Service) -> None:
     """Serve until a SIGTERM or SIGINT, in ``server.workers`` processes; a second one ends at once.
 
-    Prints ``listening on URL`` when calls are answered.
+    Prints ``listening on URL`` when calls are answered. At SIGHUP configuration and certificates are read again.
 
-    :param service_factory: returns a new service; called in each process.
-    :raises ConfigurationError: the address, the TLS files or the service cannot be used.
+    :param service: not yet opened; each process opens its copy.
+    :raises ConfigurationError: the address or the TLS files cannot be used, or the service cannot be opened.
     """
+    settings = service.settings
+    # until there is something to reload
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if settings["server.workers"] > 1 and settings["storage.url"].endswith(":memory:"):
         raise ConfigurationError("server.workers: each process would have a database of its own in memory; use 1")
     context = listener.context(settings)
@@ -121,20 +137,23 @@ def serve(service_factory: Callable[[], Service], settings: Settings) -> None:
             print(f"listening on {url}", flush=True)
             logger.info("listening on %s", url)
 
+        reloader = Reloader(service, context)
+
         def work(ready: Callable[[], None], lifeline: int | None = None) -> None:
-            asyncio.run(_serve(service_factory(), bound, context, ready, lifeline))
+            asyncio.run(_serve(service, bound, context, reloader, ready, lifeline))
 
         if settings["server.workers"] == 1:
             work(ready)
         else:
-            grace = settings["server.shutdown_grace"]
-            processes.Supervisor(settings["server.workers"], work, ready, bound, grace).run()
+            grace = settings["server.drain"] + settings["server.shutdown_grace"]
+            processes.Supervisor(settings["server.workers"], work, ready, bound, grace, reloader).run()
 
 
 async def _serve(
     service: Service,
     bound: socket.socket,
     context: ssl.SSLContext | None,
+    reloader: Reloader,
     ready: Callable[[], None],
     lifeline: int | None,
 ) -> None:
@@ -159,13 +178,21 @@ async def _serve(
     # a worker leaves SIGINT, which a terminal sends to everybody, to its parent
     for number in (signal.SIGTERM,) if lifeline is not None else (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_hangup() -> None:
+        task = loop.create_task(reloader.reload_aside(), name="reload")
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     if lifeline is not None:
         end = functools.partial(loop.call_soon_threadsafe, begin_to_stop)
         processes.end_with_parent(lifeline, end, service.settings["server.shutdown_grace"])
     try:
         async with service:
             opened = True
-            async with listening(service, bound, context):
+            async with listening(service, bound, context, reloader):
                 if not stop.is_set():
                     ready()
                 await stop.wait()

@@ -5,24 +5,26 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from ..auth import devcerts, users
 from ..auth.changed_files import RELOAD, fingerprint
+from ..auth.server_certificate import ServerCertificate
 from ..core.errors import ConfigurationError
 from ..settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def server_context(settings: Settings) -> ssl.SSLContext | None:
+def server_context(settings: Settings) -> "ReloadingContext | None":
     """Return the context that the settings below ``server.tls`` describe; None for mode ``off``.
 
     Mode ``dev`` makes what lacks in its folder: an authority, the server's certificate, and a certificate for each
-    user of the registry that has a DN.
+    user of the registry that has a DN. A certificate that ends soon is worth a warning in the log.
 
-    :raises ConfigurationError: a file is missing or unusable.
+    :raises ConfigurationError: a file is missing or unusable, the certificate has expired, or the key is another's.
     """
     mode = settings["server.tls.mode"]
     if mode == "off":
@@ -36,7 +38,10 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
     if files["client_ca"] is None and any("x509" in entry for entry in settings["authentication"]):
         logger.warning("server.tls.client_ca is not set: clients are not asked for certificates")
     proxies = any(entry.get("x509", {}).get("proxies") for entry in settings["authentication"])
-    return ReloadingContext.of(lambda: _context(files, proxies=proxies), [p for p in files.values() if p is not None])
+    paths = [path for path in files.values() if path is not None]
+    context = ReloadingContext.of(lambda: _context(files, proxies=proxies), paths, settings["server.tls.warn_days"])
+    context.warn()
+    return context
 
 
 def development(settings: Settings) -> devcerts.Folder:
@@ -60,9 +65,15 @@ def _files(settings: Settings) -> dict[str, Path | None]:
     return {name: settings.path(f"server.tls.{name}") for name in ("certificate", "key", "client_ca", "crl")}
 
 
-def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLContext:
+class ServerContext(ssl.SSLContext):
+    """A context and the certificate that it shows."""
+
+    certificate: ServerCertificate
+
+
+def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ServerContext:
     # not ssl.create_default_context: its flags differ between Python versions (X509_STRICT refuses most proxies)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # a resumed session has no verified chain: let there be as few as possible
     context.options |= ssl.OP_NO_TICKET
@@ -71,7 +82,9 @@ def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLConte
     context.num_tickets = 0
     context.sslobject_class = LoggedConnection
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
-    _load("certificate", files["certificate"], lambda path: context.load_cert_chain(path, files["key"], _no_password))
+    if files["key"] is not None:
+        _load("key", files["key"], Path.read_bytes)
+    _load("certificate", files["certificate"], lambda path: _show(context, path, files["key"]))
     if files["client_ca"] is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
         _load("client_ca", files["client_ca"], lambda path: _trust(context, path))
@@ -82,6 +95,22 @@ def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ssl.SSLConte
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
         _load("crl", files["crl"], lambda path: _trust(context, path))
     return context
+
+
+# of another pair, and of another kind
+_OTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+
+
+def _show(context: ServerContext, certificate: Path, key: Path | None) -> None:
+    try:
+        context.load_cert_chain(certificate, key, _no_password)
+    except ssl.SSLError as error:
+        if error.reason in _OTHER_KEY:
+            raise ConfigurationError(
+                f"server.tls.key: {key or certificate} is not the key of the certificate {certificate}"
+            ) from None
+        raise
+    context.certificate = ServerCertificate.read(certificate, datetime.now(UTC))
 
 
 def _no_password() -> str:
@@ -98,7 +127,7 @@ def _trust(context: ssl.SSLContext, path: Path) -> None:
         context.load_verify_locations(cafile=path)
 
 
-def _load(name: str, path: Path | None, load: Callable[[Path], None]) -> None:
+def _load(name: str, path: Path | None, load: Callable[[Path], object]) -> None:
     assert path is not None
     try:
         load(path)
@@ -113,20 +142,45 @@ class ReloadingContext(ssl.SSLContext):
     Connections that are open stay as they are; ``auth.x509`` looks at revocation again at every request.
     """
 
-    _make: Callable[[], ssl.SSLContext]
+    _make: Callable[[], ServerContext]
     _paths: list[Path]
-    _current: ssl.SSLContext
+    _warn_days: int
+    _current: ServerContext
     _seen: object
     _looked: float
+    refused = False
+    """Whether files have changed and could not be used, so that older ones are in use."""
 
     @classmethod
-    def of(cls, make: Callable[[], ssl.SSLContext], paths: list[Path]) -> "ReloadingContext":
-        """Return a context that uses what *make* returns, called again when one of *paths* has changed."""
+    def of(cls, make: Callable[[], ServerContext], paths: list[Path], warn_days: int = 0) -> "ReloadingContext":
+        """Return a context that uses what *make* returns, called again when one of *paths* has changed.
+
+        :param warn_days: see ``ServerCertificate.warning``.
+        """
         self = cls(ssl.PROTOCOL_TLS_SERVER)
-        self._make, self._paths = make, paths
+        self._make, self._paths, self._warn_days = make, paths, warn_days
         self._seen, self._looked = fingerprint(paths), time.monotonic()
         self._current = make()
         return self
+
+    @property
+    def certificate(self) -> ServerCertificate:
+        """The certificate that new connections are shown."""
+        return self._current.certificate
+
+    def warning(self) -> str | None:
+        """Return a sentence when the certificate ends soon, else None."""
+        return self.certificate.warning(datetime.now(UTC), self._warn_days)
+
+    def warn(self) -> None:
+        """Log it when the certificate ends soon."""
+        if (sentence := self.warning()) is not None:
+            logger.warning("%s", sentence)
+
+    def adopt(self, newer: "ReloadingContext") -> None:
+        """Use what *newer* uses, for connections that begin from now on."""
+        self.__dict__.update(newer.__dict__)
+        self.refused = False
 
     def refresh(self) -> None:
         """Look at the files, and use them if they changed; a broken one is logged and what was read before stays."""
@@ -138,9 +192,12 @@ class ReloadingContext(ssl.SSLContext):
         try:
             self._current = self._make()
         except ConfigurationError as error:
+            self.refused = True
             logger.error("TLS files changed, but the old ones stay in use: %s", error)
         else:
+            self.refused = False
             logger.info("TLS files changed and were read again")
+            self.warn()
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
         """Start a connection with the present files."""

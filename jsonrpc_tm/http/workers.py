@@ -18,7 +18,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import NoReturn
 
+from ..auth.changed_files import RELOAD
 from ..core.errors import ConfigurationError
+from .reload import Reloader
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +49,20 @@ class Supervisor:
     :param ready: called once, when all serve.
     :param bound: the socket they share, closed before they are asked to finish.
     :param grace: seconds a worker may take to finish.
+    :param reloader: of what the workers are made from. Each reloads its own copy; those that are started later begin
+        with this one.
     """
 
     def __init__(
-        self, count: int, work: WorkerBody, ready: Callable[[], None], bound: socket.socket, grace: float
+        self,
+        count: int,
+        work: WorkerBody,
+        ready: Callable[[], None],
+        bound: socket.socket,
+        grace: float,
+        reloader: Reloader,
     ) -> None:
-        self._work, self._ready, self._bound, self._grace = work, ready, bound, grace
+        self._work, self._ready, self._bound, self._grace, self._reloader = work, ready, bound, grace, reloader
         self._waiting = count
         self._workers: list[_Worker] = []
         # when to start the ones that are missing
@@ -62,19 +72,20 @@ class Supervisor:
         self._wake, self._waker = socket.socketpair()
 
     def run(self) -> None:
-        """Start the workers, replace those that die, stop them after a signal.
+        """Start the workers, replace those that die, stop them after a signal; let them reload at SIGHUP.
 
         :raises ConfigurationError: one could not start.
         :raises SystemExit: some had to be killed at the end.
         """
         self._wake.setblocking(False)
         self._waker.setblocking(False)
-        previous = [(number, signal.signal(number, lambda *_: None)) for number in _SIGNALS]
+        previous = [(number, signal.signal(number, lambda *_: None)) for number in (*_SIGNALS, signal.SIGHUP)]
         wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         try:
             while not self._signalled():
                 self._start_due()
-                self._wait(max(0.0, min(self._due) - time.monotonic()) if self._due else None)
+                self._reloader.look()
+                self._wait(min(RELOAD, max(0.0, min(self._due) - time.monotonic())) if self._due else RELOAD)
             logger.info("stopping %d worker(s)", len(self._workers))
         finally:
             killed = self._stop()
@@ -150,10 +161,17 @@ class Supervisor:
         self._due.append(time.monotonic() + self._pause)
 
     def _signalled(self) -> bool:
+        """Whether a signal to stop has come; a SIGHUP is seen to."""
         try:
-            return any(number in _SIGNALS for number in self._wake.recv(64))
+            numbers = self._wake.recv(64)
         except BlockingIOError:
             return False
+        if signal.SIGHUP in numbers:
+            self._reloader.reload()
+            for worker in self._workers:
+                if worker.process.pid is not None and worker.process.is_alive():
+                    os.kill(worker.process.pid, signal.SIGHUP)
+        return any(number in _SIGNALS for number in numbers)
 
     def _stop(self) -> bool:
         """Ask every worker to finish; kill those that take too long, or all after a second signal.

@@ -101,6 +101,12 @@ def configure(settings: Mapping[str, Any], stream: TextIO | None = None) -> None
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
+    set_level(settings)
+
+
+def set_level(settings: Mapping[str, Any]) -> None:
+    """Log what is as important as ``logging.level`` says."""
+    root = logging.getLogger()
     root.setLevel(settings["logging.level"])
     # libraries tell their own story at DEBUG and INFO
     for name in ("aiohttp", "aiomysql", "asyncio"):

@@ -19,7 +19,7 @@ from ..core.context import Context
 from ..core.errors import InternalError, TMError
 from ..core.events import Event
 from ..core.identity import ANONYMOUS, Authenticator, Identity, Policy, Rule, Users
-from ..core.records import CallRecord, Route, StatusRule
+from ..core.records import CallRecord, HealthCheck, Route, StatusRule
 from ..domain.work import DomainParts
 from ..settings import Settings
 from ..storage.base import Storage
@@ -33,6 +33,18 @@ Lifetime = Callable[["Service"], AbstractAsyncContextManager[None]]
 """Returns what is entered when the server starts and left when it stops."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A configuration that was read again and is right.
+
+    :param settings: what it says.
+    :param apply: puts it in place; cannot fail.
+    """
+
+    settings: Settings
+    apply: Callable[[], None]
+
+
 @dataclass
 class Service:
     """Everything a call needs. ``app.build_service`` makes it, whole; ``async with`` opens and closes it.
@@ -43,6 +55,8 @@ class Service:
     :param observers: get the record of every call.
     :param lifetimes: return what is entered at the start and left at the end.
     :param routes: further HTTP routes, each with the name of the plugin it came from.
+    :param health_checks: further questions of ``/health/ready``, each with the name of the plugin it came from.
+    :param reread: reads the configuration again, or raises ConfigurationError; None where nothing can change.
     """
 
     settings: Settings
@@ -59,6 +73,8 @@ class Service:
     observers: tuple[Callable[[CallRecord], None], ...] = ()
     lifetimes: tuple[Lifetime, ...] = ()
     routes: tuple[tuple[Route, str], ...] = ()
+    health_checks: tuple[tuple[HealthCheck, str], ...] = ()
+    reread: Callable[[], Reread] | None = None
     _perform: Mapping[str, Perform] = field(init=False, repr=False)
     _ground: Ground = field(init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
@@ -89,6 +105,11 @@ class Service:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
+
+    def renew(self, users: Users, rules: Mapping[str, Rule], authenticators: tuple[Authenticator, ...]) -> None:
+        """Let calls that begin from now on go by these."""
+        self.users, self.rules, self.authenticators = users, rules, authenticators
+        self.__dict__.pop("_document", None)
 
     @functools.cached_property
     def _document(self) -> bytes:

@@ -9,6 +9,7 @@ from .sources import PREFIX
 from .table import Setting
 from .types import Bytes, words
 
+RELOAD = "↻"
 _INTRODUCTION = f"""\
 # Settings
 
@@ -26,6 +27,8 @@ Settings come from a YAML file, then the environment, then the command line; lat
 - Words are those of YAML 1.2: `off` and `no` are texts, only `true` and `false` are booleans.
 - Whatever is wrong is named with file, line and path, all at once; unknown keys are errors.
 - `jsonrpc-tm settings` shows all values and where they came from.
+- Those marked {RELOAD} take effect when the configuration is read again: at SIGHUP, or soon after the file has changed.
+  The others do at the next start; the log says so when one has changed.
 
 Plugins bring sections of their own, checked in the same way.
 """
@@ -35,10 +38,7 @@ def markdown(settings: Iterable[Setting]) -> str:
     """Return the documentation of *settings*, by section."""
     parts = [_INTRODUCTION]
     for section, members in groupby(settings, key=lambda setting: setting.name.partition(".")[0]):
-        rows = [
-            f"| `{setting.name}` | {_cell(words(setting.kind))} | {_cell(_default(setting))} | {_cell(setting.help)} |"
-            for setting in members
-        ]
+        rows = [" ".join(("|", *(f"{_cell(text)} |" for text in _cells(setting)))) for setting in members]
         parts.append(
             "\n".join((f"## {section}\n", "| setting | type | default | meaning |", "|---|---|---|---|", *rows))
         )
@@ -50,6 +50,11 @@ def _default(setting: Setting) -> str:
     if isinstance(setting.kind, Bytes) and value % 2**20 == 0:
         value = f"{value // 2**20} MiB"
     return "null" if value is None else f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def _cells(setting: Setting) -> tuple[str, ...]:
+    meaning = f"{setting.help} {RELOAD}" if setting.reload else setting.help
+    return f"`{setting.name}`", words(setting.kind), _default(setting), meaning
 
 
 def _cell(text: str) -> str:

@@ -1,8 +1,9 @@
 """From sources and the table to validated settings."""
 
 import copy
+import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,27 @@ class Settings(Mapping[str, Any]):
     :param folder: what relative paths in settings are relative to: the configuration file's folder, else the
         current one.
     :param table: the settings that there are.
+    :param again: reads them again; None where they come from nothing that could change.
+    :param file: the configuration file.
     """
 
     def __init__(
-        self, values: Mapping[str, Any], folder: Path, table: Mapping[str, Setting], sources: Sources | None = None
+        self,
+        values: Mapping[str, Any],
+        folder: Path,
+        table: Mapping[str, Setting],
+        sources: Sources | None = None,
+        again: Callable[[], "Settings"] | None = None,
+        file: Path | None = None,
     ) -> None:
         self._values = dict(values)
         self.folder = folder
         self.table = table
         self._sources = sources
+        self._again = again
+        self.file = file
+        self.waiting: tuple[str, ...] = ()
+        """Settings whose new values take effect at the next start only; see ``renewed``."""
 
     @classmethod
     def defaults(cls, **overrides: Any) -> "Settings":
@@ -58,6 +71,23 @@ class Settings(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<Settings of {self.folder}>"  # values may be secret
+
+    def renewed(self) -> "Settings":
+        """Return the settings as they would be after a reload: read again, except for those that need a restart.
+
+        :raises ConfigurationError: anything is wrong with what was read, those that need a restart included.
+        """
+        if self._again is None:
+            return self
+        newer = self._again()
+        values = {name: newer[name] if setting.reload else self[name] for name, setting in self.table.items()}
+        found = Settings(values, self.folder, self.table, newer._sources, newer._again, self.file)
+        found.waiting = tuple(name for name in self.table if newer[name] != found[name])
+        return found
+
+    def become(self, newer: "Settings") -> None:
+        """Take the values of *newer*, which ``renewed`` returned: whoever has these settings sees them."""
+        self._values, self._sources, self.waiting = newer._values, newer._sources, newer.waiting
 
     def section(self, name: str) -> dict[str, Any]:
         """Return the settings below *name* by what follows it: ``section("server")["tls.mode"]``."""
@@ -127,12 +157,14 @@ def load(
     :param extra: settings of plugins.
     :raises ConfigurationError: anything is wrong; the message has a line for each, with path and place.
     """
+    extra = tuple(extra)
     table = _table(extra)
     sources = _read(config, environ, overrides, table.values(), strict=True)
     values = _validate(sources, table)
     if sources.problems:
         raise ConfigurationError("\n".join(sources.problems))
-    return Settings(values, _folder(config), table, sources)
+    again = functools.partial(load, config, environ, overrides, extra)
+    return Settings(values, _folder(config), table, sources, again, config and config.absolute())
 
 
 def plugin_options(config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> PluginOptions:

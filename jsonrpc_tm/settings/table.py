@@ -17,6 +17,7 @@ class Setting:
     :param default: as validated values are; None makes null acceptable.
     :param help: one sentence or two; units where there are any.
     :param secret: the value is never shown.
+    :param reload: a new value takes effect when the configuration is read again, not only at the next start.
     :param kind: the field that validates values; made from *type*.
     """
 
@@ -25,6 +26,7 @@ class Setting:
     default: Any
     help: str
     secret: bool = False
+    reload: bool = False
     kind: Field = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +48,21 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
     Setting("server.body_timeout", Patience(), 300, "How long a request's body may take to arrive."),
     Setting("server.keepalive", "seconds", 75, "How long a connection may be idle, or take to send its headers."),
+    Setting(
+        "server.drain",
+        "seconds",
+        0,
+        "How long, after a signal to stop, `/health/ready` says no while calls are still taken: time for balancers.",
+    ),
     Setting("server.shutdown_grace", "seconds", 30, "How long running calls may take to finish at shutdown."),
+    Setting("server.ready_timeout", Patience(), 2, "How long the checks of `/health/ready` may take."),
+    Setting(
+        "server.watch_config",
+        "seconds",
+        5,
+        "Time between two looks at whether the configuration file has changed, which is then read again; 0 leaves that "
+        "to SIGHUP.",
+    ),
     Setting(
         "server.tls.mode",
         Choice("dev", "files", "off"),
@@ -55,10 +71,27 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "`off` speaks plain HTTP on loopback.",
     ),
     Setting("server.tls.folder", "path", "dev-certs", "Folder of the certificates that mode `dev` makes."),
-    Setting("server.tls.certificate", "path", None, "Server certificate with its chain, PEM (mode `files`)."),
-    Setting("server.tls.key", "path", None, "Private key of the server certificate, PEM (mode `files`)."),
-    Setting("server.tls.client_ca", "path", None, "Authorities of client certificates: PEM file or hashed folder."),
-    Setting("server.tls.crl", "path", None, "Revocation lists: PEM file or folder; read again when changed."),
+    Setting(
+        "server.tls.certificate", "path", None, "Server certificate with its chain, PEM (mode `files`).", reload=True
+    ),
+    Setting("server.tls.key", "path", None, "Private key of the server certificate, PEM (mode `files`).", reload=True),
+    Setting(
+        "server.tls.client_ca",
+        "path",
+        None,
+        "Authorities of client certificates: PEM file or hashed folder.",
+        reload=True,
+    ),
+    Setting(
+        "server.tls.crl", "path", None, "Revocation lists: PEM file or folder; read again when changed.", reload=True
+    ),
+    Setting(
+        "server.tls.warn_days",
+        Number(0),
+        30,
+        "Days before the server's certificate ends from which the log, daily, and `/health/ready` warn; 0 never warns.",
+        reload=True,
+    ),
     Setting("server.tls.force_off", "boolean", False, "Allow mode `off` on an address that is not loopback."),
     # what is read must fit into an answer, and orjson writes at most 254 levels
     Setting("limits.depth", Number(1, 250), 64, "Deepest nesting of arrays and objects in a request."),
@@ -111,9 +144,22 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         PluggedList(),
         [{"x509": {}}],
         "Authenticators with their options, in the order in which they are tried.",
+        reload=True,
     ),
-    Setting("authorization.default", MethodRule(), "authenticated", "Rule of methods that have none of their own."),
-    Setting("authorization.methods", Named(MethodRule()), {}, "Rules by method name, in place of the methods' own."),
+    Setting(
+        "authorization.default",
+        MethodRule(),
+        "authenticated",
+        "Rule of methods that have none of their own.",
+        reload=True,
+    ),
+    Setting(
+        "authorization.methods",
+        Named(MethodRule()),
+        {},
+        "Rules by method name, in place of the methods' own.",
+        reload=True,
+    ),
     Setting(
         "registry.users",
         Named(
@@ -128,13 +174,21 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         ),
         {},
         "Users by name: certificate subjects (slash form), token subjects, groups (the first is the default).",
+        reload=True,
     ),
-    Setting("registry.groups", Named(Record({"properties": _names()})), {}, "Groups by name with their properties."),
+    Setting(
+        "registry.groups",
+        Named(Record({"properties": _names()})),
+        {},
+        "Groups by name with their properties.",
+        reload=True,
+    ),
     Setting(
         "registry.hosts",
         Named(Record({"dns": _names(), "properties": _names()})),
         {},
         "Hosts by name: certificate subjects and properties; their group is `hosts`.",
+        reload=True,
     ),
     Setting("plugins.paths", Texts(4096), [], "Python files, or folders of Python files and packages, to load."),
     Setting("plugins.disable", Texts(), [], "Names of plugins to leave out, the project's own included."),
@@ -175,6 +229,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         Choice("DEBUG", "INFO", "WARNING", "ERROR"),
         "INFO",
         "Least important lines that are logged.",
+        reload=True,
     ),
     Setting(
         "logging.format",

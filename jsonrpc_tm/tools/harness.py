@@ -4,7 +4,7 @@ It adds ``harness.reset`` and ``harness.setClock``, open to everybody who reache
 only, and refuses a database that has any row.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -208,13 +208,13 @@ async def _empty_at_start(service: Service) -> AsyncIterator[None]:
     yield
 
 
-def driven(settings: Settings, plugins: Plugins) -> Callable[[], Service]:
-    """Return what makes a service that callers drive by ``harness.…``.
+def driven(settings: Settings, plugins: Plugins) -> Service:
+    """Return a service that callers drive by ``harness.…``.
 
     :raises ConfigurationError: others than tests on this machine could reach it, or there are several workers.
     """
     check_settings(settings)
-    return lambda: Harness(settings, plugins=plugins, methods=True).service
+    return Harness(settings, plugins=plugins, methods=True).service
 
 
 def check_settings(settings: Settings) -> None:

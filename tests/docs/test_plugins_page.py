@@ -7,6 +7,7 @@ import sys
 import tomllib
 from dataclasses import fields as parts
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -27,6 +28,8 @@ from jsonrpc_tm.api import (
 )
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.hookspecs import Hooks
+from jsonrpc_tm.http.health import Readiness
+from jsonrpc_tm.http.reload import Reloader
 from jsonrpc_tm.rpc.chain import Afterwards
 from jsonrpc_tm.tools.docs.reference import descriptions, renewed
 from tests.cli.processes import command, environment, server
@@ -126,6 +129,16 @@ class TestSnippets:
             assert refused.value.data["files"] == ["/b"]
             raises = set(service.registry.get("lost.report").raises)
             assert raises >= {errors.Conflict, errors.CatalogError, errors.Forbidden, errors.NotFound}
+
+    async def test_a_health_check(self, start, monkeypatch):
+        async with start("disk_check.py") as service:
+            readiness = Readiness(service, Reloader(service, None))
+            status, document = await readiness.answer()
+            assert (status, document["checks"]["disk"]["status"]) == (200, "pass")
+            monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=5))
+            status, document = await Readiness(service, Reloader(service, None)).answer()
+            found = {"status": "warn", "text": "less than 1 GiB is free", "free": 5}
+            assert (status, document["checks"]["disk"]) == (200, found)
 
     async def test_own_sql_with_what_the_policy_hides(self, start):
         async with start("largest.py", **{"private_reads.enabled": True}) as service:
@@ -297,6 +310,7 @@ def test_the_configuration_and_the_entry_point_are_what_they_are_called():
 def test_every_file_on_the_page_is_tried():
     tried = {
         "stuck.py", "lost.py", "largest.py", "announce.py", "final.py", "cautious.py", "door.py", "stuck_page.py",
+        "disk_check.py",
         "stuck_command.py", "conftest.py", "test_stuck.py",
     }  # fmt: skip
     assert {name for name in files(PAGE) if name.endswith(".py")} == tried

@@ -23,6 +23,7 @@ from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.rpc.chain import Outside
 from jsonrpc_tm.rpc.method import Registry
 from jsonrpc_tm.rpc.service import Service
+from jsonrpc_tm.storage.base import Schema
 
 SETTINGS = {
     "limits.depth": 16,
@@ -38,6 +39,9 @@ SETTINGS = {
     "server.body_timeout": 20,
     "server.keepalive": 75,
     "server.shutdown_grace": 20,
+    "server.drain": 0,
+    "server.ready_timeout": 5,
+    "server.watch_config": 0,
     "server.tls.mode": "off",
     "server.tls.force_off": False,
     "storage.url": "sqlite:///tests.db",
@@ -104,6 +108,12 @@ class Nothing:
     async def ready(self) -> None:
         if self.down:
             raise StorageUnavailable("mysql://root:secret@db is gone")
+
+    async def schema(self) -> Schema:
+        return Schema({}, {}, (), (), ())
+
+    async def fields(self) -> dict[str, Any]:
+        return {}
 
 
 class Gate:

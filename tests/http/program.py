@@ -89,7 +89,7 @@ def main() -> None:
     settings = SETTINGS | {name: json.loads(value) for name, value in pairs}
     workers.PATIENCE = settings.pop("patience", workers.PATIENCE)
     try:
-        serve(lambda: service(**settings), settings)  # type: ignore[arg-type]
+        serve(service(**settings))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -12,9 +12,8 @@ from jsonrpc_tm.api import Method
 from jsonrpc_tm.core.errors import BadCredentials
 from jsonrpc_tm.core.identity import Credentials, Identity
 from jsonrpc_tm.core.records import CallRecord
-from jsonrpc_tm.rpc.service import Service
 
-from .fakes import ANSWER, ECHO, HEAD, Gate, Nothing, Wire, is_refused, make_service, raw, serving
+from .fakes import ANSWER, ECHO, HEAD, Gate, Wire, is_refused, make_service, raw, serving
 
 
 async def test_a_call(wire: Wire) -> None:
@@ -171,19 +170,6 @@ async def test_a_method_that_would_end_more_than_its_call_does_not(failure: Base
         # the other entries of its batch are answered too
         batch = await (await wire.post([{**ECHO, "method": "end", "params": []}, ECHO])).json()
         assert [entry.get("result") for entry in batch] == [None, "hello"]
-
-
-async def test_health(service: Service, wire: Wire) -> None:
-    async def get(path: str) -> tuple[int, Any]:
-        response = await wire.session.get(wire.base + path)
-        return response.status, await response.json()
-
-    assert await get("/health/live") == (200, {"status": "alive"})
-    assert await get("/health/ready") == (200, {"status": "ready"})
-    assert isinstance(service.storage, Nothing)
-    service.storage.down = True
-    assert await get("/health/ready") == (503, {"status": "no database"})
-    assert await get("/health/live") == (200, {"status": "alive"})
 
 
 async def test_other_paths_are_404(wire: Wire) -> None:
