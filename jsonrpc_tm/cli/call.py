@@ -13,6 +13,7 @@ import click
 from ..client import BaseClient
 from ..core.errors import TMError
 from .client_options import client_options, make_client
+from .outputs import Unwritable
 from .program import FAILED, Program, pass_program, print_json, say_error
 
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.DOTALL | re.ASCII)
@@ -83,7 +84,10 @@ def call(
     except TMError as error:
         say_error(error, as_json=as_json or not sys.stderr.isatty())
         ctx.exit(FAILED)
-    print_json(result, one_line=as_json)
+    try:
+        print_json(result, one_line=as_json)
+    except Unwritable as error:
+        raise Unwritable(f"{method} has been called, but {error}", quiet=error.quiet) from None
 
 
 async def _call(opened: BaseClient, method: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ import click
 from .. import __version__
 from ..core.errors import ConfigurationError
 from ..core.spelling import suggestion
+from . import outputs
 from .program import Program, ending, say, shared_options
 
 _COMMANDS = {
@@ -98,7 +99,8 @@ def _sharing(command: click.Command) -> click.Command:
     cls=Commands,
     params=shared_options(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 the server answered with an error, 2 wrong usage or configuration, 3 no connection.",
+    epilog="Exit codes: 0 done, 1 the server answered with an error, 2 wrong usage or configuration, 3 no connection, "
+    "4 the output cannot be written.",
 )
 @click.version_option(__version__, prog_name="jsonrpc-tm")
 def program() -> None:
@@ -110,12 +112,15 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
     :param args: without the program's name; None for the process's own.
     """
+    outputs.secure()
     sys.exit(run(args))
 
 
 def run(args: Sequence[str] | None = None) -> Any:
     """Run the command line and return the exit code."""
     try:
-        return program.main(args, prog_name="jsonrpc-tm", standalone_mode=False) or 0
+        code = program.main(args, prog_name="jsonrpc-tm", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
     except Exception as error:
         return ending(error)

@@ -12,13 +12,14 @@ import click
 
 from ..client import ConnectionFailed
 from ..core.errors import ConfigurationError, StorageUnavailable, TMError
+from .outputs import Unwritable
 
 if TYPE_CHECKING:
     from ..plugin.manager import Plugins
     from ..settings import Settings
 
-FAILED, WRONG, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130
-"""Exit codes: a JSON-RPC error, wrong usage or configuration, no connection, interrupted."""
+FAILED, WRONG, NO_CONNECTION, UNWRITABLE, INTERRUPTED = 1, 2, 3, 4, 130
+"""Exit codes: an error of a server, wrong usage or configuration, no connection, no way to tell, interrupted."""
 
 TRACEBACK_VARIABLE = "JSONRPC_TM_TRACEBACK"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -154,6 +155,10 @@ def ending(error: BaseException) -> int:
         case TMError():
             say_error(error, as_json=not sys.stderr.isatty())
             return FAILED
+        case Unwritable():
+            if not error.quiet:
+                say(f"Error: {error}.")
+            return UNWRITABLE
         case OSError() if error.strerror:
             say(f"Error: {error.filename or 'the system'}: {error.strerror}")
             return WRONG

@@ -134,7 +134,8 @@ def serve(service: Service) -> None:
         url = listener.url(bound, settings, context is not None)
 
         def ready() -> None:
-            print(f"listening on {url}", flush=True)
+            with contextlib.suppress(OSError):  # nobody may be there to read it
+                print(f"listening on {url}", flush=True)
             logger.info("listening on %s", url)
 
         reloader = Reloader(service, context)

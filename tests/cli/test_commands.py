@@ -202,15 +202,6 @@ class TestPlugins:
         assert err.startswith("Commands of plugins are missing here: plugin mine")
         assert tm("greet")[0] == 2
 
-    @pytest.mark.parametrize("words", [("serve",), ("plugins",), ("settings",), ("db", "current")])
-    def test_a_plugin_that_ends_the_program_is_named(self, tm, tmp_path, words):
-        plugin(tmp_path, "import sys\nsys.exit(0)\n")
-        assert tm("--set", "plugins.paths=[mine.py]", *words) == (
-            2,
-            "",
-            f"Error: plugin mine ({tmp_path}/mine.py) cannot be loaded: it ends the program, SystemExit: 0\n",
-        )
-
     def test_a_plugin_must_not_take_a_command(self, tm, tmp_path):
         plugin(tmp_path, COMMAND.replace("def greet", "def serve").replace("[greet,", "[serve,"))
         code, _, err = tm("--set", "plugins.paths=[mine.py]", "nothing")
