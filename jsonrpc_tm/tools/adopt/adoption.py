@@ -8,8 +8,10 @@ from ...storage.mysql import MySQLStorage
 from . import shadow
 from .copying import Copying, Result
 from .database import Database, connected
-from .survey import Survey, survey
-from .tables import TABLES, Adopted
+from .found import Survey
+from .rows import AuthorOf
+from .survey import survey
+from .tables import Adopted
 
 CHUNK = 5000
 """Rows a transaction."""
@@ -20,20 +22,28 @@ class AdoptionReport:
     """What was found, and what was done.
 
     :param results: by table; empty when nothing was done.
+    :param warnings: what the database warned of.
     """
 
     survey: Survey
     results: dict[str, Result] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
-async def examine(storage: MySQLStorage) -> Survey:
-    """Return what adopting would have to deal with; nothing is changed."""
+async def examine(storage: MySQLStorage, author_of: AuthorOf = lambda _: None, *, everything: bool = False) -> Survey:
+    """Return what adopting would have to deal with; nothing is changed.
+
+    :param author_of: returns the name of the user who has a DN, for rows without an author's name.
+    :param everything: of each kind tell all rows, not only examples.
+    :raises ConfigurationError: the database cannot be opened or read.
+    """
     async with connected(storage) as database:
-        return await survey(database)
+        return await survey(database, author_of, everything=everything)
 
 
 async def adopt(
     storage: MySQLStorage,
+    author_of: AuthorOf = lambda _: None,
     *,
     chunk: int = CHUNK,
     restart: bool = False,
@@ -42,6 +52,7 @@ async def adopt(
 ) -> AdoptionReport:
     """Take over the database; begin where an interrupted adoption ended.
 
+    :param author_of: see `examine`; it must be the same when an interrupted adoption goes on.
     :param chunk: rows a transaction.
     :param restart: begin from the start.
     :param started: called with the survey before anything is done.
@@ -51,13 +62,11 @@ async def adopt(
     async with connected(storage) as database:
         if restart and "SchemaVersions" not in await database.tables():
             await shadow.discard(database)
-        found = await survey(database)
+        found = await survey(database, author_of)
         started(found)
         if found.blocked:
-            first = next(finding for finding in found.findings if finding.blocking)
-            raise ConfigurationError(
-                f"the database cannot be adopted as it is: {first.text} {', '.join(first.examples)}"
-            )
+            reasons = [f"{finding.text} {', '.join(finding.examples)}" for finding in found.blocking]
+            raise ConfigurationError("the database cannot be adopted as it is: " + "\n".join(reasons))
         await shadow.create(database, found)
         return await _work(database, found, chunk, advance)
 
@@ -66,7 +75,8 @@ async def _work(
     database: Database, found: Survey, chunk: int, advance: Callable[[str, Adopted, int], None]
 ) -> AdoptionReport:
     report = AdoptionReport(found)
-    tables = [table for table in TABLES if table.name in found.sources]
+    tables = found.tables()
+    await shadow.number(database, found)
     copying = Copying(database, found, chunk, lambda table, rows: advance("copy", table, rows))
     for table in tables:
         if table.parents:
@@ -80,6 +90,7 @@ async def _work(
     for table in tables:
         if table.parents and not report.results[table.name].aside:
             await database.tx.execute(f"DROP TABLE {table.aside}")
+    report.warnings = database.warnings
     return report
 
 

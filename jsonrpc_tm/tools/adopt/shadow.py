@@ -4,15 +4,18 @@ import re
 
 from ...storage import migrate
 from ...storage.base import Transaction
-from .database import NEW, OLD, ORPHANED, TRIGGER, Database, SourceColumn
-from .survey import Survey, source_columns
-from .tables import TABLES, Adopted
+from .database import NEW, OLD, ORPHANED, TRIGGER, Database
+from .definitions import parse
+from .found import Survey
+from .survey import PROGRESS
+from .tables import Adopted
 
-PROGRESS = f"{NEW}Progress"
+NUMBERED = f"{NEW}Numbered"
+"""The old log, with numbers, where it had none."""
 
 
 async def create(database: Database, found: Survey) -> None:
-    """Make the tables that are not there yet, with the columns that extensions added."""
+    """Make the tables that are not there yet, with what extensions added."""
     tx, present = database.tx, await database.tables()
     await tx.execute(
         f"CREATE TABLE IF NOT EXISTS {PROGRESS} (Step VARCHAR(64) NOT NULL PRIMARY KEY, LastKey VARCHAR(255),"
@@ -20,37 +23,35 @@ async def create(database: Database, found: Survey) -> None:
         " ENGINE=InnoDB"
     )
     for statement in migrate.full_schema(tx.dialect).statements:
-        if (match := re.match(r"CREATE TABLE (\w+) \(", statement)) and NEW + match[1] not in present:
-            made = re.sub(r"^CREATE TABLE ", f"CREATE TABLE {NEW}", statement)
-            await tx.execute(re.sub(r"\bREFERENCES (\w+)", rf"REFERENCES {NEW}\1", made))
-    for table in TABLES:
-        if table.name in found.sources:
-            await _extend(database, found, table)
+        if not (match := re.match(r"CREATE TABLE (\w+) \(", statement)) or NEW + match[1] in present:
+            continue
+        made = parse(statement).statement(NEW, match[1])
+        if plan := found.plans.get(match[1]):
+            number = await database.next_identifier(found.sources[match[1]])
+            # it goes on counting where the old table ended
+            made = f"{plan.definition.statement(NEW, match[1])} AUTO_INCREMENT={number}"
+        # literals of others may look like parameters
+        await database.session.query(made)
+    if found.lacks("TransformationLog", "recid") and NUMBERED not in present:
+        await tx.execute(
+            f"CREATE TABLE {NUMBERED} (recid BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB"
+            " AS SELECT * FROM TransformationLog WHERE 1 = 0"
+        )
 
 
-async def _extend(database: Database, found: Survey, table: Adopted) -> None:
-    """Add an extension's columns, widen those that it widened, and go on counting where the old table ended."""
-    new = await database.columns(NEW + table.name)
-    changes = []
-    for name, column in source_columns(found, table).items():
-        if name not in new:
-            changes.append(f"ADD COLUMN `{name}` {_definition(database, column, column.type)}")
-        elif column.length and (new[name].length or 0) < column.length:
-            changes.append(f"MODIFY COLUMN `{name}` {_definition(database, new[name], f'varchar({column.length})')}")
-    changes.append(f"AUTO_INCREMENT = {await database.next_identifier(found.sources[table.name])}")
-    await database.tx.execute(f"ALTER TABLE {NEW}{table.name} {', '.join(changes)}")
+async def number(database: Database, found: Survey) -> None:
+    """Number the lines of a log that has no numbers, by their time: the order on disk is not that of time.
 
-
-def _definition(database: Database, column: SourceColumn, kind: str) -> str:
-    parts = [kind]
-    if column.length is not None:
-        parts.append(f"CHARACTER SET utf8mb4 COLLATE {database.session.dialect.collation}")
-    if column.nullable or column.default is None:
-        # this program's INSERTs do not name an extension's columns
-        parts.append("NULL")
-    else:
-        parts.append(f"NOT NULL DEFAULT {column.default}")
-    return " ".join(parts)
+    It has no key to cut chunks by, and lines may be wholly alike: so it is one transaction, of all or nothing.
+    """
+    step = {"step": "number TransformationLog"}
+    sql = f"SELECT COUNT(*) FROM {PROGRESS} WHERE Step = :step"
+    if not found.lacks("TransformationLog", "recid") or await database.tx.fetch_value(sql, step):
+        return
+    names = ", ".join(f"`{column.name}`" for column in found.own("TransformationLog").values())
+    async with database.transaction() as tx:
+        await tx.execute(f"INSERT INTO {NUMBERED} ({names}) SELECT {names} FROM TransformationLog ORDER BY MessageDate")
+        await tx.execute(f"INSERT INTO {PROGRESS} (Step, Done) VALUES (:step, 1)", step)
 
 
 async def aside(tx: Transaction, table: Adopted) -> None:
@@ -89,11 +90,12 @@ async def swap(database: Database, found: Survey) -> None:
         f"INSERT INTO {NEW}SchemaVersions (Owner, Version, AppliedAt) VALUES (:owner, :version, UTC_TIMESTAMP())",
         {"owner": core.owner, "version": core.version},
     )
-    names = [name.removeprefix(NEW) for name in sorted(present) if name.startswith(NEW) and name != PROGRESS]
+    kept = sorted(name for name in present if name.startswith(NEW) and name not in (PROGRESS, NUMBERED))
+    names = [name.removeprefix(NEW) for name in kept]
     renames = [f"`{source}` TO `{OLD}{source}`" for source in sorted(found.sources.values())]
     renames += [f"`{NEW}{name}` TO `{name}`" for name in names]
     await tx.execute(f"RENAME TABLE {', '.join(renames)}")
-    await tx.execute(f"DROP TABLE {PROGRESS}")
+    await tx.execute(f"DROP TABLE IF EXISTS {PROGRESS}, {NUMBERED}")
 
 
 async def discard(database: Database) -> None:

@@ -1,10 +1,10 @@
 """Which tables are taken over, and how a column of the old one becomes a column of the new one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...core import model
-from .database import ORPHANED, SourceColumn
+from .database import ORPHANED
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,17 @@ class Adopted:
 
     :param key: integer columns by which it is read in chunks.
     :param parents: tables that must have a row with the same values in these columns; its own columns by parent.
-    :param converted: rows go through Python, because texts become JSON.
+    :param indexes: the reference's own, of all ages, beside the primary key.
+    :param unique: columns that identify a row; empty for those of *key*.
+    :param bulky: rows are large, and few go through Python at once.
     """
 
     name: str
     key: tuple[str, ...]
     parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    converted: bool = False
+    indexes: tuple[tuple[str, ...], ...] = ()
+    unique: tuple[str, ...] = ()
+    bulky: bool = False
 
     @property
     def aside(self) -> str:
@@ -30,67 +34,86 @@ class Adopted:
 _TRANS = ("TransformationID",)
 _TASK = ("TransformationID", "TaskID")
 _FILE = ("TransformationID", "FileID")
+_OF_TRANSFORMATIONS = {"Transformations": _TRANS}
 # parents first
-TABLES = (
-    Adopted("Transformations", _TRANS),
-    Adopted("DataFiles", ("FileID",)),
-    Adopted("AdditionalParameters", _TRANS, {"Transformations": _TRANS}, converted=True),
-    Adopted("TransformationMetaQueries", _TRANS, {"Transformations": _TRANS}, converted=True),
-    Adopted("TransformationLog", ("recid",), {"Transformations": _TRANS}),
-    Adopted("TransformationTasks", _TASK, {"Transformations": _TRANS}),
-    Adopted("TransformationFiles", _FILE, {"Transformations": _TRANS, "DataFiles": ("FileID",)}),
-    Adopted(
-        "TransformationFileTasks", (*_FILE, "TaskID"), {"TransformationFiles": _FILE, "TransformationTasks": _TASK}
-    ),
-    Adopted("TaskInputs", _TASK, {"TransformationTasks": _TASK}),
+TABLES = tuple(
+    replace(table, unique=table.unique or table.key)
+    for table in (
+        Adopted(
+            "Transformations",
+            _TRANS,
+            indexes=(("TransformationName",), ("TransformationFamily",), ("Status",), ("Type",)),
+            bulky=True,
+        ),
+        Adopted("DataFiles", ("FileID",), indexes=(("FileID", "LFN"), ("LFN",), ("Status",))),
+        Adopted("AdditionalParameters", _TRANS, _OF_TRANSFORMATIONS, unique=(*_TRANS, "ParameterName")),
+        Adopted(
+            "TransformationMetaQueries",
+            _TRANS,
+            _OF_TRANSFORMATIONS,
+            indexes=((*_TRANS, "MetaDataName"),),
+            unique=(*_TRANS, "MetaDataName", "QueryType"),
+        ),
+        Adopted("TransformationLog", ("recid",), _OF_TRANSFORMATIONS, indexes=(_TRANS, ("MessageDate",))),
+        Adopted(
+            "TransformationTasks",
+            _TASK,
+            _OF_TRANSFORMATIONS,
+            indexes=(("ExternalStatus",), (*_TRANS, "ExternalStatus")),
+        ),
+        Adopted(
+            "TransformationFiles",
+            _FILE,
+            {"Transformations": _TRANS, "DataFiles": ("FileID",)},
+            indexes=(_TRANS, ("Status",), ("FileID",), (*_TRANS, "Status")),
+        ),
+        Adopted(
+            "TransformationFileTasks",
+            (*_FILE, "TaskID"),
+            {"TransformationFiles": _FILE, "TransformationTasks": _TASK},
+            indexes=(_FILE, _TASK),
+        ),
+        Adopted("TaskInputs", _TASK, {"TransformationTasks": _TASK}, bulky=True),
+    )
 )
 assert {table.name for table in TABLES} == set(model.TABLES)
+DERIVED = {
+    "Transformations": {"Author", "AuthorDN"},
+    "TransformationLog": {"recid"},
+    "TransformationMetaQueries": {"QueryType"},
+}
+"""Columns that an old database may lack: the author is derived from AuthorDN, which may be missing beside it; log
+lines are numbered by their time; queries ask for input."""
 
 
-def expression(source: SourceColumn, target: SourceColumn, renamed: Mapping[int, str]) -> str:
-    """Return the SQL of a new column's value in terms of the old row ``s``.
-
-    :param renamed: parameter names of new names by TransformationID.
-    """
-    value = source.text
-    if source.name == "TransformationName" and renamed:
-        cases = " ".join(f"WHEN {number} THEN :{parameter}" for number, parameter in renamed.items())
-        return f"CASE s.TransformationID {cases} ELSE {value} END"
-    if source.type.startswith("float") and target.type.startswith("double"):
-        # by way of the text: 0.1 stays 0.1
-        value = f"CAST(CAST({value} AS CHAR) AS DOUBLE)"
-    if source.type.startswith("datetime"):
-        # 0000-00-00 is no date
-        value = f"IF(YEAR({value}) = 0, NULL, {value})"
-    if not target.nullable:
-        if source.type.startswith("datetime"):
-            value = f"COALESCE({value}, FROM_UNIXTIME(0))"
-        elif source.nullable and target.default is not None:
-            value = f"COALESCE({value}, {target.default})"
-    return value
+def lineage(table: Adopted) -> dict[str, tuple[str, ...]]:
+    """Return the parents of a table and theirs: a row is taken over when all of them are there."""
+    found = dict(table.parents)
+    for parent in table.parents:
+        # the columns of a key have one name in all tables
+        found |= lineage(next(each for each in TABLES if each.name == parent))
+    return found
 
 
-def owners(table: Adopted, join: str, prefix: str) -> str:
+def owners(parents: Mapping[str, tuple[str, ...]], join: str, prefix: str) -> str:
     """Return the joins from a row ``s`` to its owners ``p0 …``, which have unique keys.
 
+    :param parents: see `Adopted`.
     :param join: ``STRAIGHT_JOIN`` or ``LEFT JOIN``: both read the rows first and then look the owners up. Left to
         itself the engine may begin with a table that it takes for small because it has just been filled.
     :param prefix: of the owners' tables.
     """
     joins = []
-    for number, (parent, columns) in enumerate(table.parents.items()):
+    for number, (parent, columns) in enumerate(parents.items()):
         same = " AND ".join(f"p{number}.{column} = s.{column}" for column in columns)
         joins.append(f" {join} `{prefix}{parent}` AS p{number} ON {same}")
     return "".join(joins)
 
 
-def owned(table: Adopted) -> str:
+def owned(parents: Mapping[str, tuple[str, ...]]) -> str:
     """Return the condition that ``LEFT JOIN`` found every owner."""
-    found = [f"p{number}.TransformationID IS NOT NULL" for number in range(len(table.parents))]
-    for number, parent in enumerate(table.parents):
-        if parent == "DataFiles":
-            found[number] = f"p{number}.FileID IS NOT NULL"
-    return f"({' AND '.join(found) or '1 = 1'})"
+    there = [f"p{number}.{columns[0]} IS NOT NULL" for number, columns in enumerate(parents.values())]
+    return f"({' AND '.join(there) or '1 = 1'})"
 
 
 def checksum(expressions: list[str]) -> str:

@@ -3,6 +3,7 @@
 import ast
 import re
 from typing import Any
+from xml.parsers import expat
 
 import orjson
 
@@ -122,3 +123,46 @@ def _json(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         raise Unreadable(text) from None
+
+
+def decoded(value: bytes) -> tuple[str, bool]:
+    """Return the text of a BLOB, and whether it was UTF-8; other bytes are Latin-1."""
+    try:
+        return value.decode(), True
+    except UnicodeDecodeError:
+        return value.decode("latin-1"), False
+
+
+def task_number(text: str) -> int | None:
+    """Return the task's number of a text: digits, or an inherited one, ``parent_task``; None for any other text."""
+    match = re.fullmatch(r"(?:([0-9]+)_)?([0-9]+)", text)
+    if match is None:
+        return None
+    number = int(match[1] or 0) * model.INHERITED_TASK_FACTOR + int(match[2])
+    return number if number <= model.MAX_INTEGER else None
+
+
+# every quote, apostrophe and backslash behind a backslash, and no line end but as two characters
+_ESCAPED = re.compile(r"\"((?:[^\"'\\\r\n]|\\.)*)\"", re.DOTALL)
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "Z": "\x1a"}
+
+
+def broken(body: str) -> bool:
+    """Return whether a body is the SQL literal of the body that it should be, which an escaping fault stored."""
+    match = _ESCAPED.fullmatch(body)
+    if match is None:
+        return False
+    text = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match[1], flags=re.DOTALL)
+    if text.startswith(("[", "{")):
+        try:
+            orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return False
+        return True
+    if not text.startswith("<"):
+        return False
+    try:
+        expat.ParserCreate().Parse(text, True)
+    except (expat.ExpatError, UnicodeEncodeError):
+        return False
+    return True

@@ -119,7 +119,7 @@ DIRT = textwrap.dedent(
       (101, 'twice', 'a', 'g', 'Replication', 'New', 'x'),
       (102, 'twice', 'a', 'g', NULL, NULL, 'it''s \\\\"escaped\\\\"'),
       (103, 'Twice', 'a', 'g', 'T', 'S', 'x'), (104, 'twice ', 'a', 'g', 'T', 'S', 'x'),
-      (105, 'twice_102', 'a', 'g', 'T', 'S', 'x'), (106, '77', 'a', 'g', 'T', 'S', '""doubled""'),
+      (105, 'twice_102', 'a', 'g', 'T', 'S', 'x'), (106, '77', 'a', 'g', 'T', 'S', '"<a b=\\\\"1\\\\"/>"'),
       (3000, 'derived', 'a', 'g', 'T', 'S', 'x');
     ALTER TABLE Transformations ADD COLUMN Hot TINYINT DEFAULT 0, ADD COLUMN Campaign VARCHAR(40) NOT NULL;
     UPDATE Transformations SET Hot = 1, Campaign = 'É-2015' WHERE TransformationID = 2;
