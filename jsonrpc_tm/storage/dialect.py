@@ -71,13 +71,16 @@ class Dialect(ABC):
         """Return an INSERT with parameters named like the columns; where *key* is there, *update* is set instead."""
 
     @abstractmethod
-    def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
+    def update_join(
+        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+    ) -> str:
         """Return an UPDATE of the rows ``target`` of *table* that match a row ``source`` of *source*.
 
         :param source: a table or a derived table; each target row must match at most one of its rows.
         :param on: condition over ``target`` and ``source``.
         :param assignments: expression by column. It may use ``source``; of ``target`` only columns not assigned
             before it, because MySQL assigns from left to right.
+        :param target_first: the targets are found without the source, and no index finds them by it.
         """
 
     @abstractmethod
@@ -160,7 +163,9 @@ class SQLite(Dialect):
         assigned = _names(f"{c} = excluded.{c}" for c in update)
         return f"{_insert(table, columns)} ON CONFLICT ({_names(key)}) DO UPDATE SET {assigned}"
 
-    def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
+    def update_join(
+        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+    ) -> str:
         """Return ``UPDATE … FROM``.
 
         The LIMIT, which limits nothing, has the source made first: else the planner may read all of it again for every
@@ -260,10 +265,15 @@ class MySQL(Dialect):
         assigned = _names(f"{c} = VALUES({c})" for c in update)
         return f"{_insert(table, columns)} ON DUPLICATE KEY UPDATE {assigned}"
 
-    def update_join(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
-        """Return ``UPDATE … JOIN``, the source read first."""
+    def update_join(
+        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+    ) -> str:
+        """Return ``UPDATE … JOIN`` with the order in which the two are read."""
         assigned = _names(f"target.{column} = {expression}" for column, expression in assignments.items())
-        return f"UPDATE {source} AS source STRAIGHT_JOIN {table} AS target ON {on} SET {assigned}"
+        joined = [f"{source} AS source", f"{table} AS target"]
+        if target_first:
+            joined.reverse()
+        return f"UPDATE {' STRAIGHT_JOIN '.join(joined)} ON {on} SET {assigned}"
 
     def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
         """Return ``DELETE … JOIN``, the source read first."""

@@ -94,7 +94,7 @@ async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> list[dict[s
         await work.tx.execute(insert, {**parameters, "now": work.context.timestamp})
         if rows := await work.tx.fetch_all(removed, parameters):
             anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
-            await move(work, "file", source, deleted, "'Unused'", parameters, **anew)
+            await move(work, "file", source, deleted, "'Unused'", parameters, anew)
             out_of_tasks += await _in_running_tasks(work, [row for row in rows if row["TaskID"] is not None])
     return out_of_tasks
 
@@ -156,7 +156,7 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
     for chunk in chunks([[file_id, *change] for file_id, change in changes.items()]):
         parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
         counted = {"ErrorCount": "target.ErrorCount + source.Errors"}
-        if await move(work, "file", source, on, "source.Status", parameters, **counted) != len(chunk):
+        if await move(work, "file", source, on, "source.Status", parameters, counted) != len(chunk):
             raise await not_there(work, trans, TRANSFORMATION_FILES, "file", list(changes))
     if changes:
         told = dict(Counter(status for status, _ in changes.values()))
@@ -200,7 +200,7 @@ async def assign(work: Work, trans: Held, task_id: int, se: str, file_ids: Seque
         parameters = {"trans": trans.id, "task": task_id, "files": work.dialect.pack(chunk)}
         given = {"TaskID": ":task", "UsedSE": ":se"}
         # files may also change without the lock on the transformation, when the catalog removes them
-        if await move(work, "file", source, on, "'Assigned'", {**parameters, "se": se}, **given) != len(chunk):
+        if await move(work, "file", source, on, "'Assigned'", {**parameters, "se": se}, given) != len(chunk):
             raise InvalidState("Files were changed meanwhile")
         await work.tx.execute(
             "INSERT INTO TransformationFileTasks (TransformationID, FileID, TaskID)"
@@ -224,7 +224,8 @@ async def free(work: Work, trans: Held, tasks: str, bounds: Mapping[str, int]) -
     own = f"(SELECT TaskID FROM TransformationTasks WHERE {tasks})"
     on = "target.TransformationID = :trans AND target.TaskID = source.TaskID"
     anew = {"TaskID": "NULL", "UsedSE": "'Unknown'"}
-    freed = await move(work, "file", own, on, "'Unused'", bounds, **anew)
+    # no index has a file's task: were the tasks read first, each of them would have all files read
+    freed = await move(work, "file", own, on, "'Unused'", bounds, anew, target_first=True)
     await work.tx.execute(f"DELETE FROM TransformationFileTasks WHERE {tasks}", bounds)
     if freed:
         work.emit("files.status", trans, count=freed, status={"Unused": freed})

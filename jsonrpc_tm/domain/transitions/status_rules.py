@@ -1,6 +1,6 @@
 """Plugins' rules on statuses, asked before a change is made; and the one statement that moves rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from ...core.errors import InvalidState
@@ -53,7 +53,8 @@ async def move(
     on: str,
     to: str,
     parameters: Parameters,
-    **assignments: str,
+    assignments: Mapping[str, str] = {},
+    target_first: bool = False,
 ) -> int:
     """Give the rows ``target`` that match a row ``source`` another status; return how many there were.
 
@@ -61,10 +62,11 @@ async def move(
     :param on: condition over ``target`` and ``source``.
     :param to: the new status, an SQL expression over ``source``.
     :param assignments: further columns to set, as ``Dialect.update_join`` takes them.
+    :param target_first: see there.
     :raises InvalidState: a rule forbids a change.
     """
     table, status, moved = _COLUMNS[kind]
     changes = f"target.{status} AS old, {to} AS new FROM {source} AS source JOIN {table} target ON {on}"
     await ask_rows(work, kind, changes, parameters)
-    update = work.dialect.update_join(table, source, on, {status: to, **assignments, moved: ":now"})
+    update = work.dialect.update_join(table, source, on, {status: to, **assignments, moved: ":now"}, target_first)
     return await work.tx.execute(update, {**parameters, "now": work.context.timestamp})

@@ -81,7 +81,7 @@ async def report(work: Work, trans: Held, task_ids: Sequence[int], values: Mappi
     for chunk in chunks(ids):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), **values}
         source = work.dialect.array("ids", "int")
-        if await move(work, "task", source, _MINE, ":ExternalStatus", parameters, **further) != len(chunk):
+        if await move(work, "task", source, _MINE, ":ExternalStatus", parameters, further) != len(chunk):
             raise await not_there(work, trans, TRANSFORMATION_TASKS, "task", ids)
     if ids:
         _tell(work, trans, ids, values["ExternalStatus"])
