@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from ..core.cutting import shortened
 from ..core.errors import CatalogError, InternalError, StorageUnavailable
 from ..core.events import Event
 from ..core.records import CallRecord
@@ -22,34 +23,57 @@ _BLOT = "***"
 _SHOWN = 10
 _FILE_IN_TASK = "file {FileID} of task {TaskID} in transformation {TransformationID}"
 _TROUBLE = {CatalogError.type, InternalError.type, StorageUnavailable.type}
-# the shapes that secrets have, wherever they come from
+_SHOWN_OF_MESSAGE = 1000
+_SHOWN_OF_TRACE_LINE = 500
+# the shapes that secrets have, wherever they come from; no two attempts look at the same characters, so that the time
+# grows with the text and no faster
 _SECRETS = re.compile(
-    r"(?P<url>://[^\s/:@\"']*):[^\s\"']*@"
-    r"|(?P<bearer>\b[Bb]earer\s+)[^\s\"',]+"
-    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
+    r"(?P<bearer>\b[Bb]earer\s++)[^\s\"',]++"
+    r"|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]++\.[\w-]*+"
     r"|(?P<pem>-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----).*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
+_RUN = re.compile(r"[^\s\"']++")
+_USER = re.compile(r"://[^/:@]*+:")
 
 
 def redact(text: str) -> str:
     """Return *text* without passwords of URLs, bearer tokens, JSON web tokens and private keys."""
+    if "://" in text and "@" in text:
+        text = _RUN.sub(_without_password, text)
     return _SECRETS.sub(_blotted, text)
 
 
+def _without_password(run: re.Match[str]) -> str:
+    text = run[0]
+    # a password may contain what should have been escaped in it, the at sign too
+    at = text.rfind("@")
+    user = _USER.search(text, 0, max(at, 0))
+    return text if user is None else f"{text[: user.end()]}{_BLOT}{text[at:]}"
+
+
 def _blotted(match: re.Match[str]) -> str:
-    if match["url"] is not None:
-        return f"{match['url']}:{_BLOT}@"
     return f"{match['bearer'] or match['pem'] or ''}{_BLOT}"
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what the caller gave as ``extra``."""
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD and value is not None}
+    """Return what the caller gave as ``extra``, long texts cut."""
+    return {
+        key: shortened(value) if isinstance(value, str) else value
+        for key, value in vars(record).items()
+        if key not in _STANDARD and value is not None
+    }
+
+
+def _message(record: logging.LogRecord) -> str:
+    return shortened(record.getMessage(), _SHOWN_OF_MESSAGE)
 
 
 def _trace(record: logging.LogRecord) -> str:
-    return "".join(traceback.format_exception(*record.exc_info)).rstrip() if record.exc_info else ""
+    if not record.exc_info:
+        return ""
+    lines = "".join(traceback.format_exception(*record.exc_info)).rstrip().split("\n")
+    return "\n".join(shortened(line, _SHOWN_OF_TRACE_LINE) for line in lines)
 
 
 def _moment(record: logging.LogRecord) -> datetime:
@@ -66,7 +90,7 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname,
             "pid": record.process,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_fields(record),
         }
         if trace := _trace(record):
@@ -83,7 +107,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and the lines of a traceback."""
-        parts = [f"{_moment(record):%H:%M:%S} {record.process} {record.levelname:<7}", record.getMessage()]
+        parts = [f"{_moment(record):%H:%M:%S} {record.process} {record.levelname:<7}", _message(record)]
         parts += (f"{key}={value}" for key, value in _fields(record).items())
         text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(parts))
         return redact("\n".join(filter(None, (text, _trace(record)))))

@@ -16,6 +16,7 @@ from ..catalog.guard import GuardedCatalog
 from ..core.clock import Clock
 from ..core.containment import contained
 from ..core.context import Context
+from ..core.cutting import shortened
 from ..core.errors import InternalError, TMError
 from ..core.events import Event
 from ..core.identity import ANONYMOUS, Authenticator, Identity, Policy, Rule, Users
@@ -212,19 +213,19 @@ class Service:
 
 
 def _reason(error: TMError) -> str:
-    return "; ".join([error.message, *getattr(error, "__notes__", ())])
+    return shortened("; ".join([error.message, *getattr(error, "__notes__", ())]))
 
 
 def _target(arguments: Mapping[str, Any]) -> int | str | None:
-    """Return what a call is about: its transformation, else its path, else its first file and how many more."""
+    """Return what a call is about: its transformation, else its path, else its first file and how many more; cut."""
     for name in ("transName", "path"):
         if name in arguments:
             target: int | str = arguments[name]
-            return target
+            return shortened(target) if isinstance(target, str) else target
     for name in ("lfns", "fileDicts", "files", "paths"):
-        if names := list(arguments.get(name) or ()):
+        if names := arguments.get(name) or ():
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            return f"{names[0]}{more}"
+            return f"{shortened(str(next(iter(names))))}{more}"
     return None
 
 
