@@ -12,6 +12,7 @@ from ..auth.changed_files import RELOAD, fingerprint
 from ..core.errors import ConfigurationError
 from ..core.records import Health
 from ..rpc.service import Service
+from .notify import READY, notify, reloading
 from .tls import ReloadingContext, server_context
 
 logger = logging.getLogger(__name__)
@@ -37,12 +38,16 @@ class Reloader:
 
     def reload(self) -> None:
         """Read everything again. What is wrong is logged, and then nothing changes."""
+        reloading()
         self._prepare()()
+        notify(READY)
 
     async def reload_aside(self) -> None:
         """Do as ``reload``, but read in a thread: calls go on meanwhile."""
         async with self._busy:
+            reloading()
             (await asyncio.to_thread(self._prepare))()
+            notify(READY)
 
     def look(self) -> None:
         """Read again what has changed on disk."""

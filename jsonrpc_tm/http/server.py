@@ -22,6 +22,7 @@ from . import listener
 from . import workers as processes
 from .endpoint import RUNNING, add_endpoint
 from .health import Readiness
+from .notify import READY, STOPPING, notify
 from .reload import Reloader
 from .routes import add_routes
 
@@ -129,14 +130,15 @@ def serve(service: Service) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if settings["server.workers"] > 1 and settings["storage.url"].endswith(":memory:"):
         raise ConfigurationError("server.workers: each process would have a database of its own in memory; use 1")
-    context = listener.context(settings)
-    with listener.bind(settings["server.host"], settings["server.port"]) as bound:
+    with listener.opened(settings) as bound:
+        context = listener.context(settings, bound)
         url = listener.url(bound, settings, context is not None)
 
         def ready() -> None:
             with contextlib.suppress(OSError):  # nobody may be there to read it
                 print(f"listening on {url}", flush=True)
             logger.info("listening on %s", url)
+            notify(READY)
 
         reloader = Reloader(service, context)
 
@@ -198,6 +200,7 @@ async def _serve(
                     ready()
                 await stop.wait()
                 logger.info("stopping")
+                notify(STOPPING)
     except asyncio.CancelledError:
         if opened or not stop.is_set():
             raise

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from ..auth.changed_files import RELOAD
 from ..core.errors import ConfigurationError
+from .notify import STOPPING, be_silent, notify
 from .reload import Reloader
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class Supervisor:
                 self._reloader.look()
                 self._wait(min(RELOAD, max(0.0, min(self._due) - time.monotonic())) if self._due else RELOAD)
             logger.info("stopping %d worker(s)", len(self._workers))
+            notify(STOPPING)
         finally:
             killed = self._stop()
             signal.set_wakeup_fd(wakeup)
@@ -113,6 +115,7 @@ class Supervisor:
 
     def _child(self, reporting: Connection) -> NoReturn:
         os.close(self._lifeline[1])
+        be_silent()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # SIGINT, which a terminal sends to all processes, stays without effect: the parent decides

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.fields import Boolean, Choice, Field, Text, Texts
-from .types import MethodRule, Named, Number, Patience, Plugged, PluggedList, Record, UrlPath, field_of
+from .types import FileMode, MethodRule, Named, Number, Patience, Plugged, PluggedList, Record, UrlPath, field_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,13 @@ def _names() -> Texts:
 CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.host", Text(empty=False), "127.0.0.1", "Address to listen on."),
     Setting("server.port", Number(0, 65535), 8443, "TCP port; 0 takes any free one (see the line `listening on`)."),
+    Setting(
+        "server.socket",
+        "path",
+        None,
+        "Unix socket to listen on instead of host and port, for a balancer on this machine; TLS may be off on it.",
+    ),
+    Setting("server.socket_mode", FileMode(), "0660", "Who may connect to `server.socket`, as for a file (octal)."),
     Setting("server.path", UrlPath(), "/rpc", "Path of the JSON-RPC endpoint."),
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),

@@ -65,6 +65,16 @@ class Path(fields.Text):
         super().__init__(4096, empty=False, **kwargs)
 
 
+class FileMode(fields.Text):
+    """The mode of a file, octal digits in a text (``"0660"``)."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        mode = super()._deserialize(value)
+        if not re.fullmatch(r"0?[0-7]{3}", mode, re.ASCII):
+            raise ValidationError('Not the mode of a file: three octal digits in quotes, such as "0660".')
+        return mode
+
+
 class UrlPath(fields.Text):
     """The path of a URL: letters, digits and ``._~-`` between slashes."""
 

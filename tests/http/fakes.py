@@ -32,6 +32,8 @@ SETTINGS = {
     "limits.failures_per_minute": 0,
     "server.host": "127.0.0.1",
     "server.port": 0,
+    "server.socket": None,
+    "server.socket_mode": "0660",
     "server.path": "/rpc",
     "server.workers": 1,
     "server.max_batch": 20,
