@@ -108,12 +108,14 @@ async def listening(
         bound.listen(_QUEUE)
         yield listener.url(bound, settings, context is not None)
         readiness.leaving = True
-        await asyncio.sleep(settings["server.drain"])
+        if settings["server.drain"]:
+            await asyncio.sleep(settings["server.drain"])
         app[RUNNING].draining = True
         await site.stop()
         await app[RUNNING].drain(settings["server.shutdown_grace"])
     finally:
         watching.cancel()
+        await asyncio.wait([watching])
         await runner.cleanup()
 
 
