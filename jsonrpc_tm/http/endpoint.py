@@ -4,7 +4,6 @@ Whatever is wrong with a request, the body of the answer is a JSON-RPC error obj
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 import re
@@ -25,6 +24,7 @@ from ..rpc.dispatch import Dispatcher, failure
 from ..rpc.service import Service
 from . import compression as encoding
 from .limits import RateLimits, TooMany
+from .sending import PART, send
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,12 @@ async def _not_found_middleware(request: web.Request, handler: Handler) -> web.S
         path = request.app[SERVICE].settings["server.path"]
         sentence = f"Invalid request: there is no {asked} here; calls go to POST {path}"
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return _refuse(request, Refusal(error.status, InvalidRequest(sentence), **allow), request_id_of(request))
+        refusal = Refusal(error.status, InvalidRequest(sentence), **allow)
+    return await finished(request, request_id_of(request), _raised(refusal))
+
+
+async def _raised(refusal: Refusal) -> web.StreamResponse:
+    raise refusal
 
 
 async def _expect(request: web.Request) -> None:
@@ -119,9 +124,10 @@ def request_id_of(request: web.Request) -> str:
 
 
 async def finished(request: web.Request, request_id: str, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
-    """Return an answer, or that of the Refusal that comes instead of it, when it has been written.
+    """Return an answer, or that of the Refusal that comes instead of it, when all of it has left for the client.
 
-    Until then the server does not stop, as long as its grace allows.
+    Until then the server does not stop, as long as its grace allows. A client that takes nothing for
+    ``server.write_timeout`` is given up.
     """
     running = request.app[RUNNING]
     with running:
@@ -133,10 +139,8 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
             response = _refuse(request, refusal, request_id)
         if running.draining:
             response.force_close()
-        # written here and not by aiohttp, so that it counts as running until it is out
-        with contextlib.suppress(ConnectionError):
-            await response.prepare(request)
-            await response.write_eof()
+        # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
+        await send(request, response, request.app[SERVICE].settings["server.write_timeout"])
     return response
 
 
@@ -291,6 +295,6 @@ async def _respond(request: web.Request, request_id: str) -> web.Response:
     headers = {"X-Request-ID": request_id}
     if body is None:
         return web.Response(status=204, headers=headers)
-    response = web.Response(body=body, content_type="application/json", headers=headers, zlib_executor_size=_IN_THREAD)
+    response = web.Response(body=body, content_type="application/json", headers=headers, zlib_executor_size=PART)
     encoding.compress(request, response)
     return response

@@ -1,6 +1,6 @@
 """The server's life: the listening socket, signals and worker processes.
 
-With ``endpoint.py`` and ``routes.py`` the only modules that know aiohttp.
+Outside of ``http/``, only the client and the fetching of tokens' keys know aiohttp.
 """
 
 import asyncio

@@ -54,6 +54,12 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
     Setting("server.body_timeout", Patience(), 300, "How long a request's body may take to arrive."),
+    Setting(
+        "server.write_timeout",
+        "seconds",
+        60,
+        "How long a client may leave an answer alone before its connection is closed; 0 for ever.",
+    ),
     Setting("server.keepalive", "seconds", 75, "How long a connection may be idle, or take to send its headers."),
     Setting(
         "server.drain",

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import io
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -33,7 +32,7 @@ logger = logging.getLogger(__name__)
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 501: "Not Implemented"}
 _JSON = "application/json"
 _LONG = 64 * 1024
-"""A longer body is taken apart in a thread, and sent in pieces: nobody else waits for it."""
+"""A longer body is taken apart in a thread: nobody else waits for it."""
 
 
 class Status(Exception):
@@ -68,8 +67,6 @@ async def _response(request: web.Request, answer: Answer, request_id: str) -> we
     kind = f"{_JSON}; charset=UTF-8" if raw else _JSON
     response = web.Response(body=body, headers={"Content-Type": kind, "Vary": "Accept-Encoding"})
     compress(request, response, (web.ContentCoding.gzip,))
-    if not response.compression and len(body) > _LONG:
-        response.body = io.BytesIO(body)  # written piece by piece, as the client takes it
     return response
 
 

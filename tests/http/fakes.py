@@ -39,6 +39,7 @@ SETTINGS = {
     "server.max_batch": 20,
     "server.max_body": 2**20,
     "server.body_timeout": 20,
+    "server.write_timeout": 60,
     "server.keepalive": 75,
     "server.shutdown_grace": 20,
     "server.drain": 0,

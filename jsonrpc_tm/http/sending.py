@@ -1,0 +1,89 @@
+"""Getting an answer out: in parts, as fast as its reader takes it, until no buffer of this process holds any of it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from aiohttp import abc, payload, web
+
+logger = logging.getLogger(__name__)
+
+PART = 64 * 1024
+"""Bytes that are compressed, encrypted and written at a time."""
+# seconds between two looks at what a slow reader left
+_LOOKS = (0.001, 0.1)
+
+
+class _Parts(payload.Payload):
+    """A long body. asyncio's TLS takes, and encrypts, all it is given at once, and says that it is written."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._size = len(body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text."""
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: abc.AbstractStreamWriter) -> None:
+        """Write the body; each part is waited for before the next is taken up."""
+        whole = memoryview(self._value)
+        for start in range(0, len(whole), PART):
+            await writer.write(whole[start : start + PART])
+
+
+async def send(request: web.Request, response: web.StreamResponse, patience: float) -> None:
+    """Write *response*, and return when all of it has left for the client, or the connection is lost.
+
+    :param patience: seconds after which a client that takes nothing is given up, at least, and at most twice as many; 0
+        for none.
+    """
+    if isinstance(response, web.Response) and not response.prepared:
+        body = response.body
+        if isinstance(body, bytes | bytearray) and len(body) > PART:
+            response.body = _Parts(bytes(body))
+    with contextlib.suppress(ConnectionError), _watched(request, patience):
+        await response.prepare(request)
+        await response.write_eof()
+        pause, longest = _LOOKS
+        while _unsent(request):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+
+
+@contextlib.contextmanager
+def _watched(request: web.Request, patience: float) -> Iterator[None]:
+    """End the connection when there is something to take, and nothing of it is taken for *patience* seconds."""
+    if not patience:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def look(before: int) -> None:
+        nonlocal timer
+        left = _unsent(request)
+        taken = request.writer.output_size - left
+        if left and taken == before and request.transport is not None:
+            facts = {"address": request.remote}
+            logger.info("closing a connection: %d bytes of an answer were not read", left, extra=facts)
+            request.transport.abort()
+        else:
+            timer = loop.call_later(patience, look, taken)
+
+    timer = loop.call_later(patience, look, -1)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _unsent(request: web.Request) -> int:
+    """Return how many bytes wait in the buffers of a request's connection; 0 where it is lost."""
+    transport = request.transport
+    if transport is None:
+        return 0
+    # what TLS has encrypted waits in the transport below, to which there is no public way
+    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    return transport.get_write_buffer_size() + (below.get_write_buffer_size() if below is not None else 0)
