@@ -5,21 +5,24 @@ Source of codes and names: JSON-RPC 2.0, section 5.1, and the error table of the
 
 from typing import Any, ClassVar
 
+from .cutting import abridged, bounded
+
 
 class TMError(Exception):
     """A failure that the caller is told about.
 
-    :param message: one sentence for people; never exception text of a library.
-    :param data: further members of the error object's ``data`` (JSON values).
+    :param message: one sentence for people, cut to 200 characters; never exception text of a library.
+    :param data: further members of the error object's ``data`` (JSON values), each bounded to 1,000 values; where there
+        were more, the member ``counts`` says how many.
     """
 
     code: ClassVar[int] = -32603
     type: ClassVar[str] = "InternalError"
 
     def __init__(self, message: str, **data: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.data = data
+        self.message = abridged(message)
+        super().__init__(self.message)
+        self.data = bounded(data)
 
 
 class ParseError(TMError):
@@ -102,6 +105,15 @@ class StorageUnavailable(TMError):
     """
 
     code, type = -32050, "StorageUnavailable"
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message, retryable=True, **data)
+
+
+class Unavailable(TMError):
+    """The server has too much in flight, or cannot ask whom it must; nothing happened, and trying again may help."""
+
+    code, type = -32051, "Unavailable"
 
     def __init__(self, message: str, **data: Any) -> None:
         super().__init__(message, retryable=True, **data)

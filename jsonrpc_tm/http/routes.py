@@ -27,6 +27,7 @@ _STATUSES = {
     errors.InternalError.type: 500,
     errors.CatalogError.type: 502,
     errors.StorageUnavailable.type: 503,
+    errors.Unavailable.type: 503,
 }
 
 

@@ -18,14 +18,17 @@ from jsonrpcserver.request import Request
 from jsonrpcserver.response import ErrorResponse, serialize_error, to_serializable_one
 from jsonrpcserver.sentinels import NOCONTEXT, NOID
 
+from ..core.breath import Breath
 from ..core.context import Context
 from ..core.errors import InternalError, InvalidRequest, TMError
 from ..core.model import MAX_INTEGER
 from .body import RequestLimits, excess, parse
+from .openrpc import Document
 from .service import Service
 
 logger = logging.getLogger(__name__)
 
+_TOO_LARGE = "answer too large"
 # what a plugin returns as datetime gets the wire's form
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
 
@@ -33,7 +36,8 @@ _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECOND
 class Dispatcher:
     """Answers the bodies of requests.
 
-    :param service: its settings ``limits.depth``, ``limits.string_length`` and ``server.max_batch`` hold here.
+    :param service: its settings ``limits.depth``, ``limits.string_length``, ``server.max_batch`` and
+        ``server.max_answer`` hold here.
     """
 
     def __init__(self, service: Service) -> None:
@@ -41,6 +45,7 @@ class Dispatcher:
         self._service = service
         self._limits = RequestLimits(settings["limits.depth"], settings["limits.string_length"])
         self._max_batch: int = settings["server.max_batch"]
+        self._max_answer: int = settings["server.max_answer"]
 
     async def handle(self, body: bytes, context: Context, more: Callable[[int], None] | None = None) -> bytes | None:
         """Return the answer to a request, or to a batch of them.
@@ -69,23 +74,31 @@ class Dispatcher:
             raise InvalidRequest("Invalid request: the batch is empty")
         if len(entries) > self._max_batch:
             raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {self._max_batch}")
-        answers = []
-        refused = 0
+        answers: list[bytes] = []
+        refused = size = 0
+        breath = Breath()
         for index, entry in enumerate(entries):
+            await breath.taken()
+            full = self._max_answer and size > self._max_answer
             try:
                 _check(entry, excess(entry, self._limits) if suspect else None)
+                if full:
+                    raise InvalidRequest("Invalid request: the batch's answers are too large", reason=_TOO_LARGE)
             except InvalidRequest as error:
                 refused += 1
+                if full and type(entry) is dict and "id" not in entry:
+                    continue
                 error.data["index"] = index
                 answers.append(failure(error, context.request_id, _id(entry)))
                 continue
             answer = await self._answer(entry, replace(context, now=self._service.clock()))
             if answer is not None:
                 answers.append(answer)
+                size += len(answer)
         if refused:
             # one line, however many: garbage must not fill the log
             logger.info("refused %d entries of a batch", refused, extra=_facts(context))
-        return b"[" + b",".join(answers) + b"]" if answers else None
+        return b"[%b]" % b",".join(answers) if answers else None
 
     async def _answer(self, entry: dict[str, Any], context: Context) -> bytes | None:
         name = entry["method"]
@@ -148,10 +161,20 @@ def _json(response: Any) -> bytes:
     :raises TypeError: it has something that is no JSON.
     """
     try:
-        return orjson.dumps(response, option=_OPTIONS)
+        return orjson.dumps(response, _fragment, _OPTIONS)
     except TypeError:
         # ids as keys become text; rows, which have none, take twice as long with this option
-        return orjson.dumps(response, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(response, _fragment, _OPTIONS | orjson.OPT_NON_STR_KEYS)
+
+
+def _fragment(value: Any) -> orjson.Fragment:
+    """Return the JSON text of a value that knows it.
+
+    :raises TypeError: it does not.
+    """
+    if isinstance(value, Document):
+        return orjson.Fragment(value.text)
+    raise TypeError
 
 
 def _fail(error: TMError, request_id: str) -> NoReturn:

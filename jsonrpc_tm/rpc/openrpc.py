@@ -1,8 +1,9 @@
 """The OpenRPC document of a server: its methods, described by the very objects that validate and guard their calls."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
 from marshmallow import missing
 
 from .. import __version__
@@ -27,15 +28,35 @@ _ERRORS: dict[str, type[errors.TMError]] = {
         errors.Conflict,
         errors.InvalidState,
         errors.StorageUnavailable,
+        errors.Unavailable,
         errors.CatalogError,
     )
 }
 _JSON = (str, int, float, bool, type(None), list, dict)
 
 
-def document(registry: Registry, rules: Mapping[str, Rule], settings: Mapping[str, Any]) -> dict[str, Any]:
+class Document(Mapping[str, Any]):
+    """A JSON object that is kept as its text: answers are made of this, and who looks inside gets a copy.
+
+    :param content: what is in it.
+    """
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.text = orjson.dumps(content)
+
+    def __getitem__(self, key: str) -> Any:
+        return orjson.loads(self.text)[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(orjson.loads(self.text))
+
+    def __len__(self) -> int:
+        return len(orjson.loads(self.text))
+
+
+def document(registry: Registry, rules: Mapping[str, Rule], settings: Mapping[str, Any]) -> Document:
     """Return the OpenRPC document of all methods of a server, plugins included."""
-    return {
+    content = {
         "openrpc": VERSION,
         "info": {
             "title": "jsonrpc-tm",
@@ -47,6 +68,7 @@ def document(registry: Registry, rules: Mapping[str, Rule], settings: Mapping[st
         "methods": [_method(method, rules[method.name]) for method in registry],
         "components": {"errors": {name: _error(kind) for name, kind in _ERRORS.items()}},
     }
+    return Document(content)
 
 
 def _method(method: Method, rule: Rule) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from ..catalog.base import Catalog
 from ..catalog.guard import GuardedCatalog
 from ..core.clock import Clock
@@ -113,14 +111,9 @@ class Service:
         self.__dict__.pop("_document", None)
 
     @functools.cached_property
-    def _document(self) -> bytes:
-        return orjson.dumps(openrpc.document(self.registry, self.rules, self.settings))
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The OpenRPC document of all methods, plugins included; a copy that the caller may change."""
-        document: dict[str, Any] = orjson.loads(self._document)
-        return document
+    def document(self) -> openrpc.Document:
+        """The OpenRPC document of all methods, plugins included; whoever looks inside gets a copy."""
+        return openrpc.document(self.registry, self.rules, self.settings)
 
     def context(
         self, identity: Identity = ANONYMOUS, request_id: str = "", peer: str | None = None, also: tuple[str, ...] = ()

@@ -53,6 +53,12 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
+    Setting(
+        "server.max_answer",
+        "size",
+        64 * 2**20,
+        "Once the answers to a batch exceed it, its remaining requests do not run; 0 for any size.",
+    ),
     Setting("server.body_timeout", Patience(), 300, "How long a request's body may take to arrive."),
     Setting(
         "server.write_timeout",

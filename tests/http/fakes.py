@@ -38,6 +38,7 @@ SETTINGS = {
     "server.workers": 1,
     "server.max_batch": 20,
     "server.max_body": 2**20,
+    "server.max_answer": 2**26,
     "server.body_timeout": 20,
     "server.write_timeout": 60,
     "server.keepalive": 75,

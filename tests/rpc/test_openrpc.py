@@ -46,7 +46,7 @@ def service() -> Service:
 @pytest.fixture(scope="module")
 def described(service: Service) -> dict[str, Any]:
     # as it goes over the wire
-    return json.loads(json.dumps(service.document))
+    return json.loads(service.document.text)
 
 
 def test_the_document_is_openrpc(meta_schema: jsonschema.Draft7Validator, described: dict[str, Any]) -> None:
@@ -142,4 +142,4 @@ async def test_it_is_open_to_everybody() -> None:
         assert found == service.document
         # whoever changes it has changed a copy
         found["methods"].clear()
-        assert await service.call(service.context(), "rpc.discover") == service.document != found
+        assert found["methods"]

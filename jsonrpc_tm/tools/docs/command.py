@@ -66,7 +66,7 @@ async def _discover(program: Program, options: Mapping[str, str | None]) -> dict
             found: dict[str, Any] = await opened.call("rpc.discover")
             return found
     # not opened: describing the methods needs no database
-    return build_service(program.settings, plugins=program.plugins).document
+    return dict(build_service(program.settings, plugins=program.plugins).document)
 
 
 def _description(entry: Mapping[str, Any]) -> list[str]:
