@@ -108,7 +108,7 @@ class Service:
     def renew(self, users: Users, rules: Mapping[str, Rule], authenticators: tuple[Authenticator, ...]) -> None:
         """Let calls that begin from now on go by these."""
         self.users, self.rules, self.authenticators = users, rules, authenticators
-        self.__dict__.pop("_document", None)
+        self.__dict__.pop("document", None)
 
     @functools.cached_property
     def document(self) -> openrpc.Document:
