@@ -81,6 +81,15 @@ def definition(mariadb, database, table):
     return parse(mariadb.sql(f"SHOW CREATE TABLE {table}", database).partition("\t")[2].replace("\\n", "\n"))
 
 
+def charset_of(mariadb, database, table, columns):
+    names = ", ".join(f"'{name}'" for name in columns)
+    return mariadb.sql(
+        "SELECT COLUMN_NAME, CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA ="
+        f" DATABASE() AND TABLE_NAME = '{table}' AND COLUMN_NAME IN ({names}) ORDER BY 1",
+        database,
+    )
+
+
 async def test_d3_what_extensions_added_is_kept(mariadb, make):
     database, storage = make(KEPT)
     found = await examine(storage)
@@ -96,6 +105,8 @@ async def test_d3_what_extensions_added_is_kept(mariadb, make):
             # what the table's character set said before, the column says now
             plain = new.columns[name].replace(" CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci", "")
             assert plain.replace("convert(`FileType` using utf8mb4)", "`FileType`") == old.columns[name]
+        charsets = [charset_of(mariadb, database, name, names) for name in (f"reference_{table}", table)]
+        assert charsets[0] == charsets[1]
         assert old.constraints.get("Positive") == new.constraints.get("Positive")
         planned = report.survey.plans[table].definition
         assert list(new.columns) == list(planned.columns)

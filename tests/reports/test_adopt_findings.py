@@ -163,6 +163,39 @@ async def test_d2_what_an_operator_can_mend_is_no_bug(mariadb, make, capfd):
 
 
 @pytest.mark.mariadb
+def test_d1_authors_are_users_of_the_registry(mariadb, make, capfd, tmp_path):
+    database, _ = make(layouts.V7R0, layouts.dirt(layouts.V7R0)[0])
+    # any of the user's DNs, however it is spelled; and the user need not be one who may call
+    (tmp_path / "config.yaml").write_text(
+        f"""
+        storage: {{url: "{mariadb.url(database)}"}}
+        registry:
+          users:
+            alice: {{dns: ["/DC=org/CN=Alice New", "/dc=org/cn=Alice"], suspended: true}}
+        """
+    )
+    command = ["db", "adopt", "--config", str(tmp_path / "config.yaml")]
+    assert run([*command, "--dry-run"]) == 0
+    out, error = capfd.readouterr()
+    assert (
+        f"1 DN(s) of authors belong to no user of the registry; the DN becomes the author's name.\n    {layouts.NOBODY}"
+        in out
+    )
+    assert "Author: the registry's user of AuthorDN, else the DN" in out
+    assert "`catalog: none`" in out
+    assert error == ""
+    assert run(command) == 0
+    out, error = capfd.readouterr()
+    assert "Warning" not in error
+    assert mariadb.sql("SELECT Author FROM Transformations", database).split("\n") == [
+        "alice",
+        "alice",
+        layouts.NOBODY,
+        "",
+    ]
+
+
+@pytest.mark.mariadb
 def test_d4_all_lists_every_id(mariadb, make, capfd):
     columns = "(TransformationID, TransformationName, Author, AuthorGroup, Body)"
     rows = [f"({n}, 'broken {n}', 'a', 'g', '\"<a b=\\\\\"1\\\\\"/>\"')" for n in range(10, 22)]

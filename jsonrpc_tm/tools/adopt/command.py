@@ -57,8 +57,10 @@ def command(
         if found.blocked:
             ctx.exit(WRONG if any(finding.code == "rights" for finding in found.blocking) else FAILED)
         _show_plan(found, chunk)
+        _advise(program)
     else:
         _show_results(_adopt(storage, author_of, chunk, restart))
+        _advise(program)
 
 
 def _adopt(storage: MySQLStorage, author_of: AuthorOf, chunk: int, restart: bool) -> AdoptionReport:
@@ -113,6 +115,14 @@ def _show_plan(found: Survey, chunk: int) -> None:
     if found.left:
         click.echo(f"  left as they are: {', '.join(found.left)}")
     click.echo(f"The old tables take {found.room:,} bytes on disk; there must be room for {ROOM * found.room:,} more.")
+
+
+def _advise(program: Program) -> None:
+    if program.settings["catalog"]["name"] == "builtin":
+        click.echo(
+            "The server's built-in catalog knows none of the site's files: where they are in another one, set"
+            " `catalog: none` (docs/dirac.md)."
+        )
 
 
 def _show_results(report: AdoptionReport) -> None:

@@ -129,7 +129,7 @@ def plan(
     mine = {key.columns for key in new.keys}
     for key in old.keys:
         if key.kind in _ORDINARY and (key.columns in keys or (key.kind == "KEY" and key.columns in mine)):
-            if key.columns not in mine:
+            if not any(key.columns == each[: len(key.columns)] for each in mine):
                 made.own.append(f"{table}: {key.text}: no longer there")
         elif key.kind in _ORDINARY and (size := _size(key, columns, new)) > KEY_BYTES:
             made.lost.append(f"{table}: {key.text}: left out, {size} bytes are more than an index holds ({KEY_BYTES})")
@@ -172,7 +172,8 @@ def _compare(made: NewTable, name: str, before: str, after: str) -> None:
     old, new = special(before), special(after)
     if old not in ("", new) and old.removeprefix("DEFAULT ") not in _OWN_DEFAULTS:
         made.lost.append(f"{name}: {old}: is {new or 'without a default'} from now on")
-    made.own.append(f"{name}: {before} becomes {after}")
+    if before.lower().replace(" default null", "") != after.lower():
+        made.own.append(f"{name}: {before} becomes {after}")
 
 
 def _renamed(key: Index) -> Index:

@@ -164,8 +164,9 @@ def dirt(layout):
     if layout.early:
         statements += [
             "INSERT INTO TransformationFiles (TransformationID, FileID, Status, TaskID) VALUES (3, 1, 'Unused', 'odd')",
-            "INSERT INTO TransformationFileTasks VALUES (9, 9, 9)",
-            "INSERT INTO TransformationFiles (TransformationID, FileID, Status) VALUES (9, 9, 'Unused')",
+            # no owner at all; no file, and so no owner of what belongs to it
+            "INSERT INTO TransformationFiles (TransformationID, FileID) VALUES (9, 9), (3, 9)",
+            "INSERT INTO TransformationFileTasks VALUES (9, 9, 9), (3, 9, 1)",
         ]
         codes |= {"task-numbers", "orphans"}
     else:
