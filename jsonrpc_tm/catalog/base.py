@@ -15,6 +15,9 @@ class Catalog(Protocol):
     may raise CatalogError: the catalog failed or refused. A catalog that knows no types declares no fields: then
     queries compare its values as JSON values.
 
+    ``files`` and ``find`` may take a keyword argument ``asker``, an ``Asker`` or None: then they are told for whom they
+    are asked.
+
     One that knows no files at all says so with the attribute ``believes_announcements``, True: then a file that is
     announced is one, with the metadata that the announcement says.
     """

@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
+from inspect import Parameter, signature
 from typing import Any, TypeVar
 
 from ..core.errors import CatalogError, TMError
+from ..core.identity import Asker
 from ..core.model import DATA_FILES, FieldType, Metadata
 from .base import Catalog, Feed
 
@@ -16,10 +19,16 @@ class GuardedCatalog:
     """Passes every question on; see ``Catalog``.
 
     :param catalog: the catalog that answers.
+    :param asker: for whom it is asked, where a question does not say.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, asker: Asker | None = None) -> None:
         self._catalog = catalog
+        self._asker = asker
+
+    def on_behalf(self, asker: Asker) -> "GuardedCatalog":
+        """Return the catalog for questions of *asker*."""
+        return GuardedCatalog(self._catalog, asker)
 
     @property
     def feed(self) -> Feed | None:
@@ -41,9 +50,10 @@ class GuardedCatalog:
         """Return the declared metadata fields and their types."""
         return await _guard(lambda: self._catalog.fields())
 
-    async def files(self, lfns: Sequence[str]) -> dict[str, Metadata]:
+    async def files(self, lfns: Sequence[str], *, asker: Asker | None = None) -> dict[str, Metadata]:
         """Return the metadata of those of *lfns* that are files."""
-        return await _guard(lambda: self._catalog.files(lfns))
+        ask = self._catalog.files
+        return await _guard(lambda: ask(lfns, **_told(ask, asker or self._asker)))
 
     async def directory(self, path: str) -> Metadata | None:
         """Return the metadata of a directory, None when *path* is not one."""
@@ -54,10 +64,30 @@ class GuardedCatalog:
         return _names(await _guard(lambda: self._catalog.list_files(path, recursive=recursive)))
 
     async def find(
-        self, query: Mapping[str, Any], path: str = "/", *, limit: int | None = None, after: str | None = None
+        self,
+        query: Mapping[str, Any],
+        path: str = "/",
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        asker: Asker | None = None,
     ) -> list[str]:
         """Return the LFNs below *path* that match a meta query."""
-        return _names(await _guard(lambda: self._catalog.find(query, path, limit=limit, after=after)))
+        ask = self._catalog.find
+        told = _told(ask, asker or self._asker)
+        return _names(await _guard(lambda: ask(query, path, limit=limit, after=after, **told)))
+
+
+def _told(ask: Callable[..., Any], asker: Asker | None) -> dict[str, Any]:
+    """Return what tells a catalog's function for whom it is asked, if it wants to know."""
+    return {"asker": asker} if asker is not None and _wants_asker(getattr(ask, "__func__", ask)) else {}
+
+
+@lru_cache(maxsize=100)
+def _wants_asker(function: Callable[..., Any]) -> bool:
+    """Whether a function takes ``asker``: catalogs that were written before it was told do not."""
+    parameters = signature(function).parameters
+    return "asker" in parameters or any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
 
 
 def _names(lfns: list[str]) -> list[str]:

@@ -134,6 +134,20 @@ class Transformation:
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom a file catalog is asked.
+
+    :param caller: who calls the server.
+    :param owner: Author of the transformation that the files are for; None where they are for none in particular.
+    :param group: its AuthorGroup.
+    """
+
+    caller: Identity
+    owner: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A policy's answer.
 

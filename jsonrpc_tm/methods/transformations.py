@@ -34,7 +34,13 @@ async def find(
     if not inputMetaQuery or not addFiles:
         return ()
     await outside.ask(domain.refuse, transName, inheritedFrom)
-    return tuple(await outside.catalog.find(inputMetaQuery))
+    return tuple(await _search(outside, inputMetaQuery))
+
+
+async def _search(outside: Outside, query: Mapping[str, Any]) -> list[str]:
+    """Return the files that the catalog has for a query of the caller's new transformation."""
+    context = outside.context
+    return await outside.catalog_for(context.author, context.identity.group).find(query)
 
 
 async def add(
@@ -108,7 +114,7 @@ async def add_meanwhile(
     if not inputMetaQuery or not addFiles:
         return
     before = set(found)
-    new = [lfn for lfn in await outside.catalog.find(inputMetaQuery) if lfn not in before]
+    new = [lfn for lfn in await _search(outside, inputMetaQuery) if lfn not in before]
 
     async def body(work: Work) -> None:
         for made in await work.hold_wanting([trans_id]):

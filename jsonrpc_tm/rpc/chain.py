@@ -12,7 +12,7 @@ from ..catalog.guard import GuardedCatalog
 from ..core.containment import contained
 from ..core.context import Context
 from ..core.events import Event
-from ..core.identity import Policy
+from ..core.identity import Asker, Policy
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage.base import Storage, Transaction
@@ -96,8 +96,16 @@ class Outside:
 
     @property
     def catalog(self) -> GuardedCatalog:
-        """The file catalog; whatever goes wrong in it is a CatalogError."""
-        return self._ground.catalog
+        """The file catalog, asked for the caller; whatever goes wrong in it is a CatalogError."""
+        return self._ground.catalog.on_behalf(Asker(self.context.identity))
+
+    def catalog_for(self, owner: str | None, group: str | None) -> GuardedCatalog:
+        """Return the file catalog, asked for a transformation.
+
+        :param owner: the transformation's Author.
+        :param group: its AuthorGroup.
+        """
+        return self._ground.catalog.on_behalf(Asker(self.context.identity, owner, group))
 
     @property
     def settings(self) -> Settings:

@@ -88,7 +88,7 @@ def test_the_plugin_keeps_the_contract(folder):
     words.append("test_dump_catalog.py")
     done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert "7 passed" in done.stdout
+    assert "8 passed" in done.stdout
 
 
 def test_the_queries_shown_are_queries():

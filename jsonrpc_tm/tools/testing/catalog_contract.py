@@ -2,7 +2,8 @@
 
 A catalog plugin's tests subclass ``CatalogContract`` and provide the fixture ``catalog``: an open catalog over
 ``CONTENT``. A catalog that does not pass metadata on to what is below a directory may have them at each file instead;
-one that declares no fields overrides ``declared`` with False.
+one that declares no fields overrides ``declared`` with False. One that tells different callers different things
+overrides ``asker`` with somebody who may know everything.
 """
 
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from ...catalog.base import Catalog
+from ...catalog.guard import GuardedCatalog
 from ...core.errors import CatalogError
+from ...core.identity import MANAGEMENT, Asker, Identity
 from ...matching.query import matches
 
 CONTENT: dict[str, Any] = {
@@ -56,6 +59,7 @@ class CatalogContract:
     """The contract, one test a promise."""
 
     declared = True
+    asker = Asker(Identity("manager", "managers", (MANAGEMENT,)), "owner", "owners")
 
     async def test_fields(self, catalog: Catalog) -> None:
         """The declared fields with their types."""
@@ -101,6 +105,12 @@ class CatalogContract:
                     await catalog.find(query, path, limit=2, after="/vo/gamma/a")
                     == [lfn for lfn in expected if lfn > "/vo/gamma/a"][:2]
                 )
+
+    async def test_for_whom(self, catalog: Catalog) -> None:
+        """A catalog may be told for whom it is asked, or not."""
+        asked = GuardedCatalog(catalog).on_behalf(self.asker)
+        assert await asked.files(list(WHOLE)) == WHOLE
+        assert await asked.find({}, "/vo/gamma", limit=3, after="/vo/gamma/B") == list(WHOLE)[1:4]
 
     async def test_refusing(self, catalog: Catalog) -> None:
         """A catalog with declared fields refuses what it cannot compare."""
