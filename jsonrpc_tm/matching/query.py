@@ -200,12 +200,13 @@ class Query:
             found = self._read[kinds] = tuple(
                 condition
                 for (name, asked), kind in zip(self.asked.items(), kinds, strict=True)
-                for condition in _conditions(name, asked, kind)
+                for condition in conditions_of(name, asked, kind)
             )
         return found
 
 
-def _conditions(name: str, asked: Any, kind: FieldType | None) -> Iterator[Condition]:
+def conditions_of(name: str, asked: Any, kind: FieldType | None) -> Iterator[Condition]:
+    """Yield the conditions of a validated query on one field."""
     if asked in (MISSING, ANY):
         yield Condition(name, asked, asked, ())
         return

@@ -16,6 +16,7 @@ from ..rpc.chain import Afterwards, Outside
 from ..rpc.method import DEFAULT, Change, Method, Write
 from . import queries
 from .fields import MetaQuery, TransformationName
+from .metaqueries import log_doubts
 
 _DN_LENGTH = TRANSFORMATIONS.columns["AuthorDN"].length or 0
 
@@ -103,18 +104,21 @@ async def add(
     return await domain.make(work, values, parent, asked, found)
 
 
-async def add_meanwhile(
+async def follow(
     outside: Afterwards,
     trans_id: int,
     found: tuple[str, ...],
     addFiles: bool,
     inputMetaQuery: dict[str, Any] | None,
 ) -> None:
-    """Add the files that came between asking the catalog and the commit: nobody else knew the new transformation."""
-    if not inputMetaQuery or not addFiles:
+    """Add the files that came between asking the catalog and the commit; log why the query may match nothing.
+
+    Nobody else knew the new transformation then.
+    """
+    if not inputMetaQuery:
         return
     before = set(found)
-    new = [lfn for lfn in await _search(outside, inputMetaQuery) if lfn not in before]
+    new = [lfn for lfn in await _search(outside, inputMetaQuery) if lfn not in before] if addFiles else []
 
     async def body(work: Work) -> None:
         for made in await work.hold_wanting([trans_id]):
@@ -122,6 +126,7 @@ async def add_meanwhile(
 
     if new:
         await outside.write(body)
+    await log_doubts(outside, trans_id, inputMetaQuery)
 
 
 async def delete(work: Work, transformation: Held) -> None:
@@ -198,7 +203,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         },
         access=Write(),
         prepare=find,
-        after=add_meanwhile,
+        after=follow,
         rule=DEFAULT,  # who may create is asked by the policy, in prepare
         errors=(Forbidden, NotFound, Conflict, InvalidState, CatalogError),
         result=results.said(results.INTEGER, "the new transformation's id"),
