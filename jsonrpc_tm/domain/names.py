@@ -1,10 +1,12 @@
-"""From names to the rows of DataFiles: the one join that does it."""
+"""From names to the rows of DataFiles: the one join that does it, and which names may become rows."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..core.errors import InvalidParams
 from ..storage.base import Row, chunks
-from .work import Work
+from .work import LISTED, Work
 
 
 async def by_name(
@@ -48,3 +50,25 @@ async def lock(work: Work, file_ids: Sequence[int]) -> dict[int, str]:
         rows = await work.tx.fetch_all(sql, {"ids": dialect.pack(chunk)})
         statuses.update((row["FileID"], row["Status"]) for row in rows)
     return statuses
+
+
+async def unfit(work: Work, lfns: Iterable[str]) -> dict[str, str]:
+    """Return the names that no new file may have (``files.pattern``), with the reason; known files keep theirs.
+
+    :param lfns: none twice.
+    """
+    pattern = work.parts.settings["files.pattern"]
+    odd = [] if pattern is None else [lfn for lfn in lfns if re.fullmatch(pattern, lfn) is None]
+    known = {row["LFN"] for row in await by_name(work, odd, "d.LFN")}
+    return {lfn: f"The name does not match {pattern}" for lfn in odd if lfn not in known}
+
+
+async def refuse_unfit(work: Work, lfns: Iterable[str], parameter: str = "lfns") -> None:
+    """Refuse names that no new file may have.
+
+    :param parameter: what the caller knows them as.
+    :raises InvalidParams: there are some; the first ``LISTED`` are told.
+    """
+    if wrong := await unfit(work, lfns):
+        errors = {lfn: [f"{reason}."] for lfn, reason in list(wrong.items())[:LISTED]}
+        raise InvalidParams(f"{len(wrong)} name(s) are not as files.pattern wants them", errors={parameter: errors})

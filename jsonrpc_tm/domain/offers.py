@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -45,12 +45,14 @@ class Offer:
     :param declared: the catalog's fields and their types.
     :param queries: what was asked, by TransformationID.
     :param wanted: the files that match, by TransformationID; transformations that want none are left out.
+    :param refused: reasons why files are not offered, by LFN.
     """
 
     files: Mapping[str, Metadata]
     declared: Mapping[str, FieldType]
     queries: Queries
     wanted: Mapping[int, Sequence[str]]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def still_wanted(self, queries: Queries) -> dict[int, Sequence[str]]:
         """Return which files the transformations of *queries* want now; only changed queries are matched again."""

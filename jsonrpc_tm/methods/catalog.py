@@ -1,13 +1,15 @@
 """What the file catalog tells the server: files appear, change and go (section 6.4 of the specification)."""
 
+import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core import fields
 from ..core.errors import CatalogError, InvalidState, NotFound
 from ..core.identity import MANAGEMENT, SHARING, USER
 from ..core.model import Metadata
-from ..domain import offers
+from ..domain import names, offers
 from ..domain.offers import Offer
 from ..domain.work import Work
 from ..plugin.marker import hookimpl
@@ -15,6 +17,8 @@ from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Method, Read, Write
 from .fields import FileDicts
+
+logger = logging.getLogger(__name__)
 
 CATALOG_MANAGEMENT = "FileCatalogManagement"
 """Property of those who may change the file catalog and what comes from it."""
@@ -25,11 +29,29 @@ ANNOUNCES = (*SAYS_WHAT_IS_THERE, SHARING, USER)
 
 
 async def _offer(outside: Outside, files: Mapping[str, Metadata]) -> Offer:
-    """Find out which transformations want files."""
-    if not files:
-        return Offer({}, {}, {}, {})
+    """Find out which transformations want files, those aside whose names no new file may have."""
+    refused = await unfit(outside, files)
+    fit = {lfn: metadata for lfn, metadata in files.items() if lfn not in refused} if refused else files
+    if not fit:
+        return Offer({}, {}, {}, {}, refused)
     declared = await outside.catalog.fields()
-    return await offers.offer_beside(files, declared, await outside.read(offers.read_queries))
+    offer = await offers.offer_beside(fit, declared, await outside.read(offers.read_queries))
+    return replace(offer, refused=refused) if refused else offer
+
+
+async def unfit(outside: Outside, lfns: Iterable[str]) -> Mapping[str, str]:
+    """Return the names that no new file may have, with the reason; the log tells how many."""
+    if outside.settings["files.pattern"] is None:
+        return {}
+    found = await outside.read(names.unfit, lfns)
+    if found:
+        logger.warning(
+            "%d file(s) are left out because of their names, such as %.200r: see files.pattern",
+            len(found),
+            next(iter(found)),
+            extra={"request_id": outside.context.request_id, "user": outside.context.author},
+        )
+    return found
 
 
 async def _known(outside: Outside, said: Mapping[str, Metadata]) -> Mapping[str, Metadata]:
@@ -61,7 +83,7 @@ async def add_file(work: Work, offer: Offer, fileDicts: Mapping[str, Metadata], 
     wanted = await offers.give(work, offer)
     return {
         "Successful": {lfn: lfn in wanted for lfn in offer.files},
-        "Failed": {lfn: f"no such file: {lfn}" for lfn in fileDicts if lfn not in offer.files},
+        "Failed": {lfn: offer.refused.get(lfn, f"no such file: {lfn}") for lfn in fileDicts if lfn not in offer.files},
     }
 
 
@@ -120,9 +142,9 @@ async def remove_file(work: Work, lfns: list[str]) -> dict[str, Any]:
 
     :raises InvalidState: a plugin's rule forbids a change of status.
     """
-    names = list(dict.fromkeys(lfns))
-    found = await offers.remove(work, names)
-    return {"Successful": {lfn: True if lfn in found else "File does not exist" for lfn in names}, "Failed": {}}
+    given = list(dict.fromkeys(lfns))
+    found = await offers.remove(work, given)
+    return {"Successful": {lfn: True if lfn in found else "File does not exist" for lfn in given}, "Failed": {}}
 
 
 @hookimpl
@@ -130,7 +152,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     """Provide the methods."""
     force = fields.Boolean(load_default=False, metadata={"description": "accepted, has no effect"})
     path = fields.Text(empty=False, required=True, metadata={"description": "absolute path in the catalog"})
-    names = results.listed(results.TEXT)
+    lfns = results.listed(results.TEXT)
     yield Method(
         "addFile",
         add_file,
@@ -155,7 +177,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         rule=ANNOUNCES,
         errors=(NotFound, CatalogError, InvalidState),
         result=results.members(
-            "Added: the number of wanted files", Added=results.INTEGER, Successful=names, Failed=names
+            "Added: the number of wanted files", Added=results.INTEGER, Successful=lfns, Failed=lfns
         ),
     )
     yield Method(

@@ -7,7 +7,7 @@ from ..catalog.base import Feed
 from ..core import fields
 from ..core.errors import CatalogError, Conflict, InvalidState, NotFound
 from ..core.model import FIELD_TYPES, FieldType, Metadata
-from ..domain import offers
+from ..domain import names, offers
 from ..domain.work import Work
 from ..plugin.marker import hookimpl
 from ..rpc import results
@@ -38,13 +38,15 @@ async def add_files(work: Work, feed: Feed, files: dict[str, Metadata], announce
 
     With ``announce`` all the given files are offered to the transformations, as by addFile, in the same transaction.
 
-    :raises InvalidParams: a value that cannot be read as its field's declared type.
+    :raises InvalidParams: a value that cannot be read as its field's declared type, or, with ``announce``, a name that
+        no new file may have (``files.pattern``).
     :raises Conflict: a path is a directory, or a directory above one is a file.
     :raises CatalogError: the server's catalog is not the built-in one.
     :raises InvalidState: a plugin's rule forbids a change of status.
     """
     added, changed = await feed.add_files(work.tx, files)
     if announce and files:
+        await names.refuse_unfit(work, files, "files")
         metadata = await feed.read_files(work.tx, files)
         declared = await feed.read_fields(work.tx)
         queries = await offers.read_queries(work)

@@ -25,6 +25,7 @@ async def add_files(work: Work, transformation: Held, lfns: list[str]) -> dict[s
 
     All or nothing; a name that is listed twice counts once.
 
+    :raises InvalidParams: a name that no new file may have (``files.pattern``).
     :raises NotFound: no such transformation.
     :raises Forbidden: no right on it.
     :raises InvalidState: a plugin's rule forbids it.

@@ -16,7 +16,6 @@ from ..rpc.chain import Outside
 from ..rpc.method import Change, Method, Read
 from .fields import MetaQuery, QueryType
 
-
 logger = logging.getLogger(__name__)
 
 

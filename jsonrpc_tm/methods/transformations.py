@@ -15,6 +15,7 @@ from ..rpc import results
 from ..rpc.chain import Afterwards, Outside
 from ..rpc.method import DEFAULT, Change, Method, Write
 from . import queries
+from .catalog import unfit
 from .fields import MetaQuery, TransformationName
 from .metaqueries import log_doubts
 
@@ -41,7 +42,9 @@ async def find(
 async def _search(outside: Outside, query: Mapping[str, Any]) -> list[str]:
     """Return the files that the catalog has for a query of the caller's new transformation."""
     context = outside.context
-    return await outside.catalog_for(context.author, context.identity.group).find(query)
+    found = await outside.catalog_for(context.author, context.identity.group).find(query)
+    refused = await unfit(outside, found)
+    return [lfn for lfn in found if lfn not in refused] if refused else found
 
 
 async def add(

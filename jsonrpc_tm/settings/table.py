@@ -4,7 +4,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.fields import Boolean, Choice, Field, Text, Texts
-from .types import FileMode, MethodRule, Named, Number, Patience, Plugged, PluggedList, Record, UrlPath, field_of
+from .types import (
+    FileMode,
+    MethodRule,
+    Named,
+    Number,
+    Patience,
+    Pattern,
+    Plugged,
+    PluggedList,
+    Record,
+    UrlPath,
+    field_of,
+)
 
 
 @dataclass(frozen=True)
@@ -216,6 +228,13 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         Plugged(),
         {"name": "builtin"},
         "File catalog: `builtin`, `none`, or a plugin's name, or an object with `name` and options.",
+    ),
+    Setting(
+        "files.pattern",
+        Pattern(),
+        None,
+        "Regular expression that the whole name of a file must match to become known to the server; null for any name. "
+        "Known files keep theirs.",
     ),
     Setting(
         "transformations.extendable_types",

@@ -75,6 +75,21 @@ class FileMode(fields.Text):
         return mode
 
 
+class Pattern(fields.Text):
+    """A regular expression of Python's."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(4096, empty=False, **kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        pattern = super()._deserialize(value)
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValidationError(f"Not a regular expression: {error}.") from None
+        return pattern
+
+
 class UrlPath(fields.Text):
     """The path of a URL: letters, digits and ``._~-`` between slashes."""
 
@@ -253,6 +268,7 @@ _WORDS: dict[type[Field], str] = {
     fields.Integer: "integer",
     fields.Size: "number",
     Path: "path",
+    Pattern: "regular expression",
     fields.Text: "text",
     fields.Texts: "list of texts",
     fields.Object: "object",

@@ -58,7 +58,9 @@ async def register(work: Work, lfns: Sequence[str]) -> dict[str, int]:
     """Make names that nobody knows DataFiles, their FileIDs in the given order; return the FileIDs.
 
     :param lfns: unknown to this transaction, none twice.
+    :raises InvalidParams: a name is not as ``files.pattern`` wants it.
     """
+    await names.refuse_unfit(work, lfns)
     insert = work.dialect.insert_new_rows("DataFiles", ["LFN", "Status"], ["LFN"])
     for chunk in chunks(lfns):
         await work.tx.executemany(insert, [{"LFN": lfn, "Status": "New"} for lfn in chunk])
