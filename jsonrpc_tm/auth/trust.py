@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T", bound=x509.ExtensionType)
 
 MAX_DEPTH = 10
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _HASHED_CRL = re.compile(r"[0-9a-f]{8}\.r[0-9]+")
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
@@ -144,6 +145,19 @@ class Trust:
                 raise BadCredentials("There is no current revocation list of the certificate's authority")
             if any(crl.get_revoked_certificate_by_serial_number(certificate.serial_number) for crl in current):
                 raise BadCredentials("The certificate is revoked")
+
+
+def ended_lists(path: Path | None, now: datetime) -> list[str]:
+    """Return the names of the authorities whose revocation lists have all ended: their certificates are refused.
+
+    :param path: PEM file or hashed folder.
+    :raises ConfigurationError: a list cannot be read.
+    """
+    newest: dict[str, datetime] = {}
+    for crl in _lists(path):
+        name, ends = crl.issuer.rfc4514_string(), crl.next_update_utc
+        newest[name] = max(newest.get(name, now), _NEVER if ends is None else ends)
+    return sorted(name for name, ends in newest.items() if ends <= now)
 
 
 def _authorities(path: Path | None) -> list[x509.Certificate]:

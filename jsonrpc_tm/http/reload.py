@@ -135,6 +135,9 @@ class Reloader:
             return Health("fail", "the server's certificate has expired", facts)
         if self._context.refused:
             return Health("warn", "changed files were refused, those before are in use; the log says why", facts)
+        if self._context.ended_lists:
+            lists = self._context.ended_lists
+            return Health("warn", f"{lists} authorities have no revocation list that has not ended", facts)
         if self._context.warning() is not None:
             return Health("warn", "the server's certificate ends soon", facts)
         return Health("pass", "", facts)

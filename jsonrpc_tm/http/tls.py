@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from ..auth import devcerts, users
+from ..auth import devcerts, trust, users
 from ..auth.changed_files import RELOAD, fingerprint
 from ..auth.server_certificate import ServerCertificate
 from ..core.errors import ConfigurationError
@@ -39,7 +39,8 @@ def server_context(settings: Settings) -> "ReloadingContext | None":
         logger.warning("server.tls.client_ca is not set: clients are not asked for certificates")
     proxies = any(entry.get("x509", {}).get("proxies") for entry in settings["authentication"])
     paths = [path for path in files.values() if path is not None]
-    context = ReloadingContext.of(lambda: _context(files, proxies=proxies), paths, settings["server.tls.warn_days"])
+    context = ReloadingContext.of(lambda: _context(files, proxies=proxies), paths)
+    context.warn_days, context.crl = settings["server.tls.warn_days"], files["crl"]
     context.warn()
     return context
 
@@ -144,21 +145,23 @@ class ReloadingContext(ssl.SSLContext):
 
     _make: Callable[[], ServerContext]
     _paths: list[Path]
-    _warn_days: int
     _current: ServerContext
     _seen: object
     _looked: float
     refused = False
     """Whether files have changed and could not be used, so that older ones are in use."""
+    warn_days = 0
+    """See ``ServerCertificate.warning``."""
+    crl: Path | None = None
+    """Where revocation lists are."""
+    ended_lists = 0
+    """How many authorities had none but ended ones when that was looked at."""
 
     @classmethod
-    def of(cls, make: Callable[[], ServerContext], paths: list[Path], warn_days: int = 0) -> "ReloadingContext":
-        """Return a context that uses what *make* returns, called again when one of *paths* has changed.
-
-        :param warn_days: see ``ServerCertificate.warning``.
-        """
+    def of(cls, make: Callable[[], ServerContext], paths: list[Path]) -> "ReloadingContext":
+        """Return a context that uses what *make* returns, called again when one of *paths* has changed."""
         self = cls(ssl.PROTOCOL_TLS_SERVER)
-        self._make, self._paths, self._warn_days = make, paths, warn_days
+        self._make, self._paths = make, paths
         self._seen, self._looked = fingerprint(paths), time.monotonic()
         self._current = make()
         return self
@@ -170,12 +173,17 @@ class ReloadingContext(ssl.SSLContext):
 
     def warning(self) -> str | None:
         """Return a sentence when the certificate ends soon, else None."""
-        return self.certificate.warning(datetime.now(UTC), self._warn_days)
+        return self.certificate.warning(datetime.now(UTC), self.warn_days)
 
     def warn(self) -> None:
-        """Log it when the certificate ends soon."""
+        """Log it when the certificate ends soon, and when revocation lists have ended."""
         if (sentence := self.warning()) is not None:
             logger.warning("%s", sentence)
+        ended = trust.ended_lists(self.crl, datetime.now(UTC))
+        self.ended_lists = len(ended)
+        if ended:
+            names = ", ".join(ended[:10]) + (" …" if len(ended) > 10 else "")
+            logger.warning("revocation lists have ended, and certificates of these are refused: %s", names)
 
     def adopt(self, newer: "ReloadingContext") -> None:
         """Use what *newer* uses, for connections that begin from now on."""

@@ -16,6 +16,7 @@ from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.http import reload, tls
 from jsonrpc_tm.settings import Settings
 
+from ..auth import pki
 from ..http.fakes import make_service
 
 NOW = datetime.now(UTC)
@@ -107,6 +108,26 @@ async def test_b9_the_log_warns_daily_and_readiness_tells_the_days(
             assert len([record for record in caplog.records if "ends on" in record.message]) == lines
     found = await reloader.certificate_health(service)
     assert (found.status, found.facts) == ("warn", {"days": 12})
+
+
+async def test_b9_revocation_lists_that_have_ended_are_warned_of(
+    make: Make, ca: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make(NOW + 90 * DAY)
+    crl = folder / "crl.pem"
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    files = {"server__tls__crl": str(crl), "server__tls__client_ca": str(folder / "ca.pem")}
+    old = pki.crl(ca, expires=NOW - timedelta(minutes=1))
+    crl.write_bytes(old)
+    context = tls.server_context(settings(folder, **files))
+    assert "revocation lists have ended, and certificates of these are refused: " in caplog.text
+    reloader = reload.Reloader(make_service(), context)
+    found = await reloader.certificate_health(make_service())
+    assert (found.status, found.text) == ("warn", "1 authorities have no revocation list that has not ended")
+    # one of them is enough
+    crl.write_bytes(old + pki.crl(ca))
+    reloader.look()
+    assert (await reloader.certificate_health(make_service())).status == "pass"
 
 
 async def test_b9_a_renewal_that_has_expired_already_is_refused(make: Make) -> None:

@@ -12,8 +12,10 @@ import pytest
 from jsonrpc_tm.api import Health, HealthCheck, hookimpl
 from jsonrpc_tm.core.errors import BadCredentials, CatalogError, ConfigurationError
 from jsonrpc_tm.http import health
+from jsonrpc_tm.http.reload import Reloader
 from jsonrpc_tm.storage.base import Schema
 from jsonrpc_tm.tools.harness import Harness
+from jsonrpc_tm.tools.testing.configuration import configure
 
 from ..docs.blocks import blocks
 from ..http.fakes import Nothing, Wire, make_service, serving
@@ -91,6 +93,15 @@ async def test_e11_ready_tells_each_check_and_why() -> None:
         assert "secret" not in json.dumps(document)
 
 
+@pytest.mark.mariadb
+async def test_e11_ready_on_mariadb(mysql_url: str) -> None:
+    settings, plugins = configure({"storage.url": mysql_url, "storage.migrate": True, "server.tls.mode": "off"}, [])
+    service = Harness(settings, plugins=plugins).service
+    async with service:
+        status, document = await health.Readiness(service, Reloader(service, None)).answer()
+        assert (status, document["checks"]) == (200, GOOD)
+
+
 def test_e11_the_page_shows_what_is_answered() -> None:
     (shown,) = blocks("docs/operations.md", "json")
     assert set(json.loads(shown)["checks"]) == set(GOOD)
@@ -157,8 +168,6 @@ async def _bug(service: Any) -> Health:
 
 
 def built(*checks: HealthCheck) -> Any:
-    from jsonrpc_tm.tools.testing.configuration import configure
-
     settings, plugins = configure(
         {"storage.url": "sqlite://:memory:", "server.port": 0, "server.tls.mode": "off"}, [Quota(*checks)]
     )

@@ -283,4 +283,11 @@ async def test_b2_sighup_under_load_changes_every_worker_and_no_call_fails(tmp_p
         assert len(answers) > 50
         # the connections that were open from the beginning, and their certificate of the old authority
         assert set(answers) == {"alice"}
-        assert running.process.returncode is None
+
+        # workers that are started later know what was reloaded, and not what is wrong on the disk now
+        write(tmp_path, "server: [")
+        for pid in {line["pid"] for line in running.lines} - {running.process.pid}:
+            os.kill(pid, signal.SIGKILL)
+        await running.said("starting another", 2)
+        assert await ask_anew(certificates.client("bob")) == {("Unauthenticated", certificates.serial)}
+        assert await ask_anew(certificates.client("alice")) == {("alice", certificates.serial)}
