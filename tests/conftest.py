@@ -19,6 +19,12 @@ NOT_QUICK = (
     *("auth", "chaos", "cli", "client", "cluster", "dirac", "docs", "http", "interop", "plugins"),
     *(f"reports/test_{name}.py" for name in ("processes", "health", "reload", "sockets")),
     *(
+        "reports/test_connections.py",
+        "reports/test_browsers.py",
+        "reports/test_callers.py",
+        "reports/test_handshakes.py",
+    ),
+    *(
         "storage/mysql",
         "tools/adopt",
         "tools/demo",

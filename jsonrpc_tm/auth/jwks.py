@@ -1,7 +1,6 @@
 """Public keys of token issuers: JSON Web Key Sets (RFC 7517) from a file or URL."""
 
 import asyncio
-import ipaddress
 import logging
 import ssl
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from ..core.addresses import is_loopback
 from ..core.errors import ConfigurationError
 from .changed_files import fingerprint
 
@@ -163,8 +163,4 @@ def _safe(url: str) -> bool:
     parts = urlsplit(url)
     if parts.scheme == "https":
         return bool(parts.hostname)
-    host = parts.hostname or ""
-    try:
-        return parts.scheme == "http" and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
-    except ValueError:
-        return False
+    return parts.scheme == "http" and is_loopback(parts.hostname or "")

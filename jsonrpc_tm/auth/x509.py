@@ -1,7 +1,6 @@
 """Authentication by client certificates and proxies: mutual TLS, or the headers of a balancer that ended it."""
 
 import hashlib
-import ipaddress
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -12,6 +11,7 @@ from weakref import WeakKeyDictionary
 from cryptography import x509
 
 from ..core import fields
+from ..core.addresses import Network, address, network
 from ..core.errors import BadCredentials
 from ..core.identity import Credentials, Identity, Users
 from ..core.values import BadValue
@@ -24,7 +24,6 @@ from .proxy import MALFORMED, Holder, holder, proxy_info
 from .trust import MAX_DEPTH, Trust
 from .users import admit
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FORWARDED = 1000
 """Most certificates of balancers whose meaning is kept."""
 
@@ -38,7 +37,7 @@ class Balancers(fields.Field):
         if type(value) is not list or not all(type(item) is str for item in value):
             raise BadValue("Must be a list of IP addresses or networks, as texts.")
         try:
-            return tuple(ipaddress.ip_network(item) for item in value)
+            return tuple(network(item) for item in value)
         except ValueError as error:
             raise BadValue(f"Not an IP address or network: {error}.") from None
 
@@ -98,12 +97,10 @@ class X509:
         if not self._balancers or remote is None:
             return False
         try:
-            address = ipaddress.ip_address(remote)
+            found = address(remote)
         except ValueError:
             return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._balancers)
+        return any(found in network for network in self._balancers)
 
     def _connection(self, credentials: Credentials) -> Holder | None:
         connection = credentials.ssl_object

@@ -117,7 +117,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     return await finished(request, request_id, _respond(request, request_id))
 
 
-def request_id_of(request: web.Request) -> str:
+def request_id_of(request: web.BaseRequest) -> str:
     """Return the id that the client gave its request, else a new one."""
     sent = request.headers.get("X-Request-ID", "")
     return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
@@ -136,7 +136,7 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
         except Refusal as refusal:
             if request.writer.output_size and request.transport is not None:
                 request.transport.close()  # another answer has begun: this one comes too late
-            response = _refuse(request, refusal, request_id)
+            response = refuse(request, refusal, request_id)
         if running.draining:
             response.force_close()
         # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
@@ -144,19 +144,23 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
     return response
 
 
-def _refuse(request: web.Request, refusal: Refusal, request_id: str) -> web.Response:
+def refuse(request: web.BaseRequest, refusal: Refusal, request_id: str) -> web.Response:
+    """Return the answer to a request that is refused, which the log then has."""
     logger.info(
         "refused with HTTP %d: %s",
         refusal.status,
         refusal.error.message,
         extra={"request_id": request_id, "outcome": refusal.error.type, "address": request.remote},
     )
-    return web.Response(
+    response = web.Response(
         status=refusal.status,
         body=failure(refusal.error, request_id),
         content_type="application/json",
         headers={"X-Request-ID": request_id, **refusal.headers},
     )
+    if refusal.headers.get("Connection") == "close":
+        response.force_close()
+    return response
 
 
 async def _handle(request: web.Request, request_id: str) -> bytes | None:
@@ -287,7 +291,8 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None) -> b
             408, InvalidRequest("Invalid request: the body took too long to arrive"), Connection="close"
         ) from None
     except (ConnectionError, web.RequestPayloadError):
-        raise Refusal(400, InvalidRequest("Invalid request: the body did not arrive whole")) from None
+        sentence = "Invalid request: the body did not arrive whole"
+        raise Refusal(400, InvalidRequest(sentence), Connection="close") from None
 
 
 async def _respond(request: web.Request, request_id: str) -> web.Response:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import os
 import socket
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.addresses import is_loopback
 from ..core.errors import ConfigurationError
 from ..settings import Settings
 from .tls import server_context
@@ -167,7 +167,7 @@ def local_url(settings: Mapping[str, Any]) -> str:
 
 
 def _url(host: str, port: int, settings: Mapping[str, Any], tls: bool) -> str:
-    host = f"[{host}]" if ":" in host else host
+    host = f"[{host.replace('%', '%25')}]" if ":" in host else host
     return f"http{'s' if tls else ''}://{host}:{port}{settings['server.path']}"
 
 
@@ -193,11 +193,3 @@ def context(settings: Settings, bound: socket.socket | None = None) -> ssl.SSLCo
     else:
         logger.warning("TLS is off: only programs of this machine can connect, without certificates")
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach *host*."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -14,12 +14,12 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from ..core.errors import ConfigurationError
 from ..rpc.service import Service
 from . import listener
 from . import workers as processes
+from .connection import NAME, Runner
 from .endpoint import RUNNING, add_endpoint
 from .health import Readiness
 from .notify import READY, STOPPING, notify
@@ -28,29 +28,10 @@ from .routes import add_routes
 
 logger = logging.getLogger(__name__)
 
-_NAME = "jsonrpc-tm"
-# a proxy certificate with its chain, URL-encoded by a balancer, is larger than aiohttp's 8 KiB
-_MAX_HEADER = 64 * 1024
 # seconds
 _CLOSE_TIMEOUT = 0.2
 # connections that may wait to be taken
 _QUEUE = 1024
-
-
-class _OneLine(logging.Filter):
-    """What is not HTTP is one line: scanners would fill the log with aiohttp's tracebacks."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything pass, such records shortened."""
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.msg, record.args, record.exc_info = "not HTTP: %s", (type(error).__name__,), None
-            record.levelno, record.levelname = logging.INFO, "INFO"
-        return True
-
-
-_http_logger = logging.getLogger("jsonrpc_tm.http")
-_http_logger.addFilter(_OneLine())
 
 
 def build_app(service: Service, readiness: Readiness | None = None) -> web.Application:
@@ -69,7 +50,7 @@ def build_app(service: Service, readiness: Readiness | None = None) -> web.Appli
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     """Put the server's name in place of aiohttp's and Python's versions."""
-    response.headers["Server"] = _NAME
+    response.headers["Server"] = NAME
 
 
 @contextlib.asynccontextmanager
@@ -89,13 +70,12 @@ async def listening(
     reloader = reloader or Reloader(service, context)
     readiness = Readiness(service, reloader)
     app = build_app(service, readiness)
-    runner = web.AppRunner(
+    runner = Runner(
         app,
         access_log=None,
-        logger=_http_logger,
+        logger=logger,
         auto_decompress=False,
         keepalive_timeout=settings["server.keepalive"],
-        max_field_size=_MAX_HEADER,
         shutdown_timeout=_CLOSE_TIMEOUT,
     )
     await runner.setup()

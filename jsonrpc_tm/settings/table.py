@@ -6,6 +6,7 @@ from typing import Any
 from ..core.fields import Boolean, Choice, Field, Text, Texts
 from .types import (
     FileMode,
+    Host,
     MethodRule,
     Named,
     Number,
@@ -52,7 +53,7 @@ def _names() -> Texts:
 
 
 CORE_SETTINGS: tuple[Setting, ...] = (
-    Setting("server.host", Text(empty=False), "127.0.0.1", "Address to listen on."),
+    Setting("server.host", Host(), "127.0.0.1", "Address to listen on."),
     Setting("server.port", Number(0, 65535), 8443, "TCP port; 0 takes any free one (see the line `listening on`)."),
     Setting(
         "server.socket",

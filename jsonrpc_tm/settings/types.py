@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import ValidationError, missing
 
 from ..core import fields
+from ..core.addresses import normal
 from ..core.errors import ConfigurationError
 from ..core.fields import Field
 from ..core.spelling import suggestion
@@ -101,6 +102,17 @@ class UrlPath(fields.Text):
         if not _URL_PATH.fullmatch(path):
             raise ValidationError("Not the path of a URL, such as /rpc.")
         return path
+
+
+class Host(fields.Text):
+    """An address or a name to listen on. Loads addresses in the form of ``core.addresses``, but for their zones."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(empty=False, **kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        text = super()._deserialize(value).lower().removeprefix("[").removesuffix("]")
+        return text if "%" in text else normal(text)
 
 
 class Record(Field):

@@ -17,10 +17,10 @@ from ..catalog.base import Catalog
 from ..catalog.guard import GuardedCatalog
 from ..catalog.memory import DictCatalog
 from ..core import fields
+from ..core.addresses import is_loopback
 from ..core.clock import utc_now
 from ..core.errors import ConfigurationError, InvalidParams
 from ..core.identity import Authenticator, Credentials, Identity
-from ..http.listener import is_loopback
 from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Method

@@ -209,27 +209,6 @@ async def test_headers_that_do_not_arrive_end_the_connection() -> None:
         assert await wire.call("echo", 1) == 1
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"hello\r\n\r\n",
-        b"POST /rpc HTTP/9.9\r\n\r\n",
-        HEAD + b"Content-Length: -1\r\n\r\n",
-        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
-        HEAD + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
-    ],
-)
-async def test_what_is_not_http_ends_in_400_and_the_server_goes_on(
-    wire: Wire, garbage: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert b" 400 " in (await raw(wire, garbage)).split(b"\r\n")[0]
-    assert await wire.call("echo", 1) == 1
-    # not a traceback for every scanner
-    assert [record for record in caplog.records if record.levelno > logging.INFO or record.exc_info] == []
-
-
 async def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
     def message(number: int, connection: str) -> bytes:
         body = json.dumps({**ECHO, "params": [number]}).encode()

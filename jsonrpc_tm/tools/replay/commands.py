@@ -14,9 +14,9 @@ import click
 from ... import client
 from ...app import load_plugins
 from ...auth import devcerts
+from ...core.addresses import is_loopback
 from ...core.errors import ConfigurationError, StorageUnavailable
 from ...core.records import Wire
-from ...http import listener
 from ...settings import CORE_SETTINGS
 from . import junit, report, sockets, targets
 from .record import Recording, recorder
@@ -85,7 +85,7 @@ def record(listen: str, url: str, output: Path, name: str, **options: Any) -> No
     host = host.strip("[]")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise click.UsageError(f"--listen {listen!r} is not HOST:PORT")
-    if not listener.is_loopback(host):
+    if not is_loopback(host):
         raise click.UsageError(
             "--listen: only loopback addresses, because whoever connects calls with these credentials"
         )

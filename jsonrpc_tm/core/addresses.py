@@ -1,0 +1,62 @@
+"""IP addresses as they are compared, counted and written: each in one form, whoever wrote it."""
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_ZONE = re.compile(r"%[^/]*")
+# ::ffff:0:0/96
+_MAPPED = 96
+
+
+def address(text: str) -> Address:
+    """Return an IP address: IPv4 where it is written as IPv6 (``::ffff:10.0.0.1``), without a zone (``%eth0``).
+
+    :raises ValueError: *text* is none.
+    """
+    found = ip_address(_ZONE.sub("", text))
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return found if mapped is None else mapped
+
+
+def network(text: str) -> Network:
+    """Return an address or network (``10.0.0.0/8``) as a network, in the form of ``address``.
+
+    :raises ValueError: *text* is none.
+    """
+    found = ip_network(_ZONE.sub("", text))
+    if isinstance(found, IPv6Network) and found.prefixlen >= _MAPPED:
+        mapped = found.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((int(mapped), found.prefixlen - _MAPPED))
+    return found
+
+
+def normal(text: str) -> str:
+    """Return an IP address in the form of ``address``, and anything else as it is."""
+    if ":" not in text:
+        return text
+    try:
+        return str(address(text))
+    except ValueError:
+        return text
+
+
+def host(text: str) -> str:
+    """Return the host of ``host:port``, ``[address]:port`` or either without a port: an address in its normal form,
+    a name in lower case."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    return normal(text.lower())
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach *host*, an address or a name."""
+    try:
+        return address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

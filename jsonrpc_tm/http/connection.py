@@ -1,0 +1,96 @@
+"""Connections: the address of the peer, and answers to what is no HTTP request.
+
+aiohttp answers that itself, before any handler: in its own name, as text, with what came.
+"""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from ..core.addresses import normal
+from ..core.errors import InternalError, InvalidRequest
+from .endpoint import Refusal, refuse, request_id_of
+
+NAME = "jsonrpc-tm"
+"""What the header Server says: no versions."""
+# a proxy certificate with its chain, URL-encoded by a balancer, is larger than aiohttp's 8 KiB
+_MAX_HEADER = 64 * 1024
+_MAX_URL = 8 * 1024
+_MAX_HEADERS = 128
+
+
+class Connection(web.RequestHandler):
+    """One connection."""
+
+    @property
+    def peername(self) -> Any:
+        """The address of the peer, in the normal form: ``request.remote`` is made of it."""
+        found = None if self.transport is None else self.transport.get_extra_info("peername")
+        return (normal(found[0]), *found[1:]) if isinstance(found, tuple) else found
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a body that goes on as no body does ends for its reader, who would wait for the rest."""
+        super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            request = self._current_request
+            if request is not None and not request.content.is_eof():
+                request.content.set_exception(web.RequestPayloadError("the body is malformed"))
+                request.content.feed_eof()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request, or what a handler failed at, with a JSON-RPC error; the connection then ends.
+
+        :raises ConnectionError: another answer has begun.
+        """
+        request_id = request_id_of(request)
+        if isinstance(exc, HttpProcessingError):
+            refusal = _refusal(exc)
+        else:
+            self.logger.error("a route failed", exc_info=exc, extra={"request_id": request_id})
+            refusal = Refusal(status, InternalError("Internal error"))
+        if request.writer.output_size:
+            raise ConnectionError("another answer has begun")
+        response = refuse(request, refusal, request_id)
+        response.headers["Server"] = NAME
+        response.force_close()
+        return response
+
+
+def _refusal(error: HttpProcessingError) -> Refusal:
+    """Return what is told of an error of aiohttp's parser; never its own words, which repeat what came."""
+    match error:
+        case LineTooLong(args=(_, limit, *_)) if limit == _MAX_URL:
+            return Refusal(414, InvalidRequest(f"Invalid request: the URL is longer than {limit} bytes"))
+        case LineTooLong():
+            return Refusal(431, InvalidRequest(f"Invalid request: a header is longer than {_MAX_HEADER} bytes"))
+        case HttpProcessingError(message="Too many headers received"):
+            return Refusal(431, InvalidRequest(f"Invalid request: there are more than {_MAX_HEADERS} headers"))
+        case HttpProcessingError(message="Missing 'Host' header in request."):
+            return Refusal(400, InvalidRequest("Invalid request: the header Host is missing"))
+        case HttpProcessingError(message="Received HTTPS traffic on an HTTP port"):
+            return Refusal(400, InvalidRequest("Invalid request: this port speaks HTTP without TLS"))
+    return Refusal(400, InvalidRequest("Invalid request: what came is not HTTP"))
+
+
+class Runner(web.AppRunner):
+    """Serves an application on connections of the kind above."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        limits = {"max_line_size": _MAX_URL, "max_field_size": _MAX_HEADER, "max_headers": _MAX_HEADERS}
+        options: dict[str, Any] = {**self._kwargs, **limits}
+        return _Connections(made.request_handler, request_factory=made.request_factory, **options)
+
+
+class _Connections(web.Server):
+    def __call__(self) -> Connection:
+        return Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
