@@ -4,6 +4,7 @@ aiohttp answers that itself, before any handler: in its own name, as text, with 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from ..core.addresses import normal
 from ..core.errors import InternalError, InvalidRequest
-from .endpoint import Refusal, refuse, request_id_of
+from .endpoint import ONLY_CONTINUE, Refusal, refuse, request_id_of
 
 NAME = "jsonrpc-tm"
 """What the header Server says: no versions."""
@@ -88,7 +89,20 @@ class Runner(web.AppRunner):
         made = await super()._make_server()
         limits = {"max_line_size": _MAX_URL, "max_field_size": _MAX_HEADER, "max_headers": _MAX_HEADERS}
         options: dict[str, Any] = {**self._kwargs, **limits}
-        return _Connections(made.request_handler, request_factory=made.request_factory, **options)
+        return _Connections(_answered(made.request_handler), request_factory=made.request_factory, **options)
+
+
+def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """Return *handler* with an answer of ours to what aiohttp refuses before it."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response: web.StreamResponse = await handler(request)
+        except web.HTTPExpectationFailed:
+            response = refuse(request, Refusal(417, InvalidRequest(ONLY_CONTINUE)), request_id_of(request))
+        return response
+
+    return answer
 
 
 class _Connections(web.Server):

@@ -29,6 +29,7 @@ from .sending import PART, send
 logger = logging.getLogger(__name__)
 
 _CONTENT_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
+ONLY_CONTINUE = "Invalid request: the only Expect that is met is 100-continue"
 _REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 # zlib lets other threads run; below this the hop costs more than the work
 _IN_THREAD = 64 * 1024
@@ -173,7 +174,7 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
     if request.content_type not in _CONTENT_TYPES:
         raise Refusal(415, InvalidRequest("Invalid request: the Content-Type must be application/json"))
     if _expectations(request) - {"100-continue"}:
-        raise Refusal(417, InvalidRequest("Invalid request: the only Expect that is met is 100-continue"))
+        raise Refusal(417, InvalidRequest(ONLY_CONTINUE))
     compressed = _compression(request)
     try:
         identity = await caller(request, request_id)

@@ -19,6 +19,7 @@ from ..core.errors import ConfigurationError
 from ..rpc.service import Service
 from . import listener
 from . import workers as processes
+from .browsers import add_browser_rules
 from .connection import NAME, Runner
 from .endpoint import RUNNING, add_endpoint
 from .health import Readiness
@@ -43,6 +44,7 @@ def build_app(service: Service, readiness: Readiness | None = None) -> web.Appli
     readiness = readiness or Readiness(service, Reloader(service, None))
     app = web.Application(client_max_size=service.settings["server.max_body"])
     app.on_response_prepare.append(_sign)
+    add_browser_rules(app, service)
     add_endpoint(app, service)
     add_routes(app, service, readiness.routes())
     return app

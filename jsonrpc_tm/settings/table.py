@@ -10,6 +10,7 @@ from .types import (
     MethodRule,
     Named,
     Number,
+    Origins,
     Patience,
     Pattern,
     Plugged,
@@ -63,6 +64,19 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("server.socket_mode", FileMode(), "0660", "Who may connect to `server.socket`, as for a file (octal)."),
     Setting("server.path", UrlPath(), "/rpc", "Path of the JSON-RPC endpoint."),
+    Setting(
+        "server.origins",
+        Origins(),
+        [],
+        "Web pages that may call the server from a browser, by origin: `https://host[:port]`. Pages of other sites get "
+        "403.",
+    ),
+    Setting(
+        "server.hosts",
+        Texts(255),
+        [],
+        "Further names of a server that listens on loopback only, in the header `Host`; others get 403.",
+    ),
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),

@@ -14,6 +14,9 @@ from ..core.spelling import suggestion
 
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _URL_PATH = re.compile(r"(/[\w.~-]+)+/?|/", re.ASCII)
+# pages of browser extensions have schemes of their own
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_USUAL_PORT = re.compile(r"\A(http://.*):80\Z|\A(https://.*):443\Z")
 _SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)\Z", re.ASCII)
 
 
@@ -113,6 +116,22 @@ class Host(fields.Text):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         text = super()._deserialize(value).lower().removeprefix("[").removesuffix("]")
         return text if "%" in text else normal(text)
+
+
+class Origins(fields.Texts):
+    """Origins of web pages, ``https://host[:port]``. Loads them as browsers send them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(300, **kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        origins = [text.lower() for text in super()._deserialize(value)]
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValidationError(
+                    f"{origin!r} is no origin, such as https://pages.example.org or http://[::1]:8080."
+                )
+        return [_USUAL_PORT.sub(r"\1\2", origin) for origin in origins]
 
 
 class Record(Field):

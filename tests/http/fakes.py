@@ -35,6 +35,9 @@ SETTINGS = {
     "server.socket": None,
     "server.socket_mode": "0660",
     "server.path": "/rpc",
+    "server.origins": [],
+    # of the tests' own requests
+    "server.hosts": ["x"],
     "server.workers": 1,
     "server.max_batch": 20,
     "server.max_body": 2**20,
