@@ -18,6 +18,7 @@ async def identify(authenticators: Iterable[Authenticator], credentials: Credent
     """Return who sent a request: the first authenticator that finds credentials decides.
 
     :raises BadCredentials: credentials are there and wrong; the whole request is refused with HTTP 401.
+    :raises Unavailable: what is needed to tell cannot be had at present; the whole request gets HTTP 503.
     """
     for authenticator in authenticators:
         identity = await contained(authenticator.authenticate(credentials))

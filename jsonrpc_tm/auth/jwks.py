@@ -17,7 +17,7 @@ from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
 from ..core.addresses import is_loopback
-from ..core.errors import ConfigurationError
+from ..core.errors import ConfigurationError, Unavailable
 from .changed_files import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class KeySet:
         self._min_interval = min_interval
         self._keys: list[Mapping[str, Any]] = []
         self._asked = self._loaded = -float("inf")
+        self._failed = False
         self._lock = asyncio.Lock()
         if isinstance(source, Path):
             self._seen = fingerprint([source])
@@ -57,6 +58,7 @@ class KeySet:
         """Return the keys that may have made a signature; usually one, none when the issuer has no such key.
 
         :param kid: key id from the token's header; None takes every key of the algorithm's type.
+        :raises Unavailable: there is none, and the last try to get the issuer's keys failed.
         """
         if self._due(self._refresh, self._loaded):
             await self._load()
@@ -65,6 +67,8 @@ class KeySet:
             # a key that is new at the issuer
             await self._load()
             found = self._pick(kid, algorithm)
+        if not found and self._failed:
+            raise Unavailable("The keys of the token's issuer cannot be had at present")
         return found
 
     def _pick(self, kid: str | None, algorithm: str) -> list[PyJWK]:
@@ -84,8 +88,9 @@ class KeySet:
                 self._asked = monotonic()
                 try:
                     self._keys = await _fetch(self.source)
-                    self._loaded = monotonic()
+                    self._loaded, self._failed = monotonic(), False
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                    self._failed = True
                     logger.warning("keys of %s cannot be had: %s", self.source, type(error).__name__)
 
     def _reread(self, path: Path) -> None:
@@ -93,8 +98,9 @@ class KeySet:
         if (seen := fingerprint([path])) != self._seen:
             self._seen = seen
             try:
-                self._keys = _read(path)
+                self._keys, self._failed = _read(path), False
             except ConfigurationError as error:
+                self._failed = True
                 logger.warning("%s; the keys read before stay in use", error)
 
 

@@ -33,6 +33,10 @@ LEEWAY = 30
 CACHE = 10_000
 """Most verified tokens kept."""
 
+TYPES = ("", "JWT", "at+jwt")
+"""What a token's header ``typ`` may be by default, ``""`` for none. Others are no access tokens, whoever signed them (RFC
+8725, section 3.11)."""
+
 PRESETS: Mapping[str, Mapping[str, str]] = {
     "registry": {"subject": "sub"},
     # the access tokens of diracx (diracx-core, models/auth: AccessTokenPayload)
@@ -49,6 +53,7 @@ _ISSUER = {
     "jwks": fields.Text(4096, empty=False, required=True),
     "algorithms": fields.Texts(load_default=lambda: list(ALGORITHMS)),
     "preset": fields.Choice(*PRESETS, load_default="registry"),
+    "types": fields.Texts(empty=True, load_default=lambda: list(TYPES)),
     "claims": Record({name: fields.Text(empty=False) for name in PRESETS["diracx"]}, load_default=dict),
     "refresh": Seconds(load_default=3600),
 }
@@ -61,6 +66,7 @@ class Issuer:
     :param name: the claim ``iss``, exactly.
     :param audiences: what the claim ``aud`` must have one of; empty: the token must have no ``aud``.
     :param algorithms: signature algorithms, from ``jwks.ALGORITHMS``.
+    :param types: what the header ``typ`` may be, in the form of ``_type``.
     :param claims: claim by fact: ``subject``, and where the issuer is trusted with them ``username``, ``group``,
         ``properties``.
     """
@@ -68,6 +74,7 @@ class Issuer:
     name: str
     audiences: frozenset[str]
     algorithms: frozenset[str]
+    types: frozenset[str | None]
     claims: Mapping[str, str]
     keys: KeySet
 
@@ -91,6 +98,7 @@ class Tokens:
         """Return the caller that the token names, None without a token.
 
         :raises BadCredentials: the token is not good.
+        :raises Unavailable: nobody can tell, because its issuer's keys cannot be had.
         """
         header = single(credentials.headers, AUTHORIZATION)
         if header is None or header.split(None, 1)[0].lower() != "bearer":
@@ -123,6 +131,8 @@ class Tokens:
         # the token names the algorithm, but may only pick from the configuration's list
         if not isinstance(algorithm, str) or algorithm not in issuer.algorithms:
             raise BadCredentials("The token's algorithm is not accepted")
+        if _type(header.get("typ", "")) not in issuer.types:
+            raise BadCredentials("The token's type is not accepted")
         if "crit" in header or (kid is not None and not isinstance(kid, str)):
             raise BadCredentials("The token's header is not understood")
         for key in await issuer.keys.find(kid, algorithm):
@@ -169,6 +179,11 @@ def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if not all(isinstance(part, dict) for part in parts):
         raise BadCredentials("The token is malformed")
     return parts[0], parts[1]
+
+
+def _type(name: Any) -> str | None:
+    """Return a media type as it is compared (RFC 7515, section 4.1.9); None for what is no text."""
+    return name.lower().removeprefix("application/") if isinstance(name, str) else None
 
 
 def _sound(claims: Mapping[str, Any], issuer: Issuer) -> Mapping[str, Any]:
@@ -242,8 +257,9 @@ def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
     where = f"authentication.jwt: issuer {entry['issuer']}"
     if unknown := sorted(set(entry["algorithms"]) - set(ALGORITHMS)):
         raise ConfigurationError(f"{where}: algorithms are some of {', '.join(ALGORITHMS)}, not {', '.join(unknown)}")
-    if not entry["algorithms"]:
-        raise ConfigurationError(f"{where}: algorithms must not be empty")
+    for name in ("algorithms", "types"):
+        if not entry[name]:
+            raise ConfigurationError(f"{where}: {name} must not be empty")
     # diracx makes tokens without an audience; everybody else's would be good for any service of the issuer's
     if not entry["audience"] and entry["preset"] != "diracx":
         raise ConfigurationError(f"{where}: audience is missing")
@@ -254,6 +270,7 @@ def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
         entry["issuer"],
         frozenset(entry["audience"]),
         frozenset(entry["algorithms"]),
+        frozenset(map(_type, entry["types"])),
         claims,
         _key_set(entry["jwks"], folder, entry["refresh"]),
     )

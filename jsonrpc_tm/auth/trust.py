@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from ..core.errors import BadCredentials, ConfigurationError
+from ..core.errors import BadCredentials, ConfigurationError, Unavailable
 from .changed_files import RELOAD, fingerprint
 from .proxy import MALFORMED, PROXY_CERT_INFO, proxy_info
 
@@ -104,6 +104,7 @@ class Trust:
 
         :param chain: the leaf, then certificates to build the path from.
         :raises BadCredentials: there is no such path, or something in it is not as it must be.
+        :raises Unavailable: nobody can tell, because a current revocation list is missing.
         """
         try:
             path = self._path(chain)
@@ -142,7 +143,7 @@ class Trust:
                 and _signed(crl, issuer)
             ]
             if not current:
-                raise BadCredentials("There is no current revocation list of the certificate's authority")
+                raise Unavailable("There is no current revocation list of the certificate's authority")
             if any(crl.get_revoked_certificate_by_serial_number(certificate.serial_number) for crl in current):
                 raise BadCredentials("The certificate is revoked")
 

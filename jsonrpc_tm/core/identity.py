@@ -115,6 +115,7 @@ class Authenticator(Protocol):
         """Return the identity, or None when the request has no credentials of this kind.
 
         :raises BadCredentials: credentials are there and wrong (HTTP 401 for the whole request).
+        :raises Unavailable: what is needed to tell cannot be had at present (503), which counts as nobody's failure.
         """
 
 

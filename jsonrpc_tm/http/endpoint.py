@@ -17,7 +17,15 @@ from aiohttp.typedefs import Handler
 
 from ..auth import identify
 from ..core.containment import contained
-from ..core.errors import BadCredentials, InternalError, InvalidRequest, ParseError, TMError
+from ..core.errors import (
+    BadCredentials,
+    InternalError,
+    InvalidRequest,
+    ParseError,
+    StorageUnavailable,
+    TMError,
+    Unavailable,
+)
 from ..core.identity import ANONYMOUS, Credentials, Identity
 from ..core.records import CallRecord
 from ..rpc.dispatch import Dispatcher, failure
@@ -31,6 +39,8 @@ logger = logging.getLogger(__name__)
 _CONTENT_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
 ONLY_CONTINUE = "Invalid request: the only Expect that is met is 100-continue"
 _REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
+# seconds
+_RETRY_AFTER = "5"
 # zlib lets other threads run; below this the hop costs more than the work
 _IN_THREAD = 64 * 1024
 
@@ -195,7 +205,7 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     """Return who sent a request, and count it as one call against the limits. For routes of plugins too.
 
     :param headers: taken instead of the request's own.
-    :raises Refusal: bad credentials (401), or too many calls (429).
+    :raises Refusal: bad credentials (401), too many calls (429), or nobody can tell at present (503).
     """
     limits, remote = request.app[_LIMITS], request.remote
     transport = request.transport
@@ -211,6 +221,9 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
         limits.failed(remote)
         report(request, ANONYMOUS, error, request_id)
         raise Refusal(401, error, WWW_Authenticate="Bearer") from None
+    except (Unavailable, StorageUnavailable) as error:
+        report(request, ANONYMOUS, error, request_id)
+        raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
     except TooMany as excess:
         raise _too_many(request, ANONYMOUS, excess, request_id) from None
     _count(request, identity, request_id)

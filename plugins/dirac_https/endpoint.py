@@ -61,6 +61,8 @@ async def _response(request: web.Request, answer: Answer, request_id: str) -> we
         response = _page(refused.status)
         response.headers.update(refused.headers)
         return response
+    except errors.Unavailable:
+        return _page(503)
     except Exception:
         logger.exception("a request failed", extra={"request_id": request_id})
         return _page(500)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from jsonrpc_tm.auth import jwks
 from jsonrpc_tm.auth.jwks import KeySet
+from jsonrpc_tm.core.errors import Unavailable
 from jsonrpc_tm.tools import tokens
 
 OLD, NEW = tokens.make_key("ES256"), tokens.make_key("ES256")
@@ -122,7 +123,8 @@ async def test_source_in_trouble_leaves_the_keys_that_are_there(
         case "large":
             source.body = json.dumps({"keys": [NEW_KEY], "padding": "x" * jwks.MAX_SIZE}).encode()
     time.now += jwks.MIN_INTERVAL
-    assert not await keys.find(NEW_KEY["kid"], "ES256")
+    with pytest.raises(Unavailable):
+        await keys.find(NEW_KEY["kid"], "ES256")
     assert source.asked == 2
     assert await keys.find(OLD_KEY["kid"], "ES256")
 
@@ -130,11 +132,13 @@ async def test_source_in_trouble_leaves_the_keys_that_are_there(
 async def test_source_that_does_not_answer(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "TIMEOUT", 0.05)
     source.wait = asyncio.Event()
-    assert await KeySet(source.url).find(OLD_KEY["kid"], "ES256") == []
+    with pytest.raises(Unavailable):
+        await KeySet(source.url).find(OLD_KEY["kid"], "ES256")
 
 
 async def test_source_that_is_not_there() -> None:
-    assert await KeySet("http://127.0.0.1:1/jwks").find("x", "ES256") == []
+    with pytest.raises(Unavailable):
+        await KeySet("http://127.0.0.1:1/jwks").find("x", "ES256")
 
 
 async def test_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,8 +149,11 @@ async def test_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path.write_text(json.dumps({"keys": [OLD_KEY, NEW_KEY]}))
     assert await keys.find(NEW_KEY["kid"], "ES256")
     path.write_text("half")
-    assert not await keys.find("x", "ES256")
+    with pytest.raises(Unavailable):
+        await keys.find("x", "ES256")
     assert await keys.find(OLD_KEY["kid"], "ES256")
+    path.write_text(json.dumps({"keys": [OLD_KEY]}))
+    assert await keys.find("x", "ES256") == []
 
 
 async def test_private_keys_are_not_kept(tmp_path: Path) -> None:
