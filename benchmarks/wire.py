@@ -81,7 +81,8 @@ async def serve_bare(pipe: Connection, context: ssl.SSLContext | None) -> None:
 
 
 async def serve_ours(pipe: Connection, context: ssl.SSLContext | None) -> None:
-    settings, plugins = configure(None, {}, {"storage.url": "sqlite://:memory:"})
+    unlimited = dict.fromkeys(("limits.anonymous_batch", "limits.anonymous_body", "limits.anonymous_calls"), 0)
+    settings, plugins = configure(None, {}, {"storage.url": "sqlite://:memory:", **unlimited})
     service = build_service(settings, plugins=plugins, authenticators=[])
     with bind("127.0.0.1", 0) as bound:
         async with service, listening(service, bound, context):

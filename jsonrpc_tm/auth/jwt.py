@@ -34,8 +34,8 @@ CACHE = 10_000
 """Most verified tokens kept."""
 
 TYPES = ("", "JWT", "at+jwt")
-"""What a token's header ``typ`` may be by default, ``""`` for none. Others are no access tokens, whoever signed them (RFC
-8725, section 3.11)."""
+"""What a token's header ``typ`` may be by default, ``""`` for none. Others are no access tokens, whoever signed them
+(RFC 8725, section 3.11)."""
 
 PRESETS: Mapping[str, Mapping[str, str]] = {
     "registry": {"subject": "sub"},

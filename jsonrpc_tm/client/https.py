@@ -51,6 +51,8 @@ class Client(BaseClient):
             self._headers["Authorization"] = f"Bearer {token}"
         if group is not None:
             self._headers["X-TM-Group"] = group
+        # servers take nothing compressed from strangers
+        self._compresses = cert is not None or token is not None
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
@@ -71,7 +73,7 @@ class Client(BaseClient):
         if self._session is None:
             raise RuntimeError("use the client in `async with`")
         headers = self._headers
-        if len(body) >= _GZIP_FROM:
+        if self._compresses and len(body) >= _GZIP_FROM:
             headers = headers | {"Content-Encoding": "gzip"}
             body = await asyncio.to_thread(gzip.compress, body, 1)
         try:

@@ -34,6 +34,19 @@ def network(text: str) -> Network:
     return found
 
 
+def subscriber(text: str) -> str:
+    """Return what is counted as one caller: an IPv4 address, or the /64 of an IPv6 one, of which each host has all.
+
+    :param text: an address in the normal form, or anything else, which comes back as it is.
+    """
+    if ":" not in text:
+        return text
+    try:
+        return str(ip_network((text, 64), strict=False))
+    except ValueError:
+        return text
+
+
 def normal(text: str) -> str:
     """Return an IP address in the form of ``address``, and anything else as it is."""
     if ":" not in text:

@@ -47,6 +47,11 @@ class Identity:
         """Whether methods with the rule ``authenticated`` are open to this caller."""
         return self.username is not None and self.group is not None and self.reason is None
 
+    @property
+    def anonymous(self) -> bool:
+        """Whether the caller showed nothing that says who it is; one that the registry does not know did."""
+        return self.username is None and self.dn is None and self.subject is None
+
     def has_any(self, properties: Iterable[str]) -> bool:
         """Whether the caller has one of *properties*."""
         return not set(self.properties).isdisjoint(properties)

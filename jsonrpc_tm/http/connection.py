@@ -82,7 +82,7 @@ def _refusal(error: HttpProcessingError) -> Refusal:
     return Refusal(400, InvalidRequest("Invalid request: what came is not HTTP"))
 
 
-class Runner(web.AppRunner):
+class HTTPRunner(web.AppRunner):
     """Serves an application on connections of the kind above."""
 
     async def _make_server(self) -> web.Server:

@@ -188,7 +188,7 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
     compressed = _compression(request)
     try:
         identity = await caller(request, request_id)
-        body = await _read(request, compressed)
+        body = await _read(request, compressed, identity)
         context = request.app[SERVICE].context(identity, request_id, request.remote)
         more = functools.partial(_count, request, identity, request_id)
         return await request.app[_DISPATCHER].handle(body, context, more)
@@ -265,23 +265,31 @@ def _compression(request: web.Request) -> encoding.Encoding | None:
         raise Refusal(415, InvalidRequest(sentence), Accept_Encoding=encoding.SUPPORTED) from None
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, identity: Identity = ANONYMOUS) -> bytes:
     """Return a request's body, decompressed and within the limits. For routes of plugins.
 
+    :param identity: of the caller, who may send more when it has one.
     :raises ParseError: it is not what its Content-Encoding says.
     :raises Refusal: it is too large, too slow, not whole, or encoded in a way that is not supported.
     """
-    return await _read(request, _compression(request))
+    return await _read(request, _compression(request), identity)
 
 
-async def _read(request: web.Request, compressed: encoding.Encoding | None) -> bytes:
+async def _read(request: web.Request, compressed: encoding.Encoding | None, identity: Identity) -> bytes:
     """Return the request's body, decompressed.
 
     :raises ParseError: it is not what its Content-Encoding says.
-    :raises Refusal: it is too large, too slow, or not whole.
+    :raises Refusal: it is too large, too slow, not whole, or compressed without credentials.
     """
     settings = request.app[SERVICE].settings
     limit: int = settings["server.max_body"]
+    if identity.anonymous and settings["limits.anonymous_body"]:
+        limit = min(limit, settings["limits.anonymous_body"])
+        if compressed is not None:
+            sentence = "Invalid request: bodies of callers without credentials must not be compressed"
+            raise Refusal(415, InvalidRequest(sentence), Accept_Encoding="identity")
+        if request.content_length is None:  # aiohttp counts while it reads
+            request = request.clone(client_max_size=limit)
     try:
         if (request.content_length or 0) > limit:
             raise encoding.TooLarge

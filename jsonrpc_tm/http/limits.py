@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
+from ..core.addresses import subscriber
 from ..core.identity import Identity
 
 MOST = 10_000
@@ -65,10 +66,11 @@ class Buckets:
 
 
 class RateLimits:
-    """The limits of a server (settings ``limits.calls_per_minute`` and ``limits.failures_per_minute``)."""
+    """The limits of a server: the settings ``calls_per_minute``, ``anonymous_calls`` and ``failures_per_minute``."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._calls = Buckets(settings["limits.calls_per_minute"], "too many calls")
+        self._anonymous = Buckets(settings["limits.anonymous_calls"], "too many calls without credentials")
         self._failures = Buckets(settings["limits.failures_per_minute"], "too many bad credentials from this address")
 
     def arrived(self, remote: str | None) -> None:
@@ -76,17 +78,26 @@ class RateLimits:
 
         :raises TooMany: it did.
         """
-        self._failures.check(remote)
+        self._failures.check(_place(remote))
 
     def failed(self, remote: str | None) -> None:
         """Count bad credentials."""
-        self._failures.take(remote)
+        self._failures.take(_place(remote))
 
     def calls(self, identity: Identity, remote: str | None, number: int = 1) -> None:
         """Count calls; callers without a name are counted by address.
 
         :raises TooMany: the caller's limit was reached before these.
         """
-        key = identity.username or identity.dn or identity.subject or remote
+        if identity.anonymous:
+            key = _place(remote)
+            self._anonymous.check(key)
+            self._anonymous.take(key, number)
+        else:
+            key = identity.username or identity.dn or identity.subject
         self._calls.check(key)
         self._calls.take(key, number)
+
+
+def _place(remote: str | None) -> str | None:
+    return None if remote is None else subscriber(remote)

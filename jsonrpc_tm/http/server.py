@@ -20,7 +20,7 @@ from ..rpc.service import Service
 from . import listener
 from . import workers as processes
 from .browsers import add_browser_rules
-from .connection import NAME, Runner
+from .connection import NAME, HTTPRunner
 from .endpoint import RUNNING, add_endpoint
 from .health import Readiness
 from .notify import READY, STOPPING, notify
@@ -72,7 +72,7 @@ async def listening(
     reloader = reloader or Reloader(service, context)
     readiness = Readiness(service, reloader)
     app = build_app(service, readiness)
-    runner = Runner(
+    runner = HTTPRunner(
         app,
         access_log=None,
         logger=logger,

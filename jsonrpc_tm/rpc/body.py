@@ -5,6 +5,7 @@ than 1,024 levels as if they were malformed. Both are looked for in the bytes, n
 64 MiB of the smallest values must not stop the server for much longer than orjson does.
 """
 
+import gc
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -84,6 +85,21 @@ def parse(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
             return _outermost(body), _too_deep(limits)
         raise ParseError(f"Parse error: not JSON at line {error.lineno} column {error.colno}") from None
     return value, problem or _deep_or_long(body, limits)
+
+
+def parse_long(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
+    """Do as ``parse``, in a thread: others go on between its steps.
+
+    Without garbage collections, which look at all the new values again and again: 64 MiB of ``[],`` would take ten
+    times as long.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return parse(body, limits)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def excess(entry: Any, limits: RequestLimits) -> str | None:

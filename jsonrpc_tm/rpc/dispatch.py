@@ -5,6 +5,7 @@ are taken apart here, because it refuses a whole batch for one bad entry and run
 looked up and parameters checked by the service, which knows more about both.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,13 +23,15 @@ from ..core.breath import Breath
 from ..core.context import Context
 from ..core.errors import InternalError, InvalidRequest, TMError
 from ..core.model import MAX_INTEGER
-from .body import RequestLimits, excess, parse
+from .body import RequestLimits, excess, parse, parse_long
 from .openrpc import Document
 from .service import Service
 
 logger = logging.getLogger(__name__)
 
 _TOO_LARGE = "answer too large"
+# bytes: parsing is a hundredth of a second and more from here on, so others go on between its steps
+_LONG = 256 * 1024
 # what a plugin returns as datetime gets the wire's form
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
 
@@ -46,6 +49,7 @@ class Dispatcher:
         self._limits = RequestLimits(settings["limits.depth"], settings["limits.string_length"])
         self._max_batch: int = settings["server.max_batch"]
         self._max_answer: int = settings["server.max_answer"]
+        self._anonymous_batch = min(self._max_batch, settings["limits.anonymous_batch"] or self._max_batch)
 
     async def handle(self, body: bytes, context: Context, more: Callable[[int], None] | None = None) -> bytes | None:
         """Return the answer to a request, or to a batch of them.
@@ -56,11 +60,15 @@ class Dispatcher:
         :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
         :return: JSON text; None when only notifications were sent.
         """
-        value = None
+        value: Any = None
         try:
-            value, problem = parse(body, self._limits)
+            if len(body) < _LONG:
+                value, problem = parse(body, self._limits)
+            else:
+                value, problem = await asyncio.to_thread(parse_long, body, self._limits)
             if type(value) is list:
-                if more is not None and 1 < len(value) <= self._max_batch:
+                self._check_length(value, context)
+                if more is not None and len(value) > 1:
                     more(len(value) - 1)
                 return await self._batch(value, problem is not None, context)
             _check(value, problem)
@@ -69,11 +77,16 @@ class Dispatcher:
             return failure(error, context.request_id, _id(value))
         return await self._answer(value, context)
 
-    async def _batch(self, entries: list[Any], suspect: bool, context: Context) -> bytes | None:
+    def _check_length(self, entries: list[Any], context: Context) -> None:
         if not entries:
             raise InvalidRequest("Invalid request: the batch is empty")
-        if len(entries) > self._max_batch:
-            raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {self._max_batch}")
+        most, whose = self._max_batch, ""
+        if context.identity.anonymous:
+            most, whose = self._anonymous_batch, " without credentials"
+        if len(entries) > most:
+            raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {most}{whose}")
+
+    async def _batch(self, entries: list[Any], suspect: bool, context: Context) -> bytes | None:
         answers: list[bytes] = []
         refused = size = 0
         breath = Breath()

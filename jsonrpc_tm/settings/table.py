@@ -153,6 +153,24 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         0,
         "Bad credentials in a minute after which an address is refused, in each server process; 0 for any number.",
     ),
+    Setting(
+        "limits.anonymous_body",
+        "size",
+        64 * 2**10,
+        "Largest request body of callers without credentials, which must not be compressed; 0 treats them like others.",
+    ),
+    Setting(
+        "limits.anonymous_batch",
+        Number(0),
+        10,
+        "Most requests in one batch of callers without credentials; 0 for `server.max_batch`.",
+    ),
+    Setting(
+        "limits.anonymous_calls",
+        Number(0),
+        600,
+        "Calls without credentials that one address may make in a minute, in each server process; 0 for any number.",
+    ),
     Setting("limits.string_length", Number(1), 64 * 2**20, "Longest string in a request, characters."),
     Setting(
         "storage.url",

@@ -76,9 +76,13 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
     """Return the JSON, and whether it was asked for raw."""
     if request.method != "POST":
         raise Status(405)
+    # a group is claimed in the form here, never in a header
+    headers = request.headers.copy()
+    headers.popall("X-TM-Group", None)
+    identity = await caller(request, request_id, headers)
     kind = request.headers.get("Content-Type", "")
     try:
-        body = await read_body(request)
+        body = await read_body(request, identity)
         if len(body) <= _LONG:
             fields = form.parse(kind, body)
         else:
@@ -90,10 +94,6 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
         raise Status(400)
     fields["method"] = name
     service = request.app[SERVICE]
-    # a group is claimed in the form here, never in a header
-    headers = request.headers.copy()
-    headers.popall("X-TM-Group", None)
-    identity = await caller(request, request_id, headers)
     context = service.context(identity, request_id, request.remote)
     try:
         return await answer(service, context, fields), bool(fields.get("rawContent"))

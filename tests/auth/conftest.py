@@ -19,7 +19,7 @@ from jsonrpc_tm.auth import identify
 from jsonrpc_tm.auth import jwt as token_plugin
 from jsonrpc_tm.auth import users as user_plugin
 from jsonrpc_tm.auth import x509 as certificate_plugin
-from jsonrpc_tm.core.errors import BadCredentials
+from jsonrpc_tm.core.errors import BadCredentials, Unavailable
 from jsonrpc_tm.core.identity import Credentials, Identity
 from jsonrpc_tm.http import tls
 from jsonrpc_tm.parts import Parts
@@ -94,6 +94,8 @@ class Server:
             self.found = Who(200, await identify(self.authenticators, credentials))
         except BadCredentials as error:
             self.found = Who(401, message=error.message)
+        except Unavailable as error:
+            self.found = Who(503, message=error.message)
         return web.Response(status=self.found.status)
 
     async def __aenter__(self) -> "Server":

@@ -127,9 +127,9 @@ async def test_revoked_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
             assert (await site.ask(server, headers=headers)).message == "The certificate is revoked"
         # a list of somebody else's is none
         crl.write_bytes(pki.crl(trustme.CA(), mallory))
-        assert (await site.ask(server, headers=proxied)).status == 401
+        assert (await site.ask(server, headers=proxied)).status == 503
         crl.write_bytes(pki.crl(site.ca, expires=datetime.now(UTC) - timedelta(hours=1)))
-        assert (await site.ask(server, headers=proxied)).status == 401
+        assert (await site.ask(server, headers=proxied)).status == 503
 
 
 def _bad_proxies(site: Site) -> dict[str, pki.Credential]:
@@ -236,7 +236,7 @@ async def test_authorities_between_user_and_root(site: Site) -> None:
     # no list of the authority between
     crl.write_bytes(pki.crl(site.ca))
     async with site.server(BEHIND, server__tls__crl=str(crl)) as server:
-        assert (await site.ask(server, headers=_headers(proxy))).status == 401
+        assert (await site.ask(server, headers=_headers(proxy))).status == 503
 
 
 async def test_partial_revocation_lists_do_not_count_as_the_whole(site: Site) -> None:
@@ -244,7 +244,7 @@ async def test_partial_revocation_lists_do_not_count_as_the_whole(site: Site) ->
     crl = site.folder / "crl.pem"
     crl.write_bytes(pki.crl(site.ca, extra=[(x509.DeltaCRLIndicator(1), True)]))
     async with site.server(BEHIND, server__tls__crl=str(crl)) as server:
-        assert (await site.ask(server, headers=_headers(proxy))).status == 401
+        assert (await site.ask(server, headers=_headers(proxy))).status == 503
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,8 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
         {
             "storage.url": "sqlite://:memory:",
             "server.port": 0,
+            "limits.anonymous_batch": 0,
+            "limits.anonymous_calls": 0,
             "server.tls.mode": "files",
             "server.tls.certificate": str(folder / "server.pem"),
             "server.tls.client_ca": str(folder / "ca.pem"),

@@ -83,7 +83,7 @@ async def test_headers(server):
 
 async def test_large_requests_are_compressed(server):
     lfns = [f"/vo/data/{number}" for number in range(5000)]
-    async with Client(server.url) as client:
+    async with Client(server.url, token="t") as client:
         assert await client.call("echo", lfns) == [lfns]
     request, body = server.requests[0]
     assert request.headers["Content-Encoding"] == "gzip"

@@ -47,7 +47,15 @@ class Server:
 
     def __init__(self) -> None:
         found, plugins = configure(
-            None, {}, {"storage.url": "sqlite://:memory:", "server.tls.mode": "off", "limits.depth": 20}
+            None,
+            {},
+            {
+                "storage.url": "sqlite://:memory:",
+                "server.tls.mode": "off",
+                "limits.depth": 20,
+                "limits.anonymous_body": 0,
+                "limits.anonymous_calls": 0,
+            },
         )
         self.service = build_service(found, plugins=plugins, authenticators=[Manager()])
         self.started = threading.Event()

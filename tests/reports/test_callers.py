@@ -1,21 +1,31 @@
 """Who is calling: other tokens, keys that cannot be had, callers without a name (REPORTS A15, attacks 3 and 16)."""
 
+import asyncio
+import contextlib
+import gzip
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from aiohttp import web
 
+from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.auth.jwks import KeySet
 from jsonrpc_tm.auth.jwt import PRESETS, TYPES, Issuer, Tokens, _type
 from jsonrpc_tm.auth.users import ConfiguredUsers
 from jsonrpc_tm.core.errors import ConfigurationError, StorageUnavailable, Unavailable
-from jsonrpc_tm.core.identity import Credentials, Identity
+from jsonrpc_tm.core.identity import ANONYMOUS, Credentials, Identity
 from jsonrpc_tm.core.records import CallRecord
+from jsonrpc_tm.http.limits import RateLimits, TooMany
+from jsonrpc_tm.rpc.dispatch import Dispatcher
+from jsonrpc_tm.settings import load
 from tests.auth import jwts
 from tests.auth.conftest import REGISTRY, Site, site
-from tests.http.fakes import ECHO, is_refused, make_service, serving
+from tests.dirac import conftest as dirac
+from tests.http.fakes import ANSWER, ECHO, HEAD, SETTINGS, Wire, is_refused, make_service, raw, serving
 
 __all__ = ["site"]
 USERS = ConfiguredUsers(*(REGISTRY[f"registry.{kind}"] for kind in ("users", "groups", "hosts")))
@@ -128,3 +138,120 @@ async def test_attack_16_the_configuration_names_the_types(site: Site) -> None:
 def test_attack_16_a_type_that_is_no_text_is_none_that_counts() -> None:
     for odd in (None, 1, ["JWT"], {}):
         assert _type(odd) not in set(map(_type, TYPES))
+
+
+class Named:
+    """Believes the header Name, for tests."""
+
+    name = "named"
+
+    async def authenticate(self, credentials: Credentials) -> Identity | None:
+        name = credentials.headers.get("Name")
+        return None if name is None else Identity(dn=f"/CN={name}", reason="not in the registry")
+
+
+@contextlib.asynccontextmanager
+async def _limited(**limits: int) -> AsyncIterator[Wire]:
+    settings = load(None, {}, {}, ())
+    defaults = {name: settings[name] for name in settings if name.startswith("limits.anonymous")}
+    assert set(defaults.values()) == {64 * 1024, 10, 600}
+    given = {f"limits.anonymous_{name}": value for name, value in limits.items()}
+    async with serving(make_service(authenticators=[Named()], **(defaults | given))) as wire:
+        yield wire
+
+
+def _padded(length: int) -> bytes:
+    return json.dumps(ECHO).encode().ljust(length)
+
+
+async def test_attack_3_bodies_without_credentials() -> None:
+    async with _limited() as wire:
+        fits, long = _padded(64 * 1024), _padded(64 * 1024 + 1)
+        assert await (await wire.post(fits)).json() == ANSWER
+        refused = await wire.post(long)
+        assert await is_refused(refused, 413)
+        assert "65536 bytes" in (await refused.json())["error"]["message"]
+        in_chunks = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+        assert b" 200 " in (await raw(wire, HEAD + in_chunks % (len(fits), fits))).split(b"\r\n")[0]
+        assert b" 413 " in (await raw(wire, HEAD + in_chunks % (len(long), long))).split(b"\r\n")[0]
+        # a certificate that the registry does not know is one
+        assert await (await wire.post(long, Name="x")).json() == ANSWER
+
+
+async def test_attack_3_compressed_bodies_without_credentials() -> None:
+    bomb = gzip.compress(b'{"a":[' + b"1," * 2**24 + b"1234567890123456789]}", 1)
+    async with _limited() as wire:
+        refused = await wire.post(bomb, Content_Encoding="gzip")
+        assert await is_refused(refused, 415)
+        assert refused.headers["Accept-Encoding"] == "identity"
+        small = gzip.compress(json.dumps(ECHO).encode())
+        assert await is_refused(await wire.post(small, Content_Encoding="gzip"), 415)
+        assert await (await wire.post(small, Content_Encoding="gzip", Name="x")).json() == ANSWER
+    async with _limited(body=0) as wire:
+        assert await (await wire.post(small, Content_Encoding="gzip")).json() == ANSWER
+        assert await (await wire.post(_padded(70_000))).json() == ANSWER
+
+
+async def test_attack_3_batches_without_credentials() -> None:
+    async with _limited() as wire:
+        assert len(await (await wire.post([ECHO] * 10)).json()) == 10
+        refused = await wire.post([ECHO] * 11)
+        assert await is_refused(refused, 200)
+        message = (await refused.json())["error"]["message"]
+        assert message == "Invalid request: the batch has 11 entries, at most 10 without credentials"
+        assert len(await (await wire.post([ECHO] * 20, Name="x")).json()) == 20
+    async with _limited(batch=0) as wire:
+        assert len(await (await wire.post([ECHO] * 20)).json()) == 20
+        assert await is_refused(await wire.post([ECHO] * 21), 200)
+
+
+async def test_attack_3_calls_without_credentials() -> None:
+    async with _limited(calls=12) as wire:
+        assert (await wire.post([ECHO] * 10)).status == 200
+        assert [(await wire.post(ECHO)).status for _ in range(4)] == [200, 200, 429, 429]
+        refused = await wire.post([ECHO])
+        assert await is_refused(refused, 429)
+        assert int(refused.headers["Retry-After"]) > 0
+        assert (await wire.post(ECHO, Name="x")).status == 200
+        for path in ("/health/live", "/health/ready"):
+            async with wire.session.get(wire.base + path) as answer:
+                assert answer.status == 200
+    async with _limited(calls=0) as wire:
+        assert {(await wire.post([ECHO] * 10)).status for _ in range(20)} == {200}
+
+
+def test_attack_3_an_address_of_ipv6_is_one_of_many() -> None:
+    limits = RateLimits(SETTINGS | {"limits.anonymous_calls": 1, "limits.failures_per_minute": 1})
+    limits.calls(ANONYMOUS, "2001:db8::1")
+    limits.failed("2001:db8::1")
+    for same in ("2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::1"):
+        with pytest.raises(TooMany):
+            limits.calls(ANONYMOUS, same)
+        with pytest.raises(TooMany):
+            limits.arrived(same)
+    for other in ("2001:db8:0:1::1", "10.0.0.1", None):
+        limits.calls(ANONYMOUS, other)
+        limits.arrived(other)
+
+
+async def test_attack_3_forms_on_diracs_wire_are_bounded_too(tmp_path: Path) -> None:
+    async with dirac.serving(tmp_path / "tls") as (url, folder, service):
+        client = dirac.Dirac(url, devcerts.Folder(folder).ca, tmp_path, service)
+        form = {"method": "ping", "args": "x" * 70_000}
+        assert (await client.post(None, form)).status == 413
+        packed = gzip.compress(b"method=ping")
+        reply = await client.post(
+            None, packed, Content_Encoding="gzip", Content_Type="application/x-www-form-urlencoded"
+        )
+        assert reply.status == 415
+
+
+async def test_attack_3_long_bodies_are_parsed_aside() -> None:
+    service: Any = make_service()
+    entry = json.dumps({**ECHO, "params": [["/vo/some/file"] * 100_000]}).encode()
+    answer = asyncio.create_task(Dispatcher(service).handle(entry, service.context()))
+    # on the loop it would be done the first time that others may run
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not answer.done()
+    assert b'"result"' in (await answer or b"")
