@@ -16,10 +16,12 @@ class ServerCertificate:
 
     :param path: the file, PEM.
     :param ends: when it, or one of its chain, stops being valid (UTC, aware).
+    :param names: the host names that it is for, in lower case; ``*.`` stands for any one label.
     """
 
     path: Path
     ends: datetime
+    names: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, path: Path, now: datetime) -> "ServerCertificate":
@@ -44,7 +46,7 @@ class ServerCertificate:
                 f"server.tls.certificate: {path} is not valid before {own.not_valid_before_utc:%Y-%m-%d, %H:%M} UTC;"
                 " is this machine's clock right?"
             )
-        return cls(path, min(one.not_valid_after_utc for one in (own, *chain)))
+        return cls(path, min(one.not_valid_after_utc for one in (own, *chain)), _names(own))
 
     def days(self, now: datetime) -> int:
         """Return the whole days that are left; less than 0 when it has ended."""
@@ -56,3 +58,11 @@ class ServerCertificate:
         if not within or days >= within:
             return None
         return f"the server's certificate {self.path}, or one of its chain, ends on {self.ends:%Y-%m-%d}: {days} day(s)"
+
+
+def _names(certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return frozenset()
+    return frozenset(name.lower() for name in found.get_values_for_type(x509.DNSName))

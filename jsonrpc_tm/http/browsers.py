@@ -4,6 +4,9 @@ Sources: the Fetch standard (Origin, CORS) and Fetch Metadata (Sec-Fetch-*).
 """
 
 import functools
+import socket
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -12,7 +15,8 @@ from ..core.addresses import host, is_loopback
 from ..core.errors import Forbidden
 from ..core.identity import ANONYMOUS
 from ..rpc.service import Service
-from .endpoint import Refusal, refuse, report, request_id_of
+from .endpoint import Refusal, refused, report, request_id_of
+from .tls import ReloadingContext
 
 _SITE, _MODE, _DESTINATION = "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"
 _OWN_PAGES = ("same-origin", "none")
@@ -22,19 +26,23 @@ _SHOWN = "X-Request-ID, Retry-After, WWW-Authenticate"
 _PREFLIGHT_KEPT = "600"
 
 
-def add_browser_rules(app: web.Application, service: Service) -> None:
-    """Let *app* refuse what pages of other sites make a browser send, but for those of ``server.origins``."""
-    rules = _Rules(service)
+def add_browser_rules(app: web.Application, service: Service, bound: socket.socket | None) -> None:
+    """Let *app* refuse what pages of other sites make a browser send, but for those of ``server.origins``.
+
+    :param bound: on which it listens; None where that is not known.
+    """
+    rules = _Rules(service.settings, bound)
     app.middlewares.append(rules.middleware)
     app.on_response_prepare.append(rules.sign)
 
 
 class _Rules:
-    def __init__(self, service: Service) -> None:
-        settings = service.settings
+    def __init__(self, settings: Mapping[str, Any], bound: socket.socket | None) -> None:
         self._origins: frozenset[str] = frozenset(settings["server.origins"])
         self._hosts = {settings["server.host"], *(host(name) for name in settings["server.hosts"])}
-        self._only_loopback = is_loopback(settings["server.host"])
+        # no browser opens a Unix socket
+        by_name = bound is not None and bound.family != socket.AF_UNIX
+        self._only_loopback = bound is not None and by_name and is_loopback(bound.getsockname()[0])
         # parsing a Host costs more than a small call's other checks together
         self._known = functools.lru_cache(1000)(self._is_known)
 
@@ -48,7 +56,7 @@ class _Rules:
                 request_id = request_id_of(request)
                 error = Forbidden(f"Forbidden: {reason}")
                 report(request, ANONYMOUS, error, request_id)
-                return refuse(request, Refusal(403, error), request_id)
+                return await refused(request, Refusal(403, error), request_id)
             asks_first = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in headers
             if asks_first and headers.get(hdrs.ORIGIN) in self._origins:
                 return web.Response(status=204)
@@ -91,11 +99,8 @@ class _Rules:
         asked = request.headers.get(hdrs.HOST)
         if not self._only_loopback or asked is None or self._known(asked):
             return None
-        transport = request.transport
-        if transport is None or not isinstance(transport.get_extra_info("sockname"), tuple):
-            return None  # no browser opens a unix socket
-        certificate = getattr(transport.get_extra_info("sslcontext"), "certificate", None)
-        names: frozenset[str] = getattr(certificate, "names", frozenset())
+        context = None if request.transport is None else request.transport.get_extra_info("sslcontext")
+        names = context.certificate.names if isinstance(context, ReloadingContext) else ()
         name = host(asked)
         if name in names or f"*.{name.partition('.')[2]}" in names:
             return None

@@ -111,11 +111,7 @@ async def _not_found_middleware(request: web.Request, handler: Handler) -> web.S
         sentence = f"Invalid request: there is no {asked} here; calls go to POST {path}"
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         refusal = Refusal(error.status, InvalidRequest(sentence), **allow)
-    return await finished(request, request_id_of(request), _raised(refusal))
-
-
-async def _raised(refusal: Refusal) -> web.StreamResponse:
-    raise refusal
+    return await refused(request, refusal, request_id_of(request))
 
 
 async def _expect(request: web.Request) -> None:
@@ -153,6 +149,15 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
         # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
         await send(request, response, request.app[SERVICE].settings["server.write_timeout"])
     return response
+
+
+async def refused(request: web.Request, refusal: Refusal, request_id: str) -> web.StreamResponse:
+    """Return the answer to a request that is refused, when it has been written."""
+
+    async def answer() -> web.StreamResponse:
+        raise refusal
+
+    return await finished(request, request_id, answer())
 
 
 def refuse(request: web.BaseRequest, refusal: Refusal, request_id: str) -> web.Response:

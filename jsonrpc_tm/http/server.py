@@ -35,16 +35,19 @@ _CLOSE_TIMEOUT = 0.2
 _QUEUE = 1024
 
 
-def build_app(service: Service, readiness: Readiness | None = None) -> web.Application:
+def build_app(
+    service: Service, readiness: Readiness | None = None, bound: socket.socket | None = None
+) -> web.Application:
     """Return the application that serves *service*, which the caller opens and closes.
 
     :param readiness: what answers for its health; None for a new one.
+    :param bound: on which it listens; None where that is not known.
     :raises ConfigurationError: a route has no path, or one that is taken.
     """
     readiness = readiness or Readiness(service, Reloader(service, None))
     app = web.Application(client_max_size=service.settings["server.max_body"])
     app.on_response_prepare.append(_sign)
-    add_browser_rules(app, service)
+    add_browser_rules(app, service, bound)
     add_endpoint(app, service)
     add_routes(app, service, readiness.routes())
     return app
@@ -71,7 +74,7 @@ async def listening(
     settings = service.settings
     reloader = reloader or Reloader(service, context)
     readiness = Readiness(service, reloader)
-    app = build_app(service, readiness)
+    app = build_app(service, readiness, bound)
     runner = HTTPRunner(
         app,
         access_log=None,

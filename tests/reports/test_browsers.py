@@ -1,15 +1,20 @@
 """Browsers: what pages of other sites may make them send (REPORTS A10, attack finding 5; specification 8.9)."""
 
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import trustme
 
 from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.core.records import CallRecord, Route
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
+from jsonrpc_tm.http.tls import server_context
 from jsonrpc_tm.settings import load
 from tests.auth import pki
 from tests.dirac import conftest as dirac
@@ -139,6 +144,43 @@ async def test_attack_5_names_of_a_server_on_loopback(sent: str | None, accepted
         line = "" if sent is None else f"Host: {sent}\r\n"
         answer = await raw(wire, f"GET /health/live HTTP/1.0\r\n{line}\r\n".encode())
         assert answer.startswith(b"HTTP/1.0 200 " if accepted else b"HTTP/1.0 403 ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("tm.example.org", 200),
+        ("TM.Example.org:8443", 200),
+        ("any.lab.example.org", 200),
+        ("lab.example.org", 403),
+        ("a.b.lab.example.org", 403),
+        ("evil.example.org", 403),
+    ],
+)
+async def test_attack_5_names_in_the_certificate_are_the_servers(
+    certified: tuple[str, ssl.SSLContext], asked: str, status: int
+) -> None:
+    url, trusting = certified
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/health/live", headers={"Host": asked}, ssl=trusting) as answer,
+    ):
+        assert answer.status == status
+
+
+@pytest.fixture
+async def certified(tmp_path: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
+    """A server on loopback, with a certificate for other names too."""
+    ca, trusting = trustme.CA(), ssl.create_default_context()
+    ca.configure_trust(trusting)
+    issued = ca.issue_cert("127.0.0.1", "tm.example.org", "*.lab.example.org")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    files = {"server.tls.mode": "files", "server.tls.certificate": str(tmp_path / "server.pem")}
+    context = server_context(load(None, {}, files, ()))
+    service = make_service()
+    with bind("127.0.0.1", 0) as bound:
+        async with service, listening(service, bound, context) as url:
+            yield url.removesuffix("/rpc").replace("http:", "https:"), trusting
 
 
 async def test_attack_5_other_servers_have_any_name() -> None:

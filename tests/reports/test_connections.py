@@ -14,7 +14,7 @@ from jsonrpc_tm.core.addresses import address, host, is_loopback, network, norma
 from jsonrpc_tm.core.errors import BadCredentials
 from jsonrpc_tm.core.identity import Credentials, Identity
 from jsonrpc_tm.core.records import CallRecord, Route
-from jsonrpc_tm.http.listener import url
+from jsonrpc_tm.http.listener import local_url
 from jsonrpc_tm.settings import load
 from tests.http.fakes import ECHO, HEAD, Wire, make_service, raw, serving
 
@@ -165,13 +165,7 @@ def test_a14_networks_of_ipv6_stay() -> None:
 def test_a14_the_host_to_listen_on(given: str, loaded: str, shown: str) -> None:
     settings = load(None, {}, {"server.host": given}, ())
     assert settings["server.host"] == loaded
-
-    class Bound:
-        def getsockname(self) -> tuple[str, int]:
-            return "", 1
-
-    bound: Any = Bound()
-    assert url(bound, settings, tls=False) == f"http://{shown}:1/rpc"
+    assert local_url(settings) == f"https://{shown}:8443/rpc"
 
 
 def test_a14_loopback_is_loopback() -> None:
