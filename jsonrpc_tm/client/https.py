@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import os
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -11,10 +12,12 @@ import aiohttp
 
 from ..core.errors import ConfigurationError
 from .base import BaseClient, ConnectionFailed
-from .tls import tls_context
+from .tls import ended, tls_context
 
 _GZIP_FROM = 16 * 1024  # bytes; below, compressing costs more than it saves
 _CONNECT_TIMEOUT = 30  # seconds
+# how OpenSSL calls what is no TLS, in its releases up to 3.1 and since
+_NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 
 class Client(BaseClient):
@@ -45,6 +48,8 @@ class Client(BaseClient):
     ) -> None:
         super().__init__()
         self.url = endpoint(url)
+        self._cert = cert
+        self._answered = False
         self._ssl = tls_context(cert=cert, key=key, ca=ca) if self.url.startswith("https:") else None
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
@@ -78,13 +83,25 @@ class Client(BaseClient):
             body = await asyncio.to_thread(gzip.compress, body, 1)
         try:
             async with self._session.post(self.url, data=body, headers=headers, allow_redirects=False) as response:
+                self._answered = True
                 return response.status, await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # certificate errors too
-            raise ConnectionFailed(f"Cannot connect to {self.url}: {_reason(error)}.", sent=False) from None
+            raise ConnectionFailed(f"Cannot connect to {self.url}: {self._why(error)}.", sent=False) from None
         except TimeoutError:
             raise ConnectionFailed(f"{self.url} did not answer in time.", sent=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionFailed(f"The connection to {self.url} was lost: {_reason(error)}.", sent=True) from None
+            raise ConnectionFailed(f"The connection to {self.url} was lost: {self._why(error)}.", sent=True) from None
+
+    def _why(self, error: BaseException) -> str:
+        """Return what went wrong, and what may be behind it."""
+        reason = _reason(error)
+        if self._ssl is not None:
+            if self._cert is not None and (problem := ended(self._cert, datetime.now(UTC))) is not None:
+                return f"{reason}; {problem}"
+            plain = getattr(getattr(error, "os_error", None), "reason", None) in _NO_TLS
+            return f"{reason} (is it http?)" if plain else reason
+        closed = not self._answered and not isinstance(error, aiohttp.ClientConnectorError | TimeoutError)
+        return f"{reason} (is it https?)" if closed else reason
 
 
 def endpoint(url: str) -> str:
@@ -107,4 +124,6 @@ def _reason(error: BaseException) -> str:
         return f"TLS failed ({inner.reason or 'unknown reason'})"
     if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
         return os.strerror(inner.errno)  # asyncio's own words have the address again
-    return str(getattr(inner, "strerror", None) or inner or type(inner).__name__)
+    if isinstance(inner, ConnectionError) and not inner.args:
+        return "the connection was closed"
+    return str(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)

@@ -26,6 +26,7 @@ from .health import Readiness
 from .notify import READY, STOPPING, notify
 from .reload import Reloader
 from .routes import add_routes
+from .tls import Accepting
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ async def listening(
     try:
         # the number of connections taken at once, which asyncio confuses with the queue's length: few, so that
         # worker processes share a burst
-        site = web.SockSite(runner, bound, ssl_context=context, backlog=1)
+        site = web.SockSite(runner, Accepting.of(bound), ssl_context=context, backlog=1)
         await site.start()
         bound.listen(_QUEUE)
         yield listener.url(bound, settings, context is not None)
@@ -97,6 +98,7 @@ async def listening(
             await asyncio.sleep(settings["server.drain"])
         app[RUNNING].draining = True
         await site.stop()
+        bound.close()
         await app[RUNNING].drain(settings["server.shutdown_grace"])
     finally:
         watching.cancel()

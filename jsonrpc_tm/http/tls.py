@@ -1,10 +1,13 @@
 """The server's TLS context: client certificates asked for but not insisted on, files read again when they change."""
 
 import logging
+import os
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +15,7 @@ from typing import Any, cast
 from ..auth import devcerts, trust, users
 from ..auth.changed_files import RELOAD, fingerprint
 from ..auth.server_certificate import ServerCertificate
+from ..core.addresses import normal
 from ..core.errors import ConfigurationError
 from ..settings import Settings
 
@@ -211,11 +215,38 @@ class ReloadingContext(ssl.SSLContext):
         """Start a connection with the present files."""
         if time.monotonic() - self._looked >= RELOAD:
             self.refresh()
-        return self._current.wrap_bio(*args, **kwargs)
+        connection = self._current.wrap_bio(*args, **kwargs)
+        if isinstance(connection, LoggedConnection):
+            connection.address = _accepted.get()
+        return connection
+
+
+_accepted: ContextVar[str | None] = ContextVar("accepted", default=None)
+
+
+class Accepting(socket.socket):
+    """A listening socket that says whom it accepted, for handshakes that fail: TLS does not know its peer.
+
+    asyncio makes a connection, with its TLS object, in a task of its own, which has a copy of the context variables.
+    """
+
+    @classmethod
+    def of(cls, bound: socket.socket) -> "Accepting":
+        """Return a copy of a listening socket; both must be closed."""
+        return cls(fileno=os.dup(bound.fileno()))
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return a connection and the address of its peer."""
+        connection, address = super().accept()
+        _accepted.set(normal(address[0]) if isinstance(address, tuple) else None)
+        return connection, address
 
 
 class LoggedConnection(ssl.SSLObject):
     """A connection that logs why its handshake failed: the client often gets no more than a closed connection."""
+
+    address: str | None = None
+    """Of the peer."""
 
     def do_handshake(self) -> None:
         """Do the handshake, or a part of it.
@@ -227,8 +258,10 @@ class LoggedConnection(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLCertVerificationError as error:
-            logger.warning("TLS handshake refused: %s (%d)", error.verify_message, error.verify_code)
+            why = (error.verify_message, error.verify_code)
+            logger.warning("TLS handshake refused: %s (%d)", *why, extra={"address": self.address})
             raise
         except ssl.SSLError as error:
-            logger.info("TLS handshake failed: %s", cast(str, error.reason or error.args[-1]))
+            reason = cast(str, error.reason or error.args[-1])
+            logger.info("TLS handshake failed: %s", reason, extra={"address": self.address})
             raise
