@@ -55,14 +55,15 @@ from .rpc.service import Lifetime, Service
 from .settings.loading import Settings
 from .settings.table import Setting
 from .storage.base import Schema, Select, Storage, StorageProvider, Transaction, chunks
-from .storage.runner import Failure, Runner
+from .storage.circuit import Failure
+from .storage.runner import Runner
 
 if TYPE_CHECKING:
     from .app import create_service
     from .cli.client_options import client_options, make_client
     from .cli.program import pass_program
     from .http.compression import compress
-    from .http.endpoint import SERVICE, Refusal, caller, finished, read_body, request_id_of
+    from .http.endpoint import SERVICE, Refusal, caller, context_of, finished, read_body, request_id_of
     from .tools.replay.compare import differences
 
 __all__ = [
@@ -137,6 +138,7 @@ __all__ = [
     "chunks",
     "client_options",
     "compress",
+    "context_of",
     "create_service",
     "differences",
     "errors",
@@ -165,6 +167,7 @@ _LATER = {
     "SERVICE": "http.endpoint",
     "Refusal": "http.endpoint",
     "caller": "http.endpoint",
+    "context_of": "http.endpoint",
     "finished": "http.endpoint",
     "read_body": "http.endpoint",
     "request_id_of": "http.endpoint",

@@ -1,5 +1,6 @@
 """What is known of a call before it is looked at: made once, at the wire, and handed down."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,7 @@ class Context:
     :param request_id: of the request, in answers, logs and events.
     :param now: when the call began (UTC, aware, whole seconds).
     :param peer: address of the peer of the connection, which behind a balancer is the balancer; None without a network.
+    :param gone: says whether the caller has gone, so that nobody waits for what is read; None where nobody can tell.
     :param also: columns that a wire adds to rows of transformations; nobody else may ask for them.
     """
 
@@ -23,11 +25,17 @@ class Context:
     now: datetime
     peer: str | None = None
     also: tuple[str, ...] = ()
+    gone: Callable[[], bool] | None = None
 
     @property
     def author(self) -> str:
         """The caller's name for log lines, events and new transformations."""
         return self.identity.username or "Unknown"
+
+    @property
+    def caller(self) -> str:
+        """Who calls, for limits that each caller has of its own: the name, without one the address; "" without both."""
+        return self.identity.username or (f"[{self.peer}]" if self.peer else "")
 
     @property
     def timestamp(self) -> str:

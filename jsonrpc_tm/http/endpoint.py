@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler
 
 from ..auth import identify
 from ..core.containment import contained
+from ..core.context import Context
 from ..core.errors import (
     BadCredentials,
     InternalError,
@@ -194,7 +195,7 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
     try:
         identity = await caller(request, request_id)
         body = await _read(request, compressed, identity)
-        context = request.app[SERVICE].context(identity, request_id, request.remote)
+        context = context_of(request, identity, request_id)
         more = functools.partial(_count, request, identity, request_id)
         return await request.app[_DISPATCHER].handle(body, context, more)
     except ParseError as error:
@@ -204,6 +205,15 @@ async def _handle(request: web.Request, request_id: str) -> bytes | None:
     except Exception:
         logger.exception("a request failed", extra={"request_id": request_id})
         return failure(InternalError("Internal error"), request_id)
+
+
+def context_of(request: web.Request, identity: Identity, request_id: str) -> Context:
+    """Return the context of a call by *identity* that came with *request*."""
+
+    def gone() -> bool:
+        return request.transport is None or request.transport.is_closing()
+
+    return request.app[SERVICE].context(identity, request_id, request.remote, gone=gone)
 
 
 async def caller(request: web.Request, request_id: str, headers: Mapping[str, str] | None = None) -> Identity:

@@ -108,11 +108,13 @@ async def _live(request: web.Request) -> web.Response:
 
 
 async def _database(service: Service) -> Health:
+    trouble = service.storage.trouble
     try:
         await service.storage.ready()
     except StorageUnavailable:
-        return Health("fail", "the database cannot be used; the server's log says why")
-    return _PASS
+        return Health("fail", trouble or "the database cannot be used; the server's log says why")
+    # it answers, but does not do everything
+    return _PASS if trouble is None else Health("warn", trouble)
 
 
 class _SchemaCheck:

@@ -13,7 +13,7 @@ from ..core.identity import Rule
 from ..core.records import Route
 from ..rpc.method_rules import check_identity, check_properties
 from ..rpc.service import Service
-from .endpoint import SERVICE, Refusal, caller, finished, report, request_id_of
+from .endpoint import Refusal, caller, context_of, finished, report, request_id_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ async def _admitted(route: Route, rule: Rule, request: web.Request, request_id: 
 
     :raises Refusal: the caller may not, or the handler failed.
     """
-    service, asked = request.app[SERVICE], f"{route.verb} {route.path}"
+    asked = f"{route.verb} {route.path}"
     try:
         identity = await caller(request, request_id)
         try:
@@ -76,7 +76,7 @@ async def _admitted(route: Route, rule: Rule, request: web.Request, request_id: 
         except TMError as error:
             report(request, identity, error, request_id)
             raise
-        context = service.context(identity, request_id, request.remote)
+        context = context_of(request, identity, request_id)
         response: web.StreamResponse = await contained(route.handler(request, context))
     except (Refusal, web.HTTPException):
         raise

@@ -16,6 +16,7 @@ from ..core.identity import Asker, Policy
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage.base import Storage, Transaction
+from .attendance import Attendance, Attended
 from .method import Change, Handler, Method, Read
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Ground:
     document: Callable[[], Mapping[str, Any]]
     started: datetime
     changing: set[asyncio.Task[Any]] = field(default_factory=set)
+    attendance: Attendance = field(default_factory=Attendance)
 
     async def shield(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what *work* returns; it goes on when the caller is cancelled, so that what is committed is told.
@@ -150,7 +152,7 @@ class Outside:
         async def transaction(tx: Transaction) -> Any:
             return await body(Work(tx, context, ground.domain, action), *args, **kwargs)
 
-        return await ground.storage.run(action, transaction, read=read)
+        return await ground.storage.run(action, transaction, read=read, caller=context.caller)
 
 
 class Afterwards(Outside):
@@ -186,10 +188,11 @@ def compose(method: Method, ground: Ground) -> Perform:
         return None if prepare is None else await prepare(Outside(ground, context, name), arguments)
 
     async def outside(context: Context, arguments: Arguments) -> Any:
-        prepared = await prepared_for(context, arguments)
-        return await handler(
-            Outside(ground, context, name), *((prepared,) if method.takes_prepared else ()), **arguments
-        )
+        with Attended(ground.attendance, context):
+            prepared = await prepared_for(context, arguments)
+            return await handler(
+                Outside(ground, context, name), *((prepared,) if method.takes_prepared else ()), **arguments
+            )
 
     async def transact(context: Context, arguments: Arguments, prepared: Any, read: bool) -> tuple[Any, list[Event]]:
         given = (prepared,) if method.takes_prepared else ()
@@ -202,11 +205,12 @@ def compose(method: Method, ground: Ground) -> Perform:
             transformation = await find(work, own.pop(trans))
             return await handler(work, transformation, *given, **own), work.events
 
-        return await ground.storage.run(name, body, read=read)
+        return await ground.storage.run(name, body, read=read, caller=context.caller)
 
     async def read(context: Context, arguments: Arguments) -> Any:
-        prepared = await prepared_for(context, arguments)
-        result, _ = await transact(context, arguments, prepared, True)
+        with Attended(ground.attendance, context):
+            prepared = await prepared_for(context, arguments)
+            result, _ = await transact(context, arguments, prepared, True)
         return result
 
     async def commit(context: Context, arguments: Arguments, prepared: Any) -> Any:

@@ -116,10 +116,15 @@ class Service:
         return openrpc.document(self.registry, self.rules, self.settings)
 
     def context(
-        self, identity: Identity = ANONYMOUS, request_id: str = "", peer: str | None = None, also: tuple[str, ...] = ()
+        self,
+        identity: Identity = ANONYMOUS,
+        request_id: str = "",
+        peer: str | None = None,
+        also: tuple[str, ...] = (),
+        gone: Callable[[], bool] | None = None,
     ) -> Context:
-        """Return the context of a call that begins now."""
-        return Context(identity, request_id, self.clock(), peer, also)
+        """Return the context of a call that begins now; see ``Context``."""
+        return Context(identity, request_id, self.clock(), peer, also, gone)
 
     async def call(self, context: Context, name: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
         """Call a method and return its result. The checks come in the order of section 2 of the specification.

@@ -186,7 +186,19 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         None,
         "Bring the database's schema up to date at start; null means true for SQLite and false for MySQL.",
     ),
-    Setting("storage.pool_size", Number(1), 10, "Most connections to the database, per process."),
+    Setting(
+        "storage.pool_size",
+        Number(1),
+        20,
+        "Most connections to the database, per process, half of them for what writes; SQLite has one for that and up to"
+        " four that read.",
+    ),
+    Setting(
+        "storage.caller_share",
+        Number(0, 100),
+        50,
+        "How much of the connections for reading that are free or its own one caller may hold, in percent; 0 lifts it.",
+    ),
     Setting("storage.timeout", Patience(), 10, "How long to wait for a connection or a lock before giving up."),
     Setting(
         "storage.slow_statement", "seconds", 1, "Statements and transactions that take longer are logged; 0 logs none."

@@ -116,23 +116,35 @@ class Storage(Protocol):
         """Finish what runs and close every connection."""
 
     async def run(
-        self, name: str, body: Callable[..., Awaitable[T]], *args: Any, read: bool = False, **kwargs: Any
+        self,
+        name: str,
+        body: Callable[..., Awaitable[T]],
+        *args: Any,
+        read: bool = False,
+        caller: str = "",
+        **kwargs: Any,
     ) -> T:
         """Run *body* as one transaction, retried as a whole when the engine asks for it.
 
-        The body is called with the transaction and *args*; it must be safe to run twice and await nothing but
+        The body is called with the transaction, *args* and *kwargs*; it must be safe to run twice and await nothing but
         the transaction's verbs. Returning commits, raising rolls back.
 
         A caller that is cancelled takes its transaction with it, as long as that can be called back; each engine says
-        until when. Then it goes on to its end without the caller, and closing the storage waits for it.
+        until when. Then it goes on to its end without the caller, and closing the storage waits for it. A statement
+        that only reads is ended with its caller.
 
         :param name: name of the transaction in logs and statistics.
         :param read: the body only reads: it gets a consistent snapshot and may run beside the writer.
-        :raises StorageUnavailable: gone or busy after all retries.
+        :param caller: on whose behalf (``Context.caller``): nobody's reads keep another's from the database.
+        :raises StorageUnavailable: gone or busy after all retries; at once where it is known to be gone.
         """
 
     def stream(
-        self, name: str, open: Callable[[Transaction], Awaitable[tuple[H, Select]]], size: int = 2000
+        self,
+        name: str,
+        open: Callable[[Transaction], Awaitable[tuple[H, Select]]],
+        size: int = 2000,
+        caller: str = "",
     ) -> AbstractAsyncContextManager[tuple[H, AsyncIterator[Batch]]]:
         """Read the rows of a query in batches, in constant memory, all on one snapshot.
 
@@ -142,6 +154,7 @@ class Storage(Protocol):
         :param open: given a transaction that only reads, returns a head and the query; both see one snapshot. As with
             ``run`` it may be called twice and awaits nothing but verbs.
         :param size: rows of a batch, but the last one; with no rows there is no batch.
+        :param caller: as for ``run``.
         :raises StorageUnavailable: as for ``run``; too many streams are open; or the reader took too long, see
             ``storage.streams``.
         """
@@ -156,6 +169,13 @@ class Storage(Protocol):
         """Migrate the database, making it where there is none; return the steps done. The storage must not be open.
 
         :raises ConfigurationError: see ``schema``.
+        """
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the database from serving at present, as a sentence for people; None when nothing is known.
+
+        It is what calls have found out, and is told without asking the database or waiting: for readiness.
         """
 
     async def ready(self) -> None:

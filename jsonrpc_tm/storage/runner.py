@@ -6,9 +6,10 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from ..core.errors import StorageUnavailable, TMError
+from .circuit import Circuit, Failure
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -17,19 +18,6 @@ RACES = 3
 """How often a transaction that lost a race for a unique key is run again before it counts as a bug."""
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What an engine's exception means.
-
-    :param kind: ``busy``: run the whole transaction again; ``race``: likewise, but it may also be a bug;
-        ``gone``: the database cannot be used.
-    :param message: one sentence for the caller.
-    """
-
-    kind: Literal["busy", "race", "gone"]
-    message: str
 
 
 @dataclass(slots=True)
@@ -56,12 +44,19 @@ class Runner:
     timeout: float = 10.0
     slow: float = 1.0
     statistics: dict[str, Statistics] = field(default_factory=dict)
+    circuit: Circuit = field(init=False)
 
-    async def run(self, name: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    def __post_init__(self) -> None:
+        self.circuit = Circuit(self.classify)
+
+    async def run(self, name: str, attempt: Callable[[], Awaitable[T]], *, read: bool = False) -> T:
         """Return what *attempt* returns, trying again as long as the engine asks for it and time allows.
 
-        :raises StorageUnavailable: the database is gone, or still busy when time is up.
+        :param read: it only reads, which may go on when writes do not.
+        :raises StorageUnavailable: the database is gone, or still busy when time is up; at once where somebody else
+            has found that out already, see ``circuit``.
         """
+        self.circuit.check(read=read)
         begin = time.perf_counter()
         statistics = self.statistics.setdefault(name, Statistics())
         tries, told = 0, False
@@ -74,6 +69,7 @@ class Runner:
                     raise
                 except Exception as error:
                     told = await self._pause(name, error, tries, begin, told)
+                self.circuit.check(read=read)
         except BaseException:
             statistics.failures += 1
             raise
@@ -100,6 +96,7 @@ class Runner:
         spent = time.perf_counter() - begin
         if failure.kind == "gone" or spent + pause > self.timeout:
             logger.error("transaction %s failed after %d attempt(s), %.1f s: %s", name, tries, spent, error)
+            self.circuit.open(failure)
             raise StorageUnavailable(failure.message) from error
         if not told and 0 < self.slow < spent:
             told = True

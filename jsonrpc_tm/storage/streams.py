@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..core.errors import StorageUnavailable
 from .base import Batch, Select
+from .lanes import Lanes
 from .runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ STREAMS = 4
 """How many may be open at once; each has a connection of its own, beside those of ``run``."""
 STALL_SECONDS = 30.0
 """How long a reader may leave a batch alone: its snapshot keeps the database from clearing away what has changed."""
-_CLOSED = "The database is closed"
+CLOSED = "The database is closed"
+_FULL = "The database is at work on as many long answers as it can"
 
 
 class Source(Protocol):
@@ -49,14 +51,16 @@ class Streams:
     :param make: returns a source for the stream of this name, which has opened nothing yet.
     :param wait: seconds that a caller waits for other streams to end, when there are too many.
     :param limit: seconds that a stream may take after its first batch, the reader's time included.
+    :param share: the share of the streams that one caller may have open, see ``Lanes``.
     """
 
-    def __init__(self, runner: Runner, make: Callable[[str], Source], *, wait: float, limit: float) -> None:
+    def __init__(
+        self, runner: Runner, make: Callable[[str], Source], *, wait: float, limit: float, share: float = 0
+    ) -> None:
         self.runner = runner
         self.limit = limit
         self._make = make
-        self._wait = wait
-        self._places = asyncio.Semaphore(STREAMS)
+        self._places = Lanes(STREAMS, share=share, wait=wait, full=_FULL)
         self._open: set[Stream] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = True
@@ -69,39 +73,34 @@ class Streams:
         """Take no more, and end those there are; their readers are told."""
         self._closed = True
         for stream in list(self._open):
-            stream.fail(StorageUnavailable(_CLOSED))
-        for _ in range(STREAMS):
-            await self._places.acquire()
-        for _ in range(STREAMS):
-            self._places.release()
+            stream.fail(StorageUnavailable(CLOSED))
+        await self._places.empty()
         while self._closing:
             await asyncio.wait(self._closing)
 
     @asynccontextmanager
-    async def stream(self, name: str, open: Opener[H], size: int) -> AsyncIterator[tuple[H, AsyncIterator[Batch]]]:
+    async def stream(
+        self, name: str, open: Opener[H], size: int, caller: str = ""
+    ) -> AsyncIterator[tuple[H, AsyncIterator[Batch]]]:
         """Give the head and the batches of a stream; see ``Storage.stream``."""
+        await self._places.enter(caller)
         try:
-            async with asyncio.timeout(self._wait):
-                await self._places.acquire()
-        except TimeoutError:
-            raise StorageUnavailable("The database is at work on as many long answers as it can") from None
-        try:
-            head, source, first = await self.runner.run(name, lambda: self._start(name, open, size))
+            head, source, first = await self.runner.run(name, lambda: self._start(name, open, size), read=True)
         except BaseException:
-            self._places.release()
+            self._places.leave(caller)
             raise
-        stream = Stream(self, name, source, first, size)
+        stream = Stream(self, name, caller, source, first, size)
         self._open.add(stream)
         try:
             if self._closed:
-                stream.fail(StorageUnavailable(_CLOSED))
+                stream.fail(StorageUnavailable(CLOSED))
             yield head, stream
         finally:
             await asyncio.shield(stream.end())
 
     async def _start(self, name: str, open: Opener[H], size: int) -> tuple[H, Source, Batch]:
         if self._closed:
-            raise StorageUnavailable(_CLOSED)
+            raise StorageUnavailable(CLOSED)
         source = self._make(name)
         try:
             head, first = await source.start(open, size)
@@ -122,7 +121,7 @@ class Streams:
 
         def ended(_: object) -> None:
             self._open.discard(stream)
-            self._places.release()
+            self._places.leave(stream.caller)
 
         task = self._close(source, whole=whole)
         task.add_done_callback(ended)
@@ -132,10 +131,12 @@ class Streams:
 class Stream:
     """The batches of one stream.
 
+    :param caller: whose it is.
     :param first: the first batch, which was read ahead.
     """
 
-    def __init__(self, owner: Streams, name: str, source: Source, first: Batch, size: int) -> None:
+    def __init__(self, owner: Streams, name: str, caller: str, source: Source, first: Batch, size: int) -> None:
+        self.caller = caller
         self._owner = owner
         self._name = name
         self._source = source

@@ -16,6 +16,7 @@ from jsonrpc_tm.api import (
     Service,
     caller,
     compress,
+    context_of,
     errors,
     finished,
     read_body,
@@ -94,7 +95,7 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
         raise Status(400)
     fields["method"] = name
     service = request.app[SERVICE]
-    context = service.context(identity, request_id, request.remote)
+    context = context_of(request, identity, request_id)
     try:
         return await answer(service, context, fields), bool(fields.get("rawContent"))
     except Status as refused:

@@ -191,9 +191,9 @@ class Undoing:
     async def __aexit__(self, *exc: object) -> None:
         await self._storage.__aexit__(*exc)
 
-    async def run(self, name: str, body: Any, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, name: str, body: Any, *args: Any, caller: str = "", **kwargs: Any) -> Any:
         if self.keeps:
-            return await self._storage.run(name, body, *args, **kwargs)
+            return await self._storage.run(name, body, *args, caller=caller, **kwargs)
 
         async def undone(tx: Any, *args: Any, **kwargs: Any) -> None:
             raise Undone(await body(tx, *args, **kwargs))

@@ -108,6 +108,7 @@ class Nothing:
     """A storage and a catalog that hold nothing; ``down`` makes the database unavailable."""
 
     down = False
+    trouble: str | None = None
 
     async def __aenter__(self) -> "Nothing":
         return self

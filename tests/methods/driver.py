@@ -53,11 +53,11 @@ class CountingStorage:
     async def __aexit__(self, *exc: object) -> None:
         pass
 
-    async def run(self, name: str, body: Any, *args: Any, read: bool = False, **kwargs: Any) -> Any:
+    async def run(self, name: str, body: Any, *args: Any, read: bool = False, caller: str = "", **kwargs: Any) -> Any:
         async def counted(tx: Any) -> Any:
             return await body(Counted(tx, self.statements), *args, **kwargs)
 
-        return await self.storage.run(name, counted, read=read)
+        return await self.storage.run(name, counted, read=read, caller=caller)
 
 
 class Policy(DefaultPolicy):

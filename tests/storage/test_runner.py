@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from jsonrpc_tm.core.errors import Conflict, StorageUnavailable
-from jsonrpc_tm.storage.runner import RACES, Failure, Runner
+from jsonrpc_tm.storage.circuit import Failure
+from jsonrpc_tm.storage.runner import RACES, Runner
 
 KINDS = {"locked": Failure("busy", "It is busy"), "taken": Failure("race", "A race"), "lost": Failure("gone", "Gone")}
 

@@ -12,7 +12,8 @@ import pytest
 from jsonrpc_tm.core.errors import StorageUnavailable
 from jsonrpc_tm.storage import streams
 from jsonrpc_tm.storage.base import Select
-from jsonrpc_tm.storage.runner import Failure, Runner
+from jsonrpc_tm.storage.circuit import Failure
+from jsonrpc_tm.storage.runner import Runner
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 from jsonrpc_tm.storage.sqlite.stream import SqliteSource
 from jsonrpc_tm.storage.streams import STREAMS, Streams
@@ -344,7 +345,7 @@ async def test_leaving_does_not_wait_for_a_query_at_work(storage):
     async with asyncio.timeout(5):
         await asyncio.wait([task])
     assert task.cancelled()
-    assert storage._streams._places._value == STREAMS
+    assert storage._streams._places.free == STREAMS
 
 
 async def test_a_stream_of_a_file_that_went_away_is_refused(storage):

@@ -15,7 +15,7 @@ from typing import TypeVar
 from ...core.errors import StorageUnavailable
 from ..runner import Runner
 from .driver import driver
-from .errors import DUPLICATE, HOST_FAULTS, LOST, NotCommitted, code
+from .errors import DUPLICATE, HOST_FAULTS, LOST, TOO_LONG, NotCommitted, code
 from .pool import Pool
 from .verbs import MySQLTransaction
 
@@ -40,40 +40,47 @@ async def prune(tx: MySQLTransaction) -> int:
 class Attempts:
     """Runs attempts of transactions.
 
+    :param pool: for those that write.
+    :param reading: for those that only read.
     :param runner: says for how long an outcome is looked for.
     """
 
-    def __init__(self, pool: Pool, runner: Runner) -> None:
+    def __init__(self, pool: Pool, reading: Pool, runner: Runner) -> None:
         self.pool = pool
+        self.reading = reading
         self.runner = runner
         # commits whose callers went away
         self._alone: set[asyncio.Task[None]] = set()
 
-    async def run(self, name: str, body: Callable[[MySQLTransaction], Awaitable[T]], read: bool) -> T:
+    async def run(self, name: str, body: Callable[[MySQLTransaction], Awaitable[T]], read: bool, caller: str = "") -> T:
         """Run *body* as one transaction.
 
         :raises driver.Error: it failed and has changed nothing.
         :raises NotCommitted: likewise, when it committed.
         :raises StorageUnavailable: no connection became free; or nobody can tell the outcome.
         """
-        session = await self.pool.acquire(snapshot=read)
-        tx = MySQLTransaction(session, name, self.runner.statement, self.pool.statement_timeout, read)
+        pool = self.reading if read else self.pool
+        session = await pool.acquire(caller)
+        tx = MySQLTransaction(session, name, self.runner.statement, pool.statement_timeout, read)
         try:
             result = await body(tx)
         except Exception as error:
-            await self._give_up(tx, error)
+            await self._give_up(tx, error, pool)
             raise
         except BaseException:
             # the server takes back what is open when its connection ends
-            self.pool.release(session, reusable=False)
+            if tx.sent:
+                pool.abandon(session)
+            else:
+                pool.release(session, reusable=False)
             raise
         if read or tx.blank:
-            await self._leave(tx)
+            await self._leave(tx, pool)
         else:
             await self._shielded(tx)
         return result
 
-    async def _leave(self, tx: MySQLTransaction) -> None:
+    async def _leave(self, tx: MySQLTransaction, pool: Pool) -> None:
         """End a transaction that has changed nothing, and release its session."""
         reusable = False
         try:
@@ -81,16 +88,19 @@ class Attempts:
                 await tx.session.leave()
             reusable = True
         finally:
-            self.pool.release(tx.session, reusable=reusable)
+            pool.release(tx.session, reusable=reusable)
 
-    async def _give_up(self, tx: MySQLTransaction, error: Exception) -> None:
+    async def _give_up(self, tx: MySQLTransaction, error: Exception, pool: Pool) -> None:
         """Undo what a transaction did that failed, and release its session."""
+        if code(error) == TOO_LONG and tx.session.connection.closed:
+            pool.abandon(tx.session)
+            return
         reusable = False
         try:
             if code(error) in HOST_FAULTS:
-                self.pool.blame(tx.session.host)
+                pool.blame(tx.session.host)
             elif tx.sent:
-                async with asyncio.timeout(self.pool.statement_timeout):
+                async with asyncio.timeout(pool.statement_timeout):
                     await tx.session.query("ROLLBACK")
                 reusable = True
             else:
@@ -98,7 +108,7 @@ class Attempts:
         except (driver.Error, OSError) as another:  # TimeoutError is one
             logger.info("ROLLBACK failed at %s: %s", tx.session.host, another)
         finally:
-            self.pool.release(tx.session, reusable=reusable)
+            pool.release(tx.session, reusable=reusable)
 
     async def _shielded(self, tx: MySQLTransaction) -> None:
         """Commit, to the end even where the caller is cancelled meanwhile: what is on its way cannot be called back."""
@@ -127,7 +137,7 @@ class Attempts:
             if not await tx.commit(mark):
                 await self._settle(tx, marker)
         except Exception as error:
-            await self._give_up(tx, error)
+            await self._give_up(tx, error, self.pool)
             raise
         except BaseException:
             self.pool.release(tx.session, reusable=False)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core.errors import ConfigurationError, StorageUnavailable
+from ...core.errors import ConfigurationError
+from ..lanes import Lanes
 from .driver import driver
+from .errors import UNKNOWN_THREAD, ReadOnly, code
 from .session import VARIABLES, Session, check_version, notice_silence, session_settings
 from .target import Host, Target
 
@@ -39,7 +41,7 @@ _CONVERTERS: dict[int, Callable[[str], Any]] = {
 
 
 class Unfit(Exception):
-    """The host answers but cannot serve now: read only, not part of the cluster, …"""
+    """The host answers but cannot serve now: it is not part of the cluster's primary component."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Pool:
     :param timeout: seconds to wait for a connection, and for a lock.
     :param statement_timeout: seconds that one statement may take.
     :param tls: TLS to the database; a server without TLS is then refused.
+    :param share: the share of the connections that one caller may hold, see ``Lanes``.
+    :param writes: a host that only reads will not do; else it will, where there is no other.
     """
 
     target: Target
@@ -56,42 +60,41 @@ class Pool:
     timeout: float = 10.0
     statement_timeout: float = 300.0
     tls: ssl.SSLContext | None = None
+    share: float = 0
+    writes: bool = True
     _idle: deque[Session] = field(default_factory=deque, init=False)
-    _places: asyncio.Semaphore = field(init=False)
+    _places: Lanes = field(init=False)
     _failed: dict[Host, float] = field(default_factory=dict, init=False)
+    _ending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        self._places = asyncio.Semaphore(self.size)
+        kind = "writes" if self.writes else "reads"
+        full = f"Every connection to the database that {kind}, or your share of them, is busy"
+        self._places = Lanes(self.size, share=self.share, wait=self.timeout, full=full)
 
-    async def acquire(self, *, snapshot: bool = False) -> Session:
+    async def acquire(self, caller: str = "") -> Session:
         """Return a session that is alone with its caller until ``release``.
 
-        :param snapshot: prefer one whose isolation level fits a transaction that only reads.
+        :param caller: on whose behalf, see ``Lanes``.
         :raises StorageUnavailable: none became free in time.
         :raises driver.Error: no host can be reached.
         """
+        await self._places.enter(caller)
         try:
-            async with asyncio.timeout(self.timeout):
-                await self._places.acquire()
-        except TimeoutError:
-            raise StorageUnavailable("Every connection to the database is busy") from None
-        try:
-            session = self._take(snapshot)
-            return session or await self.connect()
+            session = self._take() or await self.connect()
         except BaseException:
-            self._places.release()
+            self._places.leave(caller)
             raise
+        session.caller = caller
+        return session
 
-    def _take(self, snapshot: bool) -> Session | None:
-        oldest = time.monotonic() - LIFETIME
+    def _take(self) -> Session | None:
+        now = time.monotonic()
         while self._idle:
-            session = self._idle[-1]
-            for candidate in reversed(self._idle):
-                if candidate.snapshot == snapshot:
-                    session = candidate
-                    break
-            self._idle.remove(session)
-            if session.born > oldest and not session.connection.closed:
+            session = self._idle.pop()
+            # a host that takes changes again is noticed soon
+            lifetime = HOST_PENALTY if session.read_only else LIFETIME
+            if session.born + lifetime > now and not session.connection.closed:
                 return session
             session.close()
         return None
@@ -105,7 +108,30 @@ class Pool:
             self._idle.append(session)
         else:
             session.close()
-        self._places.release()
+        self._places.leave(session.caller)
+
+    def abandon(self, session: Session) -> None:
+        """Take back a session whose statement nobody waits for any more; the server goes on with it until told."""
+        session.close()
+        task = asyncio.create_task(self._kill(session), name=f"end a statement at {session.host}")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _kill(self, session: Session) -> None:
+        """End what the server does for *session*; only then is its place free."""
+        try:
+            killer = await self._connect(session.host)
+            try:
+                # behind one address another server may answer now, where the number is somebody else's
+                if killer.number[:2] == session.number[:2]:
+                    await killer.query(f"KILL {session.number[2]}")
+            finally:
+                killer.close()
+        except (driver.Error, OSError, Unfit, ConfigurationError) as error:
+            if code(error) != UNKNOWN_THREAD:
+                logger.info("a statement at %s could not be ended: %s", session.host, error)
+        finally:
+            self._places.leave(session.caller)
 
     def blame(self, host: Host) -> None:
         """Ask *host* last for a while and drop its idle connections: one of them failed."""
@@ -116,10 +142,7 @@ class Pool:
 
     async def close(self) -> None:
         """Wait until every session is back, then close them. The pool can be used again afterwards."""
-        for _ in range(self.size):
-            await self._places.acquire()
-        for _ in range(self.size):
-            self._places.release()
+        await self._places.empty()
         while self._idle:
             session = self._idle.pop()
             with contextlib.suppress(driver.Error, OSError, TimeoutError):
@@ -128,23 +151,36 @@ class Pool:
             session.close()
 
     async def connect(self) -> Session:
-        """Return a new session on the first host that answers; hosts that failed lately are asked last.
+        """Return a new session on the first host that serves; hosts that failed lately are asked last.
 
-        :raises driver.Error: none does; the error is the last host's.
+        :raises ReadOnly: none takes changes, which are wanted, and some would read.
+        :raises driver.Error: none answers; the error is the last host's.
         """
         now = time.monotonic()
         failure: Exception | None = None
-        for host in sorted(self.target.hosts, key=lambda host: self._failed.get(host, 0) > now):
-            try:
-                session = await self._connect(host)
-            except (driver.Error, OSError, Unfit) as error:
-                failure = error
-                self.blame(host)
-                if len(self.target.hosts) > 1:
-                    logger.warning("database host %s: %s", host, error)
-            else:
-                self._failed.pop(host, None)
-                return session
+        reading: list[Session] = []
+        try:
+            for host in sorted(self.target.hosts, key=lambda host: self._failed.get(host, 0) > now):
+                try:
+                    session = await self._connect(host)
+                except (driver.Error, OSError, Unfit) as error:
+                    failure = error
+                    self.blame(host)
+                    if len(self.target.hosts) > 1:
+                        logger.warning("database host %s: %s", host, error)
+                else:
+                    if not session.read_only:
+                        self._failed.pop(host, None)
+                        return session
+                    reading.append(session)
+                    self._failed[host] = now + HOST_PENALTY
+            if reading and not self.writes:
+                return reading.pop(0)
+        finally:
+            for session in reading:
+                session.close()
+        if reading:
+            raise ReadOnly(everywhere=len(reading) == len(self.target.hosts))
         if isinstance(failure, driver.Error):
             raise failure
         raise driver.OperationalError(2003, str(failure))
@@ -187,12 +223,10 @@ class Pool:
             and not dict(await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'"))["Ssl_cipher"]
         ):
             raise ConfigurationError(f"storage.tls: the database at {host} does not offer TLS")
-        if "ON" in (session.variables.get("read_only"), session.variables.get("super_read_only")):
-            raise Unfit("read only")
         if session.clustered:
             ready = dict(await session.query("SHOW STATUS LIKE 'wsrep_ready'"))
             if ready.get("wsrep_ready") != "ON":
                 raise Unfit("not part of the cluster's primary component")
-        for statement in session_settings(session, self.timeout, self.statement_timeout):
+        for statement in session_settings(session, self.timeout, self.statement_timeout, writes=self.writes):
             await session.query(statement)
         return session

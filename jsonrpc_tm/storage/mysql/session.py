@@ -14,7 +14,7 @@ from .driver import answered, driver, post
 from .target import Host
 
 MINIMUM_VERSIONS = {"MariaDB": (10, 6), "MySQL": (8, 0)}
-VARIABLES = ("version", "read_only", "super_read_only", "wsrep_on", "max_allowed_packet")
+VARIABLES = ("version", "read_only", "super_read_only", "wsrep_on", "max_allowed_packet", "hostname", "port")
 """What a server is asked of itself."""
 
 
@@ -23,16 +23,16 @@ class Session:
     """One connection with its settings made.
 
     :param variables: what the server said of itself, see ``VARIABLES``.
-    :param snapshot: its isolation level is REPEATABLE READ (else READ COMMITTED).
     :param unread: the answer to its last statement has not been read yet, see ``leave``.
+    :param caller: who has it, see ``Lanes``.
     """
 
     connection: Any
     host: Host
     variables: Mapping[str, str]
     born: float
-    snapshot: bool = False
     unread: bool = False
+    caller: str = ""
 
     @property
     def flavour(self) -> str:
@@ -45,22 +45,22 @@ class Session:
         return self.variables.get("wsrep_on") == "ON"
 
     @property
+    def read_only(self) -> bool:
+        """Whether the server took no changes when the connection was made."""
+        # newer servers have words for several kinds of it
+        return any(self.variables.get(name, "OFF") not in ("OFF", "0") for name in ("read_only", "super_read_only"))
+
+    @property
+    def number(self) -> tuple[str | None, str | None, int]:
+        """What the connection is among all others: the server's name and port, and its own number there."""
+        return self.variables.get("hostname"), self.variables.get("port"), self.connection.thread_id()
+
+    @property
     def dialect(self) -> MySQL:
         """The SQL that the server understands."""
         if self.clustered:
             return GALERA
         return MYSQL if self.flavour == "MariaDB" else MYSQL8
-
-    def opening(self, read: bool) -> tuple[str, ...]:
-        """Return the statements that begin a transaction; when they are done, *read* is what ``snapshot`` says.
-
-        :param read: it only reads, all of one moment.
-        """
-        begin = "START TRANSACTION READ ONLY" if read else "START TRANSACTION"
-        if self.snapshot == read:
-            return (begin,)
-        level = "REPEATABLE READ" if read else "READ COMMITTED"
-        return (f"SET SESSION TRANSACTION ISOLATION LEVEL {level}", begin)
 
     async def cursor(self, kind: Any = driver.Cursor) -> Any:
         """Return a cursor for the next statement.
@@ -103,8 +103,11 @@ def check_version(session: Session) -> None:
         raise ConfigurationError(f"the database at {session.host} is {version}; {session.flavour} {needed} is needed")
 
 
-def session_settings(session: Session, timeout: float, statement_timeout: float) -> list[str]:
-    """Return the statements that make a session ready: what servers may be configured to do differently."""
+def session_settings(session: Session, timeout: float, statement_timeout: float, *, writes: bool = True) -> list[str]:
+    """Return the statements that make a session ready: what servers may be configured to do differently.
+
+    :param writes: it is for transactions that write; else for those that only read, all of one moment.
+    """
     variables = {
         # refuse what does not fit a column, instead of cutting it
         "sql_mode": "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
@@ -125,7 +128,8 @@ def session_settings(session: Session, timeout: float, statement_timeout: float)
         # a transaction begins only when the node has applied what was committed before on any node
         variables["wsrep_sync_wait"] = 1
     settings = ", ".join(f"SESSION {name} = {value}" for name, value in variables.items())
-    return [f"SET {settings}", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"]
+    level = "READ COMMITTED" if writes else "REPEATABLE READ"
+    return [f"SET {settings}", f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"]
 
 
 def notice_silence(connection: socket.socket) -> None:

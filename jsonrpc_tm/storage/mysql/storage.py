@@ -14,7 +14,7 @@ from ...plugin.marker import hookimpl
 from .. import migrate
 from ..base import Batch, Schema, Select, StorageProvider
 from ..runner import Runner
-from ..streams import STREAMS, Streams
+from ..streams import CLOSED, STREAMS, Streams
 from ..urls import redacted
 from .commit import PRUNED, Attempts, prune
 from .driver import driver
@@ -60,53 +60,75 @@ class MySQLStorage:
         self.pool = pool
         self.url = url
         self.runner = Runner(classify, retry_time, slow)
-        self.attempts = Attempts(pool, self.runner)
+        # writes have sessions of their own, and so have streams: a long answer keeps one as long as its reader takes
+        self.reading = replace(pool, size=pool.size - pool.size // 2, writes=False)
+        self.pool = replace(pool, size=max(1, pool.size // 2), share=0)
+        self._stream_pool = replace(self.reading, size=STREAMS, share=0)
+        self.attempts = Attempts(self.pool, self.reading, self.runner)
         self._migrate = migrate_on_open
         self._migrations = tuple(migrations)
         self._pruning: asyncio.Task[None] | None = None
-        # sessions of their own: a long answer keeps one for as long as its reader takes
-        self._stream_pool = replace(pool, size=STREAMS)
         self._streams = Streams(
             self.runner,
             lambda name: MySQLSource(self._stream_pool, self.runner, name),
             wait=pool.timeout,
             limit=pool.statement_timeout,
+            share=pool.share,
         )
 
     async def __aenter__(self) -> "MySQLStorage":
         if self._pruning is not None:
             raise RuntimeError(f"{self.url} is open already")
-        async with self.session() as session:
+        async with self.session(self.pool if self._migrate else self.reading) as session:
             await prepare(self.plain(session), self._migrations, self.url, upgrade=self._migrate)
             if (packet := int(session.variables["max_allowed_packet"])) < ROOMY_PACKET:
                 logger.warning("the database's max_allowed_packet is %d: larger values are refused", packet)
         self._pruning = asyncio.create_task(self._prune(), name="prune commit markers")
         self._streams.open()
+        self.runner.circuit.arm(self._probe)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self.runner.circuit.disarm()
         if self._pruning is not None:
             self._pruning.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pruning
             self._pruning = None
         await self._streams.close()
-        await self._stream_pool.close()
-        await self.pool.close()
+        for pool in (self._stream_pool, self.reading, self.pool):
+            await pool.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """What is the matter; see ``Storage.trouble``."""
+        return CLOSED if self._pruning is None else self.runner.circuit.trouble
 
     async def run(
-        self, name: str, body: Callable[..., Awaitable[T]], *args: Any, read: bool = False, **kwargs: Any
+        self,
+        name: str,
+        body: Callable[..., Awaitable[T]],
+        *args: Any,
+        read: bool = False,
+        caller: str = "",
+        **kwargs: Any,
     ) -> T:
         """Run *body* as one transaction; see ``Storage.run``. It can be called back until COMMIT is sent."""
         if self._pruning is None:
-            raise StorageUnavailable("The database is closed")
-        return await self.runner.run(name, lambda: self.attempts.run(name, lambda tx: body(tx, *args, **kwargs), read))
+            raise StorageUnavailable(CLOSED)
+        return await self.runner.run(
+            name, lambda: self.attempts.run(name, lambda tx: body(tx, *args, **kwargs), read, caller), read=read
+        )
 
     def stream(
-        self, name: str, open: Callable[[MySQLTransaction], Awaitable[tuple[H, Select]]], size: int = 2000
+        self,
+        name: str,
+        open: Callable[[MySQLTransaction], Awaitable[tuple[H, Select]]],
+        size: int = 2000,
+        caller: str = "",
     ) -> contextlib.AbstractAsyncContextManager[tuple[H, AsyncIterator[Batch]]]:
         """Read the rows of a query in batches; see ``Storage.stream``."""
-        return self._streams.stream(name, open, size)
+        return self._streams.stream(name, open, size, caller)
 
     async def _prune(self) -> None:
         """Delete old markers now and then; every process does, a little at a time."""
@@ -118,6 +140,7 @@ class MySQLStorage:
 
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``. Unlike ``run`` it does not wait for better times."""
+        self.runner.circuit.check(read=True)
         # the first may find a connection that broke while nobody used it; the second makes a new one
         for last in (False, True):
             try:
@@ -129,7 +152,7 @@ class MySQLStorage:
 
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
-        async with self.session() as session:
+        async with self.session(self.reading) as session:
             return await describe(self.plain(session), self._migrations)
 
     async def upgrade(self) -> list[str]:
@@ -137,11 +160,23 @@ class MySQLStorage:
         async with self.session() as session:
             return await prepare(self.plain(session), self._migrations, self.url, upgrade=True)
 
+    async def _probe(self) -> None:
+        """Return when a host takes changes, and has the schema."""
+        async with asyncio.timeout(self.pool.timeout):
+            session = await self.pool.connect()
+            try:
+                await migrate.probe(self.plain(session))
+            finally:
+                session.close()
+
     @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
-        """Yield a session outside the pool, without a transaction. The storage need not be open."""
+    async def session(self, pool: Pool | None = None) -> AsyncIterator[Session]:
+        """Yield a session outside the pools, without a transaction. The storage need not be open.
+
+        :param pool: says whether it must take changes; None: it must.
+        """
         try:
-            session = await self.runner.run("connect", self.pool.connect)
+            session = await self.runner.run("connect", (pool or self.pool).connect)
         except StorageUnavailable as error:
             cause = error.__cause__
             # the driver's errors are pairs of a number and a sentence
@@ -176,8 +211,9 @@ class MySQLProvider:
 
         pool = Pool(
             target(url, path("read_default_file")),
-            size=options.get("pool_size", 10),
+            size=options.get("pool_size", 20),
             timeout=options.get("timeout", 10.0),
+            share=options.get("caller_share", 50) / 100,
             statement_timeout=options.get("statement_timeout", 300.0),
             tls=tls_context(path("tls.ca"), path("tls.certificate"), path("tls.key"))
             if options.get("tls.enabled")

@@ -34,7 +34,7 @@ class MySQLSource:
         self, open: Callable[[MySQLTransaction], Awaitable[tuple[H, Select]]], size: int
     ) -> tuple[H, Batch]:
         """Begin the transaction; see ``streams.Source``."""
-        self._session = session = await self._pool.acquire(snapshot=True)
+        self._session = session = await self._pool.acquire()
         limit = self._pool.statement_timeout
         try:
             tx = MySQLTransaction(session, self._name, self._runner.statement, limit, read=True)
@@ -60,12 +60,14 @@ class MySQLSource:
         return rows
 
     async def close(self, *, whole: bool) -> None:
-        """Give the session back; one with rows on the way is closed: nothing else stops a server that sends them."""
+        """Give the session back; one with rows on the way is ended: nothing else stops a server that finds them."""
         if self._session is None:
             return
         session, self._session = self._session, None
-        reusable = whole or self._cursor is None
-        if reusable:
-            with contextlib.suppress(driver.Error, OSError):
-                await session.leave()
-        self._pool.release(session, reusable=reusable)
+        # the driver closes a connection on which somebody stops waiting
+        if session.connection.closed or not (whole or self._cursor is None):
+            self._pool.abandon(session)
+            return
+        with contextlib.suppress(driver.Error, OSError):
+            await session.leave()
+        self._pool.release(session, reusable=True)

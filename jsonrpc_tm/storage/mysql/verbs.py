@@ -68,6 +68,8 @@ class Statement:
 
 
 COMMIT = Statement("COMMIT", "COMMIT")
+BEGIN = "START TRANSACTION"
+BEGIN_READING = "START TRANSACTION READ ONLY"
 
 
 class MySQLTransaction:
@@ -112,7 +114,7 @@ class MySQLTransaction:
         self._timeout = timeout
         self._read = read
         self._packet = int(session.variables["max_allowed_packet"])
-        self._opening = () if read is None else session.opening(read)
+        self._opening = () if read is None else (BEGIN_READING if read else BEGIN,)
         self._last: list[Statement] = []
         self._done = 0
 
@@ -292,7 +294,7 @@ class MySQLTransaction:
                 return cursor
         except BaseException as error:
             failed = statements[max(self._done, 0) : self._done + 1]
-            self._watch(self.name, failed[0].sql if failed else "START TRANSACTION", time.perf_counter() - begin)
+            self._watch(self.name, failed[0].sql if failed else BEGIN, time.perf_counter() - begin)
             if isinstance(error, TimeoutError):
                 self.session.close()
                 raise driver.OperationalError(TOO_LONG, f"no answer within {self._timeout} s") from None
@@ -306,5 +308,4 @@ class MySQLTransaction:
             self._watch(self.name, statements[self._done - 1].sql, now - begin)
         elif self._done == 0:
             self._opening = ()
-            self.session.snapshot = bool(self._read)
         return now

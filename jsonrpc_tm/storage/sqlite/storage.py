@@ -17,8 +17,10 @@ from ...core.errors import ConfigurationError, StorageUnavailable
 from ...plugin.marker import hookimpl
 from .. import migrate
 from ..base import Batch, Schema, Select, StorageProvider
-from ..runner import Failure, Runner
-from ..streams import STREAMS, Source, Streams
+from ..circuit import Failure
+from ..lanes import Lanes
+from ..runner import Runner
+from ..streams import CLOSED, STREAMS, Source, Streams
 from ..urls import sqlite_path
 from .stream import HeldSource, SqliteSource
 from .threads import Interrupted, Job, Reader, SqliteTransaction, Watch, Writer, drive
@@ -33,6 +35,7 @@ BUSY_SECONDS = 1.0
 """How long SQLite itself waits for another process's lock before the runner takes over."""
 READERS = 4
 LARGEST_LOG = 64 * 2**20
+_FULL = "Your share of the connections to the database that read is busy"
 _GONE = {
     sqlite3.SQLITE_FULL: "The disk of the database is full",
     sqlite3.SQLITE_READONLY: "The database cannot be written: it is read-only, or was moved",
@@ -68,6 +71,7 @@ class SqliteStorage:
     :param slow: seconds above which transactions and statements are logged; 0 logs none.
     :param statement_timeout: seconds that one statement may take.
     :param readers: connections that only read; with none, the writer reads too.
+    :param share: the share of these that one caller may hold, see ``Lanes``.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class SqliteStorage:
         slow: float = 1.0,
         statement_timeout: float = 300.0,
         readers: int = READERS,
+        share: float = 0.5,
     ) -> None:
         self.path = path
         self.url = f"sqlite:///{path}" if path else "sqlite://:memory:"
@@ -93,7 +98,8 @@ class SqliteStorage:
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[Writer | Reader] = []
         self._open = False
-        self._streams = Streams(self.runner, self._source, wait=timeout, limit=statement_timeout)
+        self._lanes = Lanes(self._readers, share=share, wait=statement_timeout, full=_FULL)
+        self._streams = Streams(self.runner, self._source, wait=timeout, limit=statement_timeout, share=share)
         self._stream_threads: ThreadPoolExecutor | None = None
 
     async def __aenter__(self) -> "SqliteStorage":
@@ -141,29 +147,63 @@ class SqliteStorage:
     def _watch(self) -> Watch:
         return Watch(self.runner.statement, self._statement_timeout)
 
-    async def run(
-        self, name: str, body: Callable[..., Awaitable[T]], *args: Any, read: bool = False, **kwargs: Any
-    ) -> T:
-        """Run *body* as one transaction; see ``Storage.run``. It can be called back until a thread begins with it."""
-        bound = partial(body, **kwargs) if kwargs else body
-        return await self.runner.run(name, lambda: self._attempt(name, lambda tx: bound(tx, *args), read))
-
-    async def _attempt(self, name: str, body: Callable[[SqliteTransaction], Awaitable[T]], read: bool) -> T:
+    @property
+    def trouble(self) -> str | None:
+        """What is the matter; see ``Storage.trouble``."""
         if not self._open:
-            raise StorageUnavailable("The database is closed")
+            return CLOSED
+        if not all(thread.is_alive() for thread in self._threads):
+            return "A thread of the database has ended"
+        try:
+            self._check()
+        except StorageUnavailable as error:
+            return error.message
+        return None
+
+    async def run(
+        self,
+        name: str,
+        body: Callable[..., Awaitable[T]],
+        *args: Any,
+        read: bool = False,
+        caller: str = "",
+        **kwargs: Any,
+    ) -> T:
+        """Run *body* as one transaction; see ``Storage.run``.
+
+        One that writes can be called back until a thread begins with it.
+        """
+        bound = partial(body, **kwargs) if kwargs else body
+        return await self.runner.run(name, lambda: self._attempt(name, lambda tx: bound(tx, *args), read, caller))
+
+    async def _attempt(
+        self, name: str, body: Callable[[SqliteTransaction], Awaitable[T]], read: bool, caller: str = ""
+    ) -> T:
+        leave: Callable[[], None] | None = None
+        if read and self._readers:
+            await self._lanes.enter(caller)
+            leave = partial(self._lanes.leave, caller)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        jobs = self._reads if read and self._readers else self._writes
-        jobs.put(Job(name, body, future, read))
+        if not self._open:
+            if leave is not None:
+                leave()
+            raise StorageUnavailable(CLOSED)
+        jobs = self._writes if leave is None else self._reads
+        jobs.put(Job(name, body, future, read, leave))
         return await future
 
     def stream(
-        self, name: str, open: Callable[[SqliteTransaction], Awaitable[tuple[H, Select]]], size: int = 2000
+        self,
+        name: str,
+        open: Callable[[SqliteTransaction], Awaitable[tuple[H, Select]]],
+        size: int = 2000,
+        caller: str = "",
     ) -> AbstractAsyncContextManager[tuple[H, AsyncIterator[Batch]]]:
         """Read the rows of a query in batches; see ``Storage.stream``.
 
         A database in memory has one connection, and gives all rows at once: they are there already.
         """
-        return self._streams.stream(name, open, size)
+        return self._streams.stream(name, open, size, caller)
 
     def _source(self, name: str) -> Source:
         if self.path is None:
@@ -177,8 +217,8 @@ class SqliteStorage:
 
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``."""
-        if not all(thread.is_alive() for thread in self._threads):
-            raise StorageUnavailable("A thread of the database has ended")
+        if self.trouble is not None:
+            raise StorageUnavailable(self.trouble)
         await self.run("ready", migrate.probe, read=True)
 
     async def schema(self) -> Schema:
@@ -322,7 +362,8 @@ class SqliteProvider:
             slow=options.get("slow_statement", 1.0),
             statement_timeout=options.get("statement_timeout", 300.0),
             # one connection of the pool is the writer's
-            readers=min(READERS, options.get("pool_size", 10) - 1),
+            readers=min(READERS, options.get("pool_size", 20) - 1),
+            share=options.get("caller_share", 50) / 100,
         )
 
     @asynccontextmanager

@@ -32,7 +32,7 @@ class Interrupted(Exception):
 
 
 class Watch:
-    """Times the statements of one connection, and ends one that takes too long.
+    """Times the statements of one connection, and ends one that takes too long, or whose reader has gone.
 
     :param report: called with transaction, SQL and seconds of every statement.
     :param limit: seconds that one statement may take.
@@ -42,6 +42,8 @@ class Watch:
         self._report = report
         self._limit = limit
         self._begin = 0.0
+        self.reader: asyncio.Future[Any] | None = None
+        """Who waits for what is read; None while something is written, which goes on to its end."""
 
     def begin(self) -> None:
         """A statement begins."""
@@ -53,7 +55,8 @@ class Watch:
 
     def late(self) -> bool:
         """Whether the statement should end now; SQLite asks from time to time."""
-        return time.perf_counter() - self._begin > self._limit
+        gone = self.reader is not None and self.reader.cancelled()
+        return gone or time.perf_counter() - self._begin > self._limit
 
     def stop(self) -> None:
         """Let whatever statement runs end now; any thread may say so."""
@@ -133,15 +136,26 @@ class SqliteTransaction:
 
 
 class Job:
-    """One transaction on its way through a thread."""
+    """One transaction on its way through a thread.
 
-    __slots__ = ("body", "error", "future", "name", "read", "result")
+    :param leave: called in the event loop when the thread is done with it.
+    """
 
-    def __init__(self, name: str, body: Callable[[Any], Awaitable[Any]], future: asyncio.Future[Any], read: bool):
+    __slots__ = ("body", "error", "future", "leave", "name", "read", "result")
+
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[Any], Awaitable[Any]],
+        future: asyncio.Future[Any],
+        read: bool,
+        leave: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self.body = body
         self.future = future
         self.read = read
+        self.leave = leave
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -204,6 +218,7 @@ class Worker(threading.Thread, ABC):
         """Do a job that the queue gave, and deliver it."""
 
     def _drive(self, job: Job) -> None:
+        self._watch.reader = job.future if job.read else None
         try:
             job.result = drive(job.name, job.body(SqliteTransaction(self.connection, job.name, self._watch)))
         except BaseException as error:
@@ -218,6 +233,8 @@ class Worker(threading.Thread, ABC):
 
 def _settle(jobs: Sequence[Job]) -> None:
     for job in jobs:
+        if job.leave is not None:
+            job.leave()
         if job.future.done():
             continue
         if job.error is None:
@@ -232,16 +249,15 @@ class Reader(Worker):
     """Runs one reading transaction after another, each on the snapshot of its beginning."""
 
     def _work(self, job: Job) -> None:
-        if job.future.cancelled():
-            return
-        try:
-            self._check()
-            self.connection.execute("BEGIN")
-            self._drive(job)
-        except Exception as error:
-            job.error = error
-        finally:
-            end(self.connection, "ROLLBACK")
+        if not job.future.cancelled():
+            try:
+                self._check()
+                self.connection.execute("BEGIN")
+                self._drive(job)
+            except Exception as error:
+                job.error = error
+            finally:
+                end(self.connection, "ROLLBACK")
         self._deliver([job])
 
 

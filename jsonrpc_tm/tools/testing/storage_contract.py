@@ -251,6 +251,11 @@ class StorageContract(DialectContract, StreamContract):
             parts = sum(f"/{number}/{part}" in lfns for part in range(3))
             assert parts == 3 if number % 2 == 0 else parts in (0, 3)
 
+    async def test_nobodys_reads_keep_others_waiting(self, storage: Storage) -> None:
+        """Who calls is told with ``caller``; many at once are served all the same."""
+        calls = [storage.run("count", count, "DataFiles", read=True, caller=str(n % 3)) for n in range(60)]
+        assert await asyncio.gather(*calls) == [0] * 60
+
     async def test_many_rows(self, storage: Storage) -> None:
         """Twenty thousand in one transaction, in chunks."""
         lfns = [f"/many/{number}" for number in range(20_000)]
@@ -265,6 +270,7 @@ class StorageContract(DialectContract, StreamContract):
     async def test_it_is_ready_and_up_to_date(self, storage: Storage) -> None:
         """The schema is the program's, and every column of the model is there."""
         await storage.ready()
+        assert storage.trouble is None
         schema = await storage.schema()
         assert schema.present == schema.wanted
         assert schema.present[CORE] >= 1
@@ -283,6 +289,7 @@ class StorageContract(DialectContract, StreamContract):
         assert all(result is None or isinstance(result, StorageUnavailable) for result in results)
         with pytest.raises(StorageUnavailable):
             await storage.run("late", add_transformation)
+        assert storage.trouble
 
 
 async def _select(tx: Transaction, table: model.Table) -> None:

@@ -19,7 +19,7 @@ async def lfns(tx):
 
 
 def places(pool):
-    return pool._places._value
+    return pool._places.free
 
 
 async def write(tx, number, fail=False):
@@ -32,7 +32,7 @@ async def write(tx, number, fail=False):
 
 async def test_whatever_moment_a_caller_goes_away_at_the_pool_stays_whole(open_mysql):
     chance = random.Random(1)
-    async with open_mysql(pool_size=3) as storage:
+    async with open_mysql(pool_size=5) as storage:
         done = set()
 
         async def caller(number, patience):
@@ -54,8 +54,9 @@ async def test_whatever_moment_a_caller_goes_away_at_the_pool_stays_whole(open_m
             longest = 6 * (time.perf_counter() - begin)
             await asyncio.gather(*(caller(first + each, chance.uniform(0, longest)) for each in range(9)))
         async with asyncio.timeout(30):
-            await storage.pool.close()  # waits for each
-        assert places(storage.pool) == 3
+            for pool in (storage.pool, storage.reading):
+                await pool.close()  # waits for each
+        assert (places(storage.pool), places(storage.reading)) == (2, 3)
         names = await storage.run("lfns", lfns, read=True)
     assert 20 <= len(done) < 120
     for number in range(200):
@@ -83,7 +84,7 @@ async def test_a_commit_on_its_way_goes_on_and_the_log_tells_its_end(open_mysql,
         if killed:
             await asyncio.to_thread(mariadb.sql, f"KILL {number}")
         with caplog.at_level(logging.INFO):
-            names = await storage.run("lfns", lfns, read=True)
+            names = await storage.run("lfns", lfns)
         assert names == ([] if killed else ["/a"])
         (told,) = [message for message in caplog.messages if "whose caller went away" in message]
         assert told.startswith("commit slow, whose caller went away, " + ("has failed" if killed else "is done"))
@@ -111,8 +112,10 @@ async def test_a_caller_that_goes_away_before_commit_takes_everything_with_it(op
         await asyncio.sleep(0.1)
         task.cancel()
         await asyncio.wait([task])
+        # the place is free again when the server has ended the statement
+        assert places(storage.pool) == 0
+        assert await storage.run("lfns", lfns) == []
         assert places(storage.pool) == 1
-        assert await storage.run("lfns", lfns, read=True) == []
 
 
 async def test_a_loop_that_ends_takes_the_commit_with_it_and_says_so(open_mysql, caplog):

@@ -10,6 +10,7 @@ from jsonrpc_tm.storage.mysql.commit import MARK
 from jsonrpc_tm.storage.mysql.driver import driver
 from jsonrpc_tm.storage.mysql.verbs import Statement
 from tests.storage.mysql.proxy import Proxy
+from tests.waiting import until
 
 pytestmark = pytest.mark.mariadb
 
@@ -156,6 +157,7 @@ async def test_before_the_commit_a_lost_server_leaves_nothing_unknown(storage, p
         await storage.run("add", Body())
     assert raised.value.data == {"retryable": True}
     proxy.refusing = False
+    await until(lambda: storage.trouble is None)
     assert await storage.run("lfns", _lfns, read=True) == []
 
 

@@ -172,8 +172,8 @@ async def test_readiness_does_not_wait_for_long(open_mysql, mariadb, mysql_url):
         )
         mariadb.sql(f"KILL {number}")
         await storage.ready()
-        storage.pool.target = replace(storage.pool.target, hosts=(Host("127.0.0.1", 1),))
-        storage.pool.blame(Host("127.0.0.1", mariadb.port))
+        storage.reading.target = replace(storage.reading.target, hosts=(Host("127.0.0.1", 1),))
+        storage.reading.blame(Host("127.0.0.1", mariadb.port))
         with pytest.raises(StorageUnavailable, match="does not answer"):
             await storage.ready()
         assert "ready" not in storage.runner.statistics
