@@ -23,6 +23,7 @@ NOT_QUICK = (
         "reports/test_browsers.py",
         "reports/test_callers.py",
         "reports/test_handshakes.py",
+        "reports/test_requests.py",
     ),
     *(
         "storage/mysql",
