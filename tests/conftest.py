@@ -42,7 +42,16 @@ NOT_QUICK = (
     *(f"reports/test_{name}.py" for name in ("answers_out", "command_line", "databases", "outputs")),
 )
 """Where sockets, processes, certificates, waiting, much data or many random calls are what is tested."""
-SLOW_FIXTURES = {"mariadb", "mysql_url", "one_mysql_url", "over_http", "in_diracs_wire", "on_mariadb", "in_a_file"}
+SLOW_FIXTURES = {
+    "mariadb",
+    "mysql_url",
+    "one_mysql_url",
+    "over_http",
+    "in_diracs_wire",
+    "on_mariadb",
+    "in_a_file",
+    "dirac",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

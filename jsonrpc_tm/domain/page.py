@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.model import Table
-from ..storage.where import Expressions, Where, invalid, limited, order_by
+from ..storage.where import Expressions, Where, fixed, invalid, limited, order_by
 from .work import Work
 
 
@@ -36,14 +36,9 @@ class Page:
         if self.after is not None:
             if self.orderAttribute or self.offset:
                 raise invalid("after", ["Not together with orderAttribute or offset."])
-            key = table.key[1:] if self._fixes_one and len(table.key) == 2 else table.key
+            one = len(table.key) == 2 and fixed((self.condDict or {}).get("TransformationID")) is not None
+            key = table.key[1:] if one else table.key
             if len(self.after) != len(key):
                 raise invalid("after", [f"Must be the last {' and '.join(key)} seen."])
             where.after([columns[name].sql for name in key], self.after)
         return where, order_by(columns, table.key, self.orderAttribute) + limited(self.limit, self.offset)
-
-    @property
-    def _fixes_one(self) -> bool:
-        """Whether the conditions name one transformation."""
-        wanted = (self.condDict or {}).get("TransformationID")
-        return wanted is not None and (type(wanted) is not list or (len(wanted) == 1 and wanted[0] is not None))

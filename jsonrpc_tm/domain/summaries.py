@@ -226,7 +226,7 @@ def select(work: Work, view: View, select_dict: Mapping[str, Any], name: str = "
     """
     conditions = dict(select_dict)
     since, until = (_moment(name, conditions.pop(name, None)) for name in ("FromDate", "ToDate"))
-    if view.date == "CreationDate":
+    if view.date == "CreationDate" and type(conditions.get("CreationDate")) is not dict:
         created = conditions.pop("CreationDate", None)
         since = _moment("CreationDate", created) if since is None else since
     where = work.where(view.table, "r.", name)

@@ -8,7 +8,7 @@ import orjson
 from ..core.identity import Transformation
 from ..core.model import TABLES, TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS, Table
 from ..storage.dialect import Dialect
-from ..storage.where import Comparison, Expression, Expressions, Where, comparisons, expressions, invalid
+from ..storage.where import LISTING, Comparison, Expression, Expressions, Where, comparisons, expressions, invalid
 from .rows import in_answers, only
 from .work import Work
 
@@ -163,16 +163,33 @@ def _chosen(table: Table, columns: Expressions, names: Sequence[str], parameter:
 
 def _where(work: Work, table: Table, conditions: Mapping[str, Any] | None, parameter: str) -> Where:
     where = work.where(table)
-    stored = {name: _as_stored(table, name, value) for name, value in (conditions or {}).items()}
+    stored = {
+        name: _as_stored(name, value, parameter) if (table.name, name) in _JSON else value
+        for name, value in (conditions or {}).items()
+    }
     where.conditions(expressions(table), stored, parameter)
     return where
 
 
-def _as_stored(table: Table, name: str, value: Any) -> Any:
-    """Return what a column is compared with: where it holds JSON text, that of the value or of each in a list."""
-    if (table.name, name) not in _JSON or value is None:
-        return value
-    return [_as_stored(table, name, item) for item in value] if type(value) is list else orjson.dumps(value).decode()
+def _as_stored(name: str, wanted: Any, parameter: str) -> Any:
+    """Return what a column of JSON texts is compared with, for an entry of a condDict.
+
+    :raises InvalidParams: an operator that would compare texts where the caller has values in mind.
+    """
+    if type(wanted) is not dict:
+        return _json(wanted)
+    for operator in wanted:
+        if operator not in LISTING:
+            message = f"Not for a column of any JSON. Valid: {', '.join(LISTING)}."
+            raise invalid(parameter, {name: {operator: [message]}})
+    return {operator: _json(value) for operator, value in wanted.items()}
+
+
+def _json(value: Any) -> Any:
+    """Return a value's JSON text, of a list those of its items; null, which no JSON text is, as it is."""
+    if type(value) is list:
+        return [None if item is None else orjson.dumps(item).decode() for item in value]
+    return None if value is None else orjson.dumps(value).decode()
 
 
 def _value(table: Table, name: str, value: Any) -> Any:

@@ -2,6 +2,12 @@
 
 from ..core import fields
 
+CONDITIONS = (
+    "column: value (equal; null is IS NULL), list of values (any of them) or operators, all of which must hold, "
+    'such as {"!=": "Processed"} or {">": 5}'
+)
+"""What a condDict is, in words."""
+
 
 def list_fields(time_stamp: str) -> dict[str, fields.Field]:
     """Return the parameters that every list method begins with.
@@ -12,7 +18,7 @@ def list_fields(time_stamp: str) -> dict[str, fields.Field]:
         "condDict": fields.Object(
             allow_none=True,
             load_default=None,
-            metadata={"description": "column: value (equal; null is IS NULL) or list of values (any of them)"},
+            metadata={"description": CONDITIONS},
         ),
         "older": fields.DateTime(metadata={"description": "only rows whose timeStamp is before this moment (UTC)"}),
         "newer": fields.DateTime(metadata={"description": "only rows whose timeStamp is not before this moment (UTC)"}),

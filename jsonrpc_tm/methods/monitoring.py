@@ -12,6 +12,7 @@ from ..domain.work import Work
 from ..plugin.marker import hookimpl
 from ..rpc import results
 from ..rpc.method import Handler, Method, Read
+from .lists import CONDITIONS
 
 
 async def transformation_summary(work: Work) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def _page() -> dict[str, fields.Field]:
     return {
         "selectDict": fields.Object(
             required=True,
-            metadata={"description": "column: value or list of values; FromDate and ToDate bound the date column"},
+            metadata={"description": f"{CONDITIONS}; FromDate and ToDate bound the date column"},
         ),
         "sortList": SortList(required=True, metadata={"description": "pairs of a column and ASC or DESC"}),
         "startItem": fields.Count(required=True, metadata={"description": "how many rows to skip"}),
@@ -242,7 +243,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     )
     select_dict = {
         "selectDict": fields.Object(
-            required=True, allow_none=True, metadata={"description": "column: value or list of values; null for all"}
+            required=True, allow_none=True, metadata={"description": f"{CONDITIONS}; null for all"}
         )
     }
     table = fields.Text(required=True, metadata={"description": f"one of {', '.join(TABLES)}"})
@@ -274,9 +275,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             "attrList": fields.Texts(
                 required=True, minimum=1, metadata={"description": "columns, or date(<date column>)"}
             ),
-            "condDict": fields.Object(
-                required=True, allow_none=True, metadata={"description": "column: value or list of values"}
-            ),
+            "condDict": fields.Object(required=True, allow_none=True, metadata={"description": CONDITIONS}),
             "older": fields.DateTime(metadata={"description": "only rows whose timeStamp is before it; UTC"}),
             "newer": fields.DateTime(metadata={"description": "only rows whose timeStamp is not before it; UTC"}),
             "timeStamp": fields.Text(

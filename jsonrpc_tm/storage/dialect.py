@@ -3,6 +3,7 @@
 Facts measured on SQLite 3.40 and MariaDB 10.11. Parameters are named (``:name``) on both.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -107,6 +108,14 @@ class Dialect(ABC):
         """Return the length of a text in characters."""
 
     @abstractmethod
+    def like(self, column: str, pattern: str) -> str:
+        """Return the condition that a text is like a pattern (SQL expressions) of ``pattern``; exact case."""
+
+    def pattern(self, text: str) -> str:
+        """Return a pattern (``%``, ``_``, backslash escapes, and stands before some character) as ``like`` takes it."""
+        return text
+
+    @abstractmethod
     def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:
         """Return statements that empty *tables*, whatever refers to what, and begin identifiers at 1 again.
 
@@ -120,6 +129,11 @@ def _names(names: Iterable[str]) -> str:
 
 def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({_names(columns)}) VALUES ({_names(f':{c}' for c in columns)})"
+
+
+_LIKE = re.compile(r"\\.|.", re.DOTALL)
+_GLOB = {"%": "*", "_": "?"}
+_GLOB_ITSELF = {sign: f"[{sign}]" for sign in "*?["}
 
 
 class SQLite(Dialect):
@@ -198,6 +212,14 @@ class SQLite(Dialect):
     def characters(self, expression: str) -> str:
         """Return ``length``, which counts characters of text."""
         return f"length({expression})"
+
+    def like(self, column: str, pattern: str) -> str:
+        """Return GLOB: here LIKE takes upper and lower case for the same, and no index serves it."""
+        return f"{column} GLOB {pattern}"
+
+    def pattern(self, text: str) -> str:
+        """Return the pattern in GLOB's signs, of which those that stand for themselves are in brackets."""
+        return _LIKE.sub(lambda found: _GLOB.get(found[0]) or _GLOB_ITSELF.get(found[0][-1], found[0][-1]), text)
 
     def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:
         """Return DELETEs; foreign keys are looked at when the transaction ends."""
@@ -298,6 +320,10 @@ class MySQL(Dialect):
     def characters(self, expression: str) -> str:
         """Return ``CHAR_LENGTH``; ``LENGTH`` counts bytes."""
         return f"CHAR_LENGTH({expression})"
+
+    def like(self, column: str, pattern: str) -> str:
+        """Return ``LIKE``; the collation of the columns is exact, and backslash escapes by default."""
+        return f"{column} LIKE {pattern}"
 
     def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:
         """Return DELETEs, then ALTERs, which end the transaction. TRUNCATE makes a new file for each table: slow."""

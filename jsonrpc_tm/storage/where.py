@@ -85,20 +85,79 @@ def scalar(kind: ColumnKind, value: Any) -> Any:
     return None if value is None else _READERS[kind](value)
 
 
-class Comparison(NamedTuple):
-    """One entry of a condDict, read.
+LISTING: Mapping[str, str] = {"=": "in", "!=": "nin", "in": "in", "nin": "nin"}
+"""Operators that take a list too, by what they mean then."""
+_ORDERING = ("<", "<=", ">", ">=")
+_OPERATORS = (*LISTING, *_ORDERING, "like")
+_PATTERN_LENGTH = 4096  # characters; an engine refuses patterns of 50,000 bytes, and escaping may triple them
 
-    :param wanted: a value as the column compares (None is IS NULL), or a list, one of which it must be.
+
+class Comparison(NamedTuple):
+    """One thing that a condDict asks of a column, read.
+
+    :param operator: ``=``, ``in``, ``nin``, ``<``, ``<=``, ``>``, ``>=`` or ``like``.
+    :param wanted: a value as the column compares (None is IS NULL); for ``in`` and ``nin`` a list of those.
     """
 
     column: Expression
+    operator: str
     wanted: Any
+
+
+def _compared(column: Expression, wanted: Any) -> list[Comparison]:
+    """Read what a condDict has under a name: a scalar, a list, or an object of operators.
+
+    :raises BadValue: it does not fit.
+    """
+    if type(wanted) is list:
+        return [Comparison(column, "in", [scalar(column.kind, value) for value in wanted])]
+    if type(wanted) is not dict:
+        return [Comparison(column, "=", scalar(column.kind, wanted))]
+    if not wanted:
+        raise BadValue(f"No operator. Valid: {', '.join(_OPERATORS)}.")
+    read, errors = [], {}
+    for operator, value in wanted.items():
+        try:
+            read.append(_operation(column, operator, value))
+        except BadValue as error:
+            errors[operator] = error.messages
+    if errors:
+        raise BadValue(errors)
+    return read
+
+
+def _operation(column: Expression, operator: str, value: Any) -> Comparison:
+    if operator in LISTING:
+        if value == []:
+            raise BadValue("Needs at least one value.")
+        if operator == "=" and type(value) is not list:
+            return Comparison(column, "=", scalar(column.kind, value))
+        several = value if type(value) is list else [value]
+        return Comparison(column, LISTING[operator], [scalar(column.kind, item) for item in several])
+    if operator not in _OPERATORS:
+        raise BadValue(f"Not an operator. Valid: {', '.join(_OPERATORS)}.")
+    if value is None:
+        raise BadValue("Must not be null.")
+    if operator != "like":
+        return Comparison(column, operator, scalar(column.kind, value))
+    if column.kind != "text":
+        raise BadValue("Only text is like a pattern.")
+    pattern = values.text(values.number_as_text(value), _PATTERN_LENGTH)
+    if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+        raise BadValue("Ends with a backslash that escapes nothing.")
+    return Comparison(column, "like", pattern)
+
+
+def fixed(wanted: Any) -> Any:
+    """Return the one value that an entry of a condDict allows by a scalar or ``=``; None where there is none."""
+    value = wanted.get("=") if type(wanted) is dict else wanted
+    return None if type(value) in (list, dict) else value
 
 
 def comparisons(
     columns: Expressions, cond_dict: Mapping[str, Any] | None, parameter: str = "condDict"
 ) -> tuple[Comparison, ...]:
-    """Read a condDict: names to a scalar (equal; null is IS NULL) or a list (any of them).
+    """Read a condDict: names to a scalar (equal; null is IS NULL), a list (any of them) or an object of operators.
 
     :param columns: what may be named.
     :param parameter: the parameter that errors name.
@@ -112,14 +171,18 @@ def comparisons(
             errors[name] = [f"Not a column. Valid: {', '.join(columns)}."]
             continue
         try:
-            several = type(wanted) is list
-            loaded = [scalar(column.kind, value) for value in wanted] if several else scalar(column.kind, wanted)
-            read.append(Comparison(column, loaded))
+            read += _compared(column, wanted)
         except BadValue as error:
-            errors[name] = [f"{message} The column's type is {column.kind}." for message in error.messages]
+            errors[name] = _with_kind(error.messages, column.kind)
     if errors:
         raise invalid(parameter, errors)
     return tuple(read)
+
+
+def _with_kind(messages: Any, kind: ColumnKind) -> Any:
+    if isinstance(messages, dict):
+        return {name: _with_kind(inner, kind) for name, inner in messages.items()}
+    return [f"{message} The column's type is {kind}." for message in messages]
 
 
 class Where:
@@ -153,22 +216,27 @@ class Where:
         """Add equality; None is IS NULL."""
         self.add(f"{sql} IS NULL" if value is None else f"{sql} = {self._bind(value)}")
 
-    def among(self, sql: str, values: Sequence[Any], kind: ColumnKind = "text") -> None:
+    def among(self, sql: str, values: Sequence[Any], kind: ColumnKind = "text", *, without: bool = False) -> None:
         """Add membership; None among *values* is IS NULL, no values match nothing.
 
         :param values: as ``scalar`` returns them.
+        :param without: keep the other rows instead, null among them unless it is one of *values*.
         """
         given = list(dict.fromkeys(value for value in values if value is not None))
+        null = None in values
+        isin, isnull = ("NOT IN", "IS NOT NULL" if null else "IS NULL") if without else ("IN", "IS NULL")
         choices = []
         if len(given) > LONG_LIST:
             name = self._bind(self._dialect.pack(given))[1:]
             array = self._dialect.array(name, _PACKED[kind])
-            choices.append(f"{sql} IN (SELECT listed.value FROM {array} AS listed)")
+            choices.append(f"{sql} {isin} (SELECT listed.value FROM {array} AS listed)")
         elif given:
-            choices.append(f"{sql} IN ({', '.join(map(self._bind, given))})")
-        if None in values:
-            choices.append(f"{sql} IS NULL")
-        self.add(f"({' OR '.join(choices)})" if choices else "1=0")
+            choices.append(f"{sql} {isin} ({', '.join(map(self._bind, given))})")
+        if null or (without and given):
+            choices.append(f"{sql} {isnull}")
+        # spelled out, not IS NOT TRUE: an index serves the parts
+        joined = (" AND " if without and null else " OR ").join(choices)
+        self.add(f"({joined})" if choices else "1=1" if without else "1=0")
 
     def conditions(
         self, columns: Expressions, cond_dict: Mapping[str, Any] | None, parameter: str = "condDict"
@@ -178,11 +246,15 @@ class Where:
 
     def meet(self, comparisons: Iterable[Comparison]) -> None:
         """Add a condDict that was read."""
-        for (sql, kind), wanted in comparisons:
-            if type(wanted) is list:
-                self.among(sql, wanted, kind)
-            else:
+        for (sql, kind), operator, wanted in comparisons:
+            if operator in ("in", "nin"):
+                self.among(sql, wanted, kind, without=operator == "nin")
+            elif operator == "=":
                 self.equal(sql, wanted)
+            elif operator == "like":
+                self.add(self._dialect.like(sql, self._bind(self._dialect.pattern(wanted))))
+            else:
+                self.add(f"{sql} {operator} {self._bind(wanted)}")
 
     def bounds(self, columns: Expressions, older: str | None, newer: str | None, time_stamp: str | None) -> None:
         """Add ``newer <= column < older``; a bound that is None is none.

@@ -127,16 +127,25 @@ async def _all_task_stats(service: Service, context: Context) -> dict[str, int]:
 def _authors_by_dn(service: Service, named: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments with conditions on ``AuthorDN`` turned into conditions on the author's name.
 
-    :raises InvalidParams: the condition is neither a text nor a list of texts.
+    :raises InvalidParams: the condition compares it with something other than texts.
     """
     condition = named.get("condDict")
     if not isinstance(condition, dict) or methods.AUTHOR_DN not in condition:
         return named
     wanted = condition[methods.AUTHOR_DN]
+    author: Any
+    if isinstance(wanted, dict) and wanted.keys() <= {"=", "!=", "in", "nin"}:
+        author = {operator: _authors(service, dns) for operator, dns in wanted.items()}
+    else:
+        author = _authors(service, wanted)
+    rest = {key: value for key, value in condition.items() if key != methods.AUTHOR_DN}
+    return {**named, "condDict": {**rest, "Author": author}}
+
+
+def _authors(service: Service, wanted: Any) -> list[str]:
+    """Return the names of the users with some DNs; a DN that nobody has stands for itself."""
     dns = wanted if isinstance(wanted, list) else [wanted]
     if not all(isinstance(dn, str) for dn in dns):
         raise errors.InvalidParams("Invalid key AuthorDN in condDict")
     users = [service.users.by_dn(dn) for dn in dns]
-    names = [user.name if user else dn for user, dn in zip(users, dns, strict=True)]
-    rest = {key: value for key, value in condition.items() if key != methods.AUTHOR_DN}
-    return {**named, "condDict": {**rest, "Author": names}}
+    return [user.name if user else dn for user, dn in zip(users, dns, strict=True)]
