@@ -14,11 +14,14 @@ async def refuse(work: Work, name: str, inherited_from: int | str) -> Held | Non
     """Refuse a new transformation that cannot be made; return the parent, held, None for none.
 
     :param inherited_from: the parent's id or name; 0 for none.
-    :raises Forbidden: no right on the parent.
+    :raises Forbidden: no right on the parent, or none to make it Completing.
     :raises NotFound: no such parent.
     :raises Conflict: the name is taken.
     """
-    parent = await work.hold(inherited_from) if inherited_from != 0 else None
+    parent = None
+    if inherited_from != 0:
+        parent = await work.hold(inherited_from)
+        transitions.authorize(work, "Completing")
     await parameters.refuse_taken(work, name)
     return parent
 

@@ -80,13 +80,15 @@ async def set_parameter(
     :raises InvalidParams: a core parameter that cannot be set, a name that is a core parameter's but for case
         (``data.did_you_mean``), or a value that does not fit.
     :raises NotFound: no such transformation.
-    :raises Forbidden: no right on it.
+    :raises Forbidden: no right on it, or none to set this status.
     :raises Conflict: ``expected`` does not hold, or the name is taken.
     :raises InvalidState: a plugin's rule forbids the status.
     """
     if paramName not in CORE_PARAMETERS:
         await domain.set_additional(work, transformation, paramName, value, expected)
         return
+    if paramName == "Status":
+        transitions.authorize(work, value)
     await domain.check_expected(work, transformation, paramName, expected)
     told = values.number_as_text(paramValue)
     if paramName == "Status":

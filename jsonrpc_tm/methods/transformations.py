@@ -73,7 +73,8 @@ async def add(
     and its files are copied. With ``inputMetaQuery`` and ``addFiles`` it gets the files that the catalog has for the
     query now; those announced later come through addFile.
 
-    :raises Forbidden: the caller may not create transformations, or has no right on the parent.
+    :raises Forbidden: the caller may not create transformations, or has no right on the parent, or none to make it
+        Completing.
     :raises NotFound: no such parent.
     :raises Conflict: the name is taken.
     :raises InvalidState: a status of the parent's files would become too long.
@@ -157,7 +158,7 @@ async def complete(work: Work, transformation: Held) -> None:
     """Set a transformation's status to Completed.
 
     :raises NotFound: no such transformation.
-    :raises Forbidden: no right on it.
+    :raises Forbidden: no right on it, or none to set this status.
     :raises InvalidState: a plugin's rule forbids it.
     """
     await transitions.move(work, transformation, "Completed")

@@ -237,15 +237,26 @@ class PluggedList(Field):
         return result
 
 
-class MethodRule(Field):
-    """Who may call a method: a word, or a list of properties one of which is needed (loads a tuple)."""
+class Properties(Field):
+    """Properties of callers one of which is needed (loads a tuple)."""
+
+    words: tuple[str, ...] = ()
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | tuple[str, ...]:
-        if value in ("all", "authenticated") and type(value) is str:
+        if type(value) is str and value in self.words:
             return value
+        # an empty list must not come to mean "no property needed"
         if type(value) is list and value and all(type(item) is str and item for item in value):
             return tuple(value)
-        raise ValidationError("Must be all, authenticated, or a list of properties (one at least).")
+        raise ValidationError(
+            f"Must be {', '.join((*self.words, ''))}{'or ' * bool(self.words)}a list of properties (one at least)."
+        )
+
+
+class MethodRule(Properties):
+    """Who may call a method: a word, or properties one of which is needed."""
+
+    words = ("all", "authenticated")
 
 
 KINDS: dict[str, type[Field]] = {
@@ -307,4 +318,5 @@ _WORDS: dict[type[Field], str] = {
     Plugged: "name, or object with name",
     PluggedList: "list of plugin names with options",
     MethodRule: "all, authenticated, or a list of properties",
+    Properties: "list of properties",
 }

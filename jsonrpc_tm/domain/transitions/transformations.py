@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.errors import Forbidden
 from ...storage.base import chunks
 from ..transformation_log import note
 from ..work import Held, Work
@@ -27,12 +28,26 @@ async def create(work: Work, values: Mapping[str, Any]) -> Held:
     return made
 
 
+def authorize(work: Work, to: str) -> None:
+    """Refuse callers who may not set a transformation to a status (setting ``authorization.statuses``).
+
+    ``move`` asks by itself; who can fail otherwise before it asks first, as the right comes before the state.
+
+    :raises Forbidden: the caller has none of the properties.
+    """
+    needs = work.parts.settings["authorization.statuses"].get(to)
+    if needs is not None and not work.context.identity.has_any(needs):
+        raise Forbidden(f"To set the status {to} you need one of: {', '.join(needs)}", needs=list(needs))
+
+
 async def move(work: Work, trans: Held, to: str, *, agent: str | None = None) -> None:
     """Set a transformation's status, also to the same word again; logged.
 
     :param agent: the AgentType to set with it.
+    :raises Forbidden: see ``authorize``.
     :raises InvalidState: a plugin's rule forbids it.
     """
+    authorize(work, to)
     ask(work, "transformation", [(trans.status, to)])
     also = "" if agent is None else ", AgentType = :agent"
     await work.tx.execute(

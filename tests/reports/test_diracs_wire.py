@@ -1,4 +1,4 @@
-"""What DIRAC's own clients may ask with operators."""
+"""Rules that hold for what DIRAC's own clients say, too."""
 
 import pytest
 import trustme
@@ -11,7 +11,8 @@ from tests.dirac.conftest import BASE, Dirac, serving
 @pytest.fixture
 async def dirac(tmp_path):
     """A server; ``admin`` is a manager's proxy."""
-    async with serving(tmp_path / "tls") as (url, folder, service):
+    statuses = {"Cleaning": ["Cleaner"], "Completed": ["Cleaner"]}
+    async with serving(tmp_path / "tls", **{"authorization.statuses": statuses}) as (url, folder, service):
         made = devcerts.Folder(folder)
         ca = trustme.CA.from_pem(made.ca.read_bytes(), made.key("ca").read_bytes())
         dirac = Dirac(url, made.ca, tmp_path, service)
@@ -41,3 +42,12 @@ async def test_c5_operators_in_diracs_wire(dirac):
         assert len(await value("getTransformations", {"AuthorDN": condition})) == number
     for condition in ({"like": "/O=%"}, {"=": 1}, {}):
         assert not (await dirac.call(dirac.admin, "getTransformations", {"AuthorDN": condition})).json["OK"]
+
+
+async def test_c4_a_status_in_diracs_wire(dirac):
+    first = await dirac.call(dirac.admin, "addTransformation", "t", "d", "l", "Processing", "Standard", "Manual", "")
+    assert first.value == 1
+    for call in (("setTransformationParameter", 1, "Status", "Cleaning"), ("completeTransformation", 1)):
+        refused = await dirac.call(dirac.admin, *call)
+        assert refused.json["Errno"] == 13 and "Cleaner" in refused.json["Message"]
+    assert (await dirac.call(dirac.admin, "getTransformationParameters", 1, "Status")).value == "New"
