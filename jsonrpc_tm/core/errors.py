@@ -44,9 +44,27 @@ class MethodNotFound(TMError):
 
 
 class InvalidParams(TMError):
-    """The parameters do not fit the schema; ``data.errors`` is marshmallow's message dict, by parameter name."""
+    """The parameters do not fit the schema; ``data.errors`` is marshmallow's message dict, by parameter name.
+
+    :param message: one sentence for people, without its full stop; the first of the errors is added to it.
+    """
 
     code, type = -32602, "InvalidParams"
+
+    def __init__(self, message: str, **data: Any) -> None:
+        first = _first(data.get("errors"))
+        super().__init__(f"{message}: {first}" if first else message, **data)
+
+
+def _first(errors: Any) -> str:
+    """Return the first of some errors with the place where it is, at most 200 characters; names may be the caller's."""
+    place = ""
+    while isinstance(errors, dict | list) and errors:
+        name, errors = next(iter(errors.items())) if isinstance(errors, dict) else ("", errors[0])
+        # marshmallow's word for all parameters together
+        place += "" if name in ("", "_schema") else f"[{name}]" if isinstance(name, int) else f".{name}"
+    text = f"{place.removeprefix('.')}: {errors}" if place else str(errors or "")
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 class InternalError(TMError):

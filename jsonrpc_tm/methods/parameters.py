@@ -17,7 +17,7 @@ from ..plugin.marker import hookimpl
 from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Change, Method, Read
-from ..storage.where import scalar
+from ..storage.where import invalid, scalar
 from .fields import transformation_name
 
 _CORE_WORDS = {name.casefold(): name for name in CORE_PARAMETERS}
@@ -52,19 +52,19 @@ async def stored(outside: Outside, paramName: str, paramValue: Any) -> Any:
     """Return the value as it is stored; what can be known without the database comes before the right."""
     if paramName in CORE_PARAMETERS:
         if paramName not in MUTABLE_PARAMETERS:
-            raise _invalid("paramName", f"{paramName} cannot be set. Can be: {', '.join(MUTABLE_PARAMETERS)}.")
+            raise invalid("paramName", [f"{paramName} cannot be set. Can be: {', '.join(MUTABLE_PARAMETERS)}."])
         try:
             return core_value(paramName, paramValue)
         except BadValue as error:
             raise InvalidParams(f"Invalid value for {paramName}", errors={"paramValue": error.messages}) from None
     if (meant := _CORE_WORDS.get(paramName.casefold())) is not None:
         raise InvalidParams(
-            f"{paramName} is no parameter of a transformation; did you mean {meant}?",
-            errors={"paramName": [f"Differs from {meant} by case only."]},
+            "Invalid parameters",
+            errors={"paramName": [f"{paramName!r} is no parameter; did you mean {meant}?"]},
             did_you_mean=meant,
         )
     if _has_nul(paramValue):
-        raise _invalid("paramValue", "Must not contain U+0000.")
+        raise invalid("paramValue", ["Must not contain U+0000."])
     return paramValue
 
 
@@ -80,7 +80,7 @@ async def set_parameter(
     :raises InvalidParams: a core parameter that cannot be set, a name that is a core parameter's but for case
         (``data.did_you_mean``), or a value that does not fit.
     :raises NotFound: no such transformation.
-    :raises Forbidden: no right on it, or none to set this status.
+    :raises Forbidden: no right on it. A status may need a property of its own.
     :raises Conflict: ``expected`` does not hold, or the name is taken.
     :raises InvalidState: a plugin's rule forbids the status.
     """
@@ -97,14 +97,10 @@ async def set_parameter(
         await domain.set_core(work, transformation, paramName, value, told)
 
 
-def _invalid(parameter: str, message: str) -> InvalidParams:
-    return InvalidParams(f"Invalid parameter {parameter}", errors={parameter: [message]})
-
-
 async def additional_only(outside: Outside, paramName: str) -> None:
     """Refuse to delete a core parameter."""
     if paramName in CORE_PARAMETERS:
-        raise _invalid("paramName", f"{paramName} is a core parameter; only additional ones can be deleted.")
+        raise invalid("paramName", [f"{paramName} is a core parameter; only additional ones can be deleted."])
 
 
 async def delete_parameter(work: Work, transformation: Held, paramName: str) -> None:

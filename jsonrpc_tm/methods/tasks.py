@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import fields, values
-from ..core.errors import InvalidParams, InvalidState
+from ..core.errors import InvalidState
 from ..core.identity import Transformation
 from ..core.model import TASK_COLUMNS
 from ..domain import reports, tallies
@@ -15,6 +15,7 @@ from ..plugin.marker import hookimpl
 from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Change, Method, Read
+from ..storage.where import invalid
 from . import submission
 from .lists import after_field, list_fields, offset_field
 
@@ -65,7 +66,7 @@ async def set_task_status_and_wms_id(
 async def in_order(outside: Outside, taskMin: int, taskMax: int) -> None:
     """Refuse a range that ends before it begins."""
     if taskMin > taskMax:
-        raise InvalidParams("taskMin is more than taskMax", errors={"taskMin": ["Must not be more than taskMax."]})
+        raise invalid("taskMin", ["Must not be more than taskMax."])
 
 
 async def delete_tasks(work: Work, transformation: Held, taskMin: int, taskMax: int) -> None:

@@ -158,7 +158,7 @@ async def complete(work: Work, transformation: Held) -> None:
     """Set a transformation's status to Completed.
 
     :raises NotFound: no such transformation.
-    :raises Forbidden: no right on it, or none to set this status.
+    :raises Forbidden: no right on it. A status may need a property of its own.
     :raises InvalidState: a plugin's rule forbids it.
     """
     await transitions.move(work, transformation, "Completed")

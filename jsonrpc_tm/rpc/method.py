@@ -149,10 +149,8 @@ class Method:
             named = params
         elif len(params) > len(self.params):
             most = len(self.params)
-            raise InvalidParams(
-                f"{self.name} takes at most {most} parameter(s), {len(params)} given",
-                errors={"_schema": [f"At most {most} parameter(s): {', '.join(self.params) or 'none'}."]},
-            )
+            told = f"{len(params)} given, at most {most} parameter(s): {', '.join(self.params) or 'none'}."
+            raise InvalidParams(f"Invalid parameters for {self.name}", errors={"_schema": [told]})
         else:
             named = dict(zip(self.params, params, strict=False))
         try:

@@ -248,9 +248,8 @@ class Properties(Field):
         # an empty list must not come to mean "no property needed"
         if type(value) is list and value and all(type(item) is str and item for item in value):
             return tuple(value)
-        raise ValidationError(
-            f"Must be {', '.join((*self.words, ''))}{'or ' * bool(self.words)}a list of properties (one at least)."
-        )
+        words = "".join(f"{word}, " for word in self.words) + ("or " if self.words else "")
+        raise ValidationError(f"Must be {words}a list of properties (one at least).")
 
 
 class MethodRule(Properties):

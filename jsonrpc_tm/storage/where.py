@@ -287,7 +287,7 @@ class Where:
 
 def invalid(parameter: str, errors: Any) -> InvalidParams:
     """Return the error of one wrong parameter."""
-    return InvalidParams(f"Invalid parameter {parameter}", errors={parameter: errors})
+    return InvalidParams("Invalid parameters", errors={parameter: errors})
 
 
 def order_by(

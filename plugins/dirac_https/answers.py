@@ -1,6 +1,5 @@
 """``S_OK`` and ``S_ERROR``, with the texts and numbers that DIRAC's clients compare."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,8 +30,6 @@ def refusal(name: str, error: errors.TMError, named: Mapping[str, Any]) -> dict[
         return failed(f"Permission denied ( {EACCES} : {error.message})", EACCES)
     if isinstance(error, errors.InvalidState) and error.data.get("reason") == "not extendable":
         return failed("Can not extend non-SIMULATION type production")
-    if isinstance(error, errors.InvalidParams):
-        return failed(f"{error.message}: {json.dumps(error.data.get('errors', {}))}")
     return failed(error.message)
 
 
