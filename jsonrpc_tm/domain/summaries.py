@@ -94,11 +94,26 @@ class Part:
     :param order: as ``where.order_by`` takes it.
     :param start: number of rows to skip.
     :param most: the most rows to show.
+    :param columns: the names that a record has; None for all.
     """
 
     order: list[str]
     start: int
     most: int
+    columns: Sequence[str] | None = None
+
+    def shown(self, names: Sequence[str]) -> list[str]:
+        """Return those of *names* that a record has, in their order.
+
+        :raises InvalidParams: a column is none of *names*.
+        """
+        if self.columns is None:
+            return list(names)
+        wanted = dict.fromkeys(self.columns)
+        for name in wanted:
+            if name not in names:
+                raise invalid("columns", [f"{name[:100]!r} is not a column. Valid: {', '.join(names)}."])
+        return [name for name in names if name in wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +164,25 @@ async def transformations_with_states(work: Work, select_dict: Mapping[str, Any]
         *(f"Files_{state}" for state in ("PercentProcessed", "Total", *file_states)),
     ]
     view = VIEWS["Transformations"]
-    total, rows = await fetch(work, select(work, view, select_dict), part)
-    answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": names}
+    shown = part.shown(names)
+    total, rows = await fetch(work, select(work, view, select_dict), part, {*shown, "TransformationID", "Type"})
+    answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": shown}
     if not total:
         return answer
-    ids = [row["TransformationID"] for row in rows]
-    tasks = await _by_transformation(work, TRANSFORMATION_TASKS, "ExternalStatus", _of_page(work, ids))
-    files = await _by_transformation(work, TRANSFORMATION_FILES, "Status", _of_page(work, ids))
-    answer["Records"] = []
-    for row in rows:
-        jobs, states = tasks[row["TransformationID"]], files[row["TransformationID"]]
-        job_numbers = [sum(jobs.values()), *(jobs[state] for state in task_states)]
-        file_numbers = [_percent(work, row["Type"], states), _total(states), *(states[s] for s in file_states)]
-        answer["Records"].append([*_record(row), *job_numbers, *file_numbers])
     answer["Extras"] = _extras(view, rows)
+    ids = [row["TransformationID"] for row in rows]
+    if any(name.startswith("Jobs_") for name in shown):
+        tasks = await _by_transformation(work, TRANSFORMATION_TASKS, "ExternalStatus", _of_page(work, ids))
+        for row in rows:
+            jobs = tasks[row["TransformationID"]]
+            row.update({f"Jobs_{state}": jobs[state] for state in task_states}, Jobs_TotalCreated=sum(jobs.values()))
+    if any(name.startswith("Files_") for name in shown):
+        files = await _by_transformation(work, TRANSFORMATION_FILES, "Status", _of_page(work, ids))
+        for row in rows:
+            states = files[row["TransformationID"]]
+            row.update({f"Files_{state}": states[state] for state in file_states}, Files_Total=_total(states))
+            row["Files_PercentProcessed"] = _percent(work, row["Type"], states)
+    answer["Records"] = [_record(row, shown) for row in rows]
     return answer
 
 
@@ -254,9 +274,12 @@ def _narrow(work: Work, view: View, first: Selection) -> Selection:
     return selection
 
 
-async def fetch(work: Work, selection: Selection, part: Part, parameter: str | None = None) -> tuple[int, list[Row]]:
+async def fetch(
+    work: Work, selection: Selection, part: Part, wanted: Iterable[str], parameter: str | None = None
+) -> tuple[int, list[Row]]:
     """Return the number of selected rows, and the rows of a part of them, dates in the stored form.
 
+    :param wanted: names; those of them that are columns are read, and the status in any case.
     :param parameter: the parameter that describes the part, where it is one; what errors name.
     :raises InvalidParams: the part begins behind the last row (no row at all is no error), or an unknown sort column.
     """
@@ -271,10 +294,13 @@ async def fetch(work: Work, selection: Selection, part: Part, parameter: str | N
         raise invalid(parameter or "startItem", [f"There are {total} rows."])
     if not part.most:
         return total, []
-    shown = ", ".join(view.columns[name].sql for name in view.shown)
+    names = {*wanted, view.status}
+    # a body that nobody asked for is not read
+    read = [name for name in view.shown if name in names]
+    shown = ", ".join(view.columns[name].sql for name in read)
     tail = f" WHERE {where.text}{ordered}{limited(part.most, part.start)}"
     by_name = selection.by_name or any(term.startswith("LFN:") for term in part.order)
-    if by_name or "LFN" not in view.shown:
+    if by_name or "LFN" not in read:
         sql = f"SELECT {shown} FROM {view.source(by_name)}{tail}"
     else:
         # names are looked up for the page alone, not for every row that has to be sorted
@@ -293,10 +319,11 @@ async def page_of(
     :raises InvalidParams: see ``fetch``.
     """
     view = selection.view
-    total, rows = await fetch(work, selection, part, parameter)
-    answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": list(view.shown)}
+    shown = part.shown(view.shown)
+    total, rows = await fetch(work, selection, part, shown, parameter)
+    answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": shown}
     if total:
-        answer["Records"] = [_record(row) for row in rows]
+        answer["Records"] = [_record(row, shown) for row in rows]
         answer["Extras"] = _extras(view, rows)
         answer["Selections"] = {
             name: await distinct(work, selection.source, selection.where, view.columns[name])
@@ -306,9 +333,9 @@ async def page_of(
     return answer
 
 
-def _record(row: Row) -> list[Any]:
-    """Return a row's values as a record: integers as they are, everything else as text."""
-    return [value if type(value) is int else str(value) for value in row.values()]
+def _record(row: Row, names: Iterable[str]) -> list[Any]:
+    """Return a row's values of some names as a record: integers as they are, everything else as text."""
+    return [value if type(value) is int else str(value) for value in map(row.__getitem__, names)]
 
 
 def _extras(view: View, rows: Iterable[Row]) -> dict[str, int]:

@@ -21,7 +21,12 @@ async def transformation_summary(work: Work) -> dict[str, Any]:
 
 
 async def transformation_summary_web(
-    work: Work, selectDict: dict[str, Any], sortList: list[str], startItem: int, maxItems: int
+    work: Work,
+    selectDict: dict[str, Any],
+    sortList: list[str],
+    startItem: int,
+    maxItems: int,
+    columns: list[str] | None,
 ) -> dict[str, Any]:
     """Return a page of transformations with the numbers of their tasks and files by state.
 
@@ -30,15 +35,21 @@ async def transformation_summary_web(
 
     :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
-    return await summaries.transformations_with_states(work, selectDict, Part(sortList, startItem, maxItems))
+    part = Part(sortList, startItem, maxItems, columns)
+    return await summaries.transformations_with_states(work, selectDict, part)
 
 
 def _table_summary(table: str) -> Handler:
     async def table_summary(
-        work: Work, selectDict: dict[str, Any], sortList: list[str], startItem: int, maxItems: int
+        work: Work,
+        selectDict: dict[str, Any],
+        sortList: list[str],
+        startItem: int,
+        maxItems: int,
+        columns: list[str] | None,
     ) -> dict[str, Any]:
         selection = summaries.select(work, VIEWS[table], selectDict)
-        return await summaries.page_of(work, selection, Part(sortList, startItem, maxItems))
+        return await summaries.page_of(work, selection, Part(sortList, startItem, maxItems, columns))
 
     table_summary.__doc__ = f"""Return a page of the table {table}, with the choices under the same selection.
 
@@ -58,6 +69,7 @@ async def tabbed_summary_web(
     sortList: list[str],
     startItem: int,
     maxItems: int,
+    columns: list[str] | None,
 ) -> dict[str, Any]:
     """Return a page of a table, and pages of others with the rows that belong to all the selected ones.
 
@@ -66,7 +78,7 @@ async def tabbed_summary_web(
 
     :raises InvalidParams: an unknown column or direction, a value that does not fit, a page that begins behind the end.
     """
-    part = Part(sortList, startItem, maxItems)
+    part = Part(sortList, startItem, maxItems, columns)
     return await summaries.tabbed(work, VIEWS[table], selectDict, part, requestedTables)
 
 
@@ -173,7 +185,7 @@ class RequestedTables(fields.Field):
         return Part(given.get("SortList", []), given.get("StartItem", 0), given.get("MaxItems", 50))
 
 
-def _page() -> dict[str, fields.Field]:
+def _page(of: str = "") -> dict[str, fields.Field]:
     return {
         "selectDict": fields.Object(
             required=True,
@@ -182,6 +194,14 @@ def _page() -> dict[str, fields.Field]:
         "sortList": SortList(required=True, metadata={"description": "pairs of a column and ASC or DESC"}),
         "startItem": fields.Count(required=True, metadata={"description": "how many rows to skip"}),
         "maxItems": fields.Count(required=True, metadata={"description": "the most rows to show; 0 for none"}),
+        "columns": fields.Texts(
+            65535,
+            minimum=1,
+            empty=True,
+            allow_none=True,
+            load_default=None,
+            metadata={"description": f"the ParameterNames wanted{of}; null for all"},
+        ),
     }
 
 
@@ -236,7 +256,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
                 required=True,
                 metadata={"description": 'other tables: {"SortList": [], "StartItem": 0, "MaxItems": 50}'},
             ),
-            **_page(),
+            **_page(" of the first table"),
         },
         access=Read(),
         result=results.mapped(with_choices, "a page with its Selections by table"),
