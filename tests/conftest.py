@@ -35,7 +35,7 @@ NOT_QUICK = (
         "tools/test_tokens.py",
     ),
     *("test_fuzz.py", "test_operations.py", "test_benchmarks.py", "test_makefile.py", "test_imports.py"),
-    *("methods/test_model.py", "methods/test_races.py", "methods/test_round_trips.py"),
+    *("methods/test_model.py", "methods/test_races.py", "methods/test_round_trips.py", "reports/test_node_client.py"),
     *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py", "rpc/test_body.py"),
     *("storage/test_contract.py", "storage/test_sqlite.py", "storage/test_runner.py", "storage/test_migrate.py"),
     "plugin/test_manager.py",
