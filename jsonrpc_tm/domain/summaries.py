@@ -169,7 +169,6 @@ async def transformations_with_states(work: Work, select_dict: Mapping[str, Any]
     answer: dict[str, Any] = {"TotalRecords": total, "ParameterNames": shown}
     if not total:
         return answer
-    answer["Extras"] = _extras(view, rows)
     ids = [row["TransformationID"] for row in rows]
     if any(name.startswith("Jobs_") for name in shown):
         tasks = await _by_transformation(work, TRANSFORMATION_TASKS, "ExternalStatus", _of_page(work, ids))
@@ -182,8 +181,7 @@ async def transformations_with_states(work: Work, select_dict: Mapping[str, Any]
             states = files[row["TransformationID"]]
             row.update({f"Files_{state}": states[state] for state in file_states}, Files_Total=_total(states))
             row["Files_PercentProcessed"] = _percent(work, row["Type"], states)
-    answer["Records"] = [_record(row, shown) for row in rows]
-    return answer
+    return {**answer, "Records": [_record(row, shown) for row in rows], "Extras": _extras(view, rows)}
 
 
 def _of_page(work: Work, trans_ids: Sequence[int]) -> Where:

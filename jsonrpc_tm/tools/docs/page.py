@@ -13,8 +13,10 @@ from ...rpc.method import Method
 from ...rpc.service import Service
 from ..replay.scenario import Scenario
 
-LONGEST_EXAMPLE = 2000
-"""Characters of call and answer together; longer steps are no examples."""
+EXAMPLE, LONGEST_EXAMPLE = 700, 2000
+"""Characters of call and answer together: of an example, and of one where no step is shorter."""
+_ENOUGH = 24
+"""More different words and numbers do not make a call, or a result, more telling."""
 _HEAD = """# Methods
 
 <!-- made by `make docs`; do not edit -->
@@ -123,18 +125,31 @@ def _rule(rule: str | list[str]) -> str:
 
 
 def _examples(scenarios: Iterable[Scenario]) -> dict[str, tuple[str, str, str]]:
-    """Return for each method the shortest step with a result worth showing: the caller, the call, the answer."""
-    best: dict[str, tuple[tuple[bool, int, str], tuple[str, str, str]]] = {}
+    """Return for each method its most telling step that is not too long: the caller, the call, the answer."""
+    best: dict[str, tuple[tuple[bool, bool, int, int, str], tuple[str, str, str]]] = {}
     for scenario in scenarios:
         for step in scenario.steps:
             if "result" not in step.expected or step.match == "present":
                 continue
             call, answer = _wire(step)
             size = len(call) + len(answer)
-            rank = (step.expected["result"] in (None, [], {}, 0, ""), size, call)
+            asked, given = (min(len(set(_said(what))), _ENOUGH) for what in (step.params, step.expected["result"]))
+            by_name = 3 * isinstance(step.params, dict)  # names say what is meant
+            rank = (size > EXAMPLE, not given, -asked - given - by_name, size, call)
             if size <= LONGEST_EXAMPLE and (step.method not in best or rank < best[step.method][0]):
                 best[step.method] = rank, (step.caller, call, answer)
     return {name: example for name, (_, example) in best.items()}
+
+
+def _said(value: Any) -> Iterator[str]:
+    """Yield the names and values in a JSON value, but for those that say nothing; the first items stand for a list."""
+    if isinstance(value, dict):
+        yield from value
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value[:3]:
+            yield from _said(item)
+    elif value not in (None, "", 0):
+        yield str(value)
 
 
 def _wire(step: ReplayStep) -> tuple[str, str]:
