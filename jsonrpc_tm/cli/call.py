@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -151,11 +152,21 @@ def _content(file: str) -> str:
 
 
 def parse(text: str) -> Any:
-    """Return the value of a JSON text; ``_MISSING`` for anything else (NaN and Infinity are no JSON)."""
+    """Return the value of a JSON text; ``_MISSING`` for anything else (NaN and Infinity are no JSON).
+
+    :raises click.UsageError: it has a number that is too large to be sent.
+    """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return _MISSING
+
+
+def _finite(word: str) -> float:
+    number = float(word)
+    if math.isinf(number):
+        raise click.UsageError(f"{word[:200]} is too large for a number; text:{word[:200]} is text.")
+    return number
 
 
 def _refuse(word: str) -> None:

@@ -46,6 +46,8 @@ class BaseClient(ABC):
 
         :param args: parameters by position; or
         :param kwargs: parameters by name. Not both.
+        :raises ValueError: there is a number in them that JSON does not have (NaN, infinity); nothing was sent.
+        :raises TypeError: there is something in them that has no form in JSON, such as a Decimal.
         :raises TMError: the server answered with an error; the class is that of ``data.type``.
         :raises ConnectionFailed: there is no answer.
         """
@@ -114,10 +116,16 @@ def _request(method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dic
 
 def _encode(request: Any) -> bytes:
     try:
-        return orjson.dumps(request, option=orjson.OPT_NON_STR_KEYS)
-    except orjson.JSONEncodeError:
-        # integers beyond 64 bits and lone surrogates are the server's to refuse
-        return json.dumps(request).encode()
+        try:
+            body = orjson.dumps(request, option=orjson.OPT_NON_STR_KEYS)
+        except orjson.JSONEncodeError:
+            # integers beyond 64 bits and lone surrogates are the server's to refuse
+            return json.dumps(request, allow_nan=False).encode()
+        if b"null" in body:  # orjson writes it for NaN and infinity
+            json.dumps(request, default=str, skipkeys=True, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"The parameters are no JSON ({error}); nothing was sent.") from None
+    return body
 
 
 def _result(answer: Any) -> Any:

@@ -1,6 +1,7 @@
 """From a loaded call to its result: what is prepared outside, the transaction, and what follows its commit."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from ..core.identity import Asker, Policy
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage.base import Storage, Transaction
+from .answer import prove_json
 from .attendance import Attendance, Attended
 from .method import Change, Handler, Method, Read
 
 logger = logging.getLogger(__name__)
+_OURS = f"{__package__.rpartition('.')[0]}.methods."
 _FAREWELL = 1.0
 """Seconds that a call which is ended may take for it."""
 P = ParamSpec("P")
@@ -180,6 +183,8 @@ class _Answer(Exception):
 def compose(method: Method, ground: Ground) -> Perform:
     """Return what performs calls of *method*: prepare, transaction, events, after."""
     name, handler, access = method.name, method.handler, method.access
+    if not handler.__module__.startswith(_OURS):
+        handler = _proved(handler)
     prepare, after = _partly(method.prepare, 1), _partly(method.after, 3)
     trans = None if access is None else access.trans
     find = Work.hold if isinstance(access, Change) else Work.seen
@@ -236,6 +241,18 @@ def compose(method: Method, ground: Ground) -> Perform:
     if access is None:
         return outside
     return read if isinstance(access, Read) else write
+
+
+def _proved(handler: Handler) -> Handler:
+    """Return a plugin's handler whose result is JSON: what is not fails as a bug, before anything is committed."""
+
+    @functools.wraps(handler)
+    async def proved(*args: Any, **kwargs: Any) -> Any:
+        result = await handler(*args, **kwargs)
+        prove_json(result)
+        return result
+
+    return proved
 
 
 def _partly(function: Handler | None, first: int) -> Callable[..., Awaitable[Any]] | None:

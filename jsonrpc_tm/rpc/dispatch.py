@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
-import orjson
 from jsonrpcserver import JsonRpcError, Success
 from jsonrpcserver.async_dispatcher import call
 from jsonrpcserver.dispatcher import to_response
@@ -23,8 +22,8 @@ from ..core.breath import Breath
 from ..core.context import Context
 from ..core.errors import InternalError, InvalidRequest, TMError
 from ..core.model import MAX_INTEGER
+from .answer import json_text
 from .body import RequestLimits, excess, parse, parse_long
-from .openrpc import Document
 from .service import Service
 
 logger = logging.getLogger(__name__)
@@ -32,8 +31,6 @@ logger = logging.getLogger(__name__)
 _TOO_LARGE = "answer too large"
 # bytes: parsing is a hundredth of a second and more from here on, so others go on between its steps
 _LONG = 256 * 1024
-# what a plugin returns as datetime gets the wire's form
-_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_OMIT_MICROSECONDS
 
 
 class Dispatcher:
@@ -120,7 +117,7 @@ class Dispatcher:
         if request.id is NOID:
             return None
         try:
-            return _json(to_serializable_one(to_response(request, result)))
+            return json_text(to_serializable_one(to_response(request, result)))
         except TypeError:
             logger.exception("%.100s gave no JSON", request.method, extra=_facts(context))
             return failure(InternalError("Internal error"), context.request_id, request.id)
@@ -168,28 +165,6 @@ def _id(entry: Any) -> str | float | None:
     return found if type(found) in (str, float) or (type(found) is int and abs(found) <= MAX_INTEGER) else None
 
 
-def _json(response: Any) -> bytes:
-    """Return *response* as JSON text.
-
-    :raises TypeError: it has something that is no JSON.
-    """
-    try:
-        return orjson.dumps(response, _fragment, _OPTIONS)
-    except TypeError:
-        # ids as keys become text; rows, which have none, take twice as long with this option
-        return orjson.dumps(response, _fragment, _OPTIONS | orjson.OPT_NON_STR_KEYS)
-
-
-def _fragment(value: Any) -> orjson.Fragment:
-    """Return the JSON text of a value that knows it.
-
-    :raises TypeError: it does not.
-    """
-    if isinstance(value, Document):
-        return orjson.Fragment(value.text)
-    raise TypeError
-
-
 def _fail(error: TMError, request_id: str) -> NoReturn:
     raise JsonRpcError(error.code, error.message, _data(error, request_id)) from None
 
@@ -204,4 +179,4 @@ def failure(error: TMError, request_id: str, id: str | float | None = None) -> b
     :param id: the request's; None where it could not be told.
     """
     response = ErrorResponse(error.code, error.message, _data(error, request_id), id)
-    return _json(serialize_error(response))
+    return json_text(serialize_error(response))
