@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 EXAMPLES = settings(
@@ -112,6 +112,11 @@ async def test_c5_operators_select_what_a_plain_reading_selects(rows, condition)
 
 @EXAMPLES
 @given(pattern=PATTERNS)
+@example("U%")
+@example("_nused")
+@example("a\\%b")
+@example("[ab]")
+@example("a?b")
 async def test_c5_a_pattern_is_read_alike_everywhere(rows, pattern):
     found = await rows("getTransformationFiles", condDict={"UsedSE": {"like": pattern}}, columns=["UsedSE"])
     assert [row["UsedSE"] for row in found] == [text for text in TEXTS if like(pattern).fullmatch(text)]
