@@ -18,6 +18,7 @@ class Context:
     :param peer: address of the peer of the connection, which behind a balancer is the balancer; None without a network.
     :param gone: says whether the caller has gone, so that nobody waits for what is read; None where nobody can tell.
     :param also: columns that a wire adds to rows of transformations; nobody else may ask for them.
+    :param url: the address that was asked, as the caller wrote it; empty without a network.
     """
 
     identity: Identity
@@ -26,6 +27,7 @@ class Context:
     peer: str | None = None
     also: tuple[str, ...] = ()
     gone: Callable[[], bool] | None = None
+    url: str = ""
 
     @property
     def author(self) -> str:

@@ -213,7 +213,9 @@ def context_of(request: web.Request, identity: Identity, request_id: str) -> Con
     def gone() -> bool:
         return request.transport is None or request.transport.is_closing()
 
-    return request.app[SERVICE].context(identity, request_id, request.remote, gone=gone)
+    # whoever uses the address looks whether it is a URL
+    asked = f"{request.scheme}://{request.headers.get('Host', '')}{request.rel_url.raw_path}"
+    return request.app[SERVICE].context(identity, request_id, request.remote, gone=gone, url=asked)
 
 
 async def caller(request: web.Request, request_id: str, headers: Mapping[str, str] | None = None) -> Identity:

@@ -49,7 +49,7 @@ class Ground:
 
     :param catalog: guarded: whatever goes wrong in it is a CatalogError.
     :param tell: gets the events of a committed transaction.
-    :param document: returns the OpenRPC document.
+    :param document: returns the OpenRPC document for the address that was asked.
     :param started: when the server began (UTC, aware).
     """
 
@@ -57,7 +57,7 @@ class Ground:
     catalog: GuardedCatalog
     domain: DomainParts
     tell: Callable[[Sequence[Event]], None]
-    document: Callable[[], Mapping[str, Any]]
+    document: Callable[[str], Mapping[str, Any]]
     started: datetime
     changing: set[asyncio.Task[Any]] = field(default_factory=set)
     attendance: Attendance = field(default_factory=Attendance)
@@ -124,8 +124,8 @@ class Outside:
 
     @property
     def document(self) -> Mapping[str, Any]:
-        """The OpenRPC document of every method that the server has."""
-        return self._ground.document()
+        """The OpenRPC document of every method that the server has, at the address that was asked."""
+        return self._ground.document(self.context.url)
 
     @property
     def started(self) -> datetime:

@@ -10,6 +10,7 @@ from .. import __version__
 from ..core import errors
 from ..core.fields import Field, JSONSchema
 from ..core.identity import Rule
+from ..settings.types import is_url
 from .method import Method, Registry
 
 VERSION = "1.3.2"
@@ -36,13 +37,19 @@ _JSON = (str, int, float, bool, type(None), list, dict)
 
 
 class Document(Mapping[str, Any]):
-    """A JSON object that is kept as its text: answers are made of this, and who looks inside gets a copy.
+    """An OpenRPC document that is kept as its text: answers are made of this, and who looks inside gets a copy.
 
-    :param content: what is in it.
+    :param rest: the text of the object without its ``servers``.
+    :param url: of the server.
     """
 
-    def __init__(self, content: Mapping[str, Any]) -> None:
-        self.text = orjson.dumps(content)
+    def __init__(self, rest: bytes, url: str) -> None:
+        self._rest = rest
+        self.text = b'{"servers":%b,%b' % (orjson.dumps([{"name": "this server", "url": url}]), rest[1:])
+
+    def at(self, url: str) -> "Document":
+        """Return the same document of a server with another URL; only this part is made anew."""
+        return Document(self._rest, url)
 
     def __getitem__(self, key: str) -> Any:
         return orjson.loads(self.text)[key]
@@ -52,6 +59,20 @@ class Document(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(orjson.loads(self.text))
+
+
+def address(settings: Mapping[str, Any], asked: str) -> str:
+    """Return the URL that callers are told: the configured one, else the address that was asked.
+
+    :param asked: as the caller wrote it; where it is none, or no URL, the server's own on this machine is returned.
+    """
+    if (public := settings["server.public_url"]) is not None:
+        return str(public)
+    if is_url(asked):
+        return asked
+    scheme = "http" if settings["server.tls.mode"] == "off" else "https"
+    port = f":{settings['server.port']}" if settings["server.port"] else ""
+    return f"{scheme}://localhost{port}{settings['server.path']}"
 
 
 def document(registry: Registry, rules: Mapping[str, Rule], settings: Mapping[str, Any]) -> Document:
@@ -64,11 +85,10 @@ def document(registry: Registry, rules: Mapping[str, Rule], settings: Mapping[st
             "description": "The books of transformations: which files go into which tasks, and what became of them.",
             "license": {"name": "Apache-2.0"},
         },
-        "servers": [{"name": "this server", "url": settings["server.path"]}],
         "methods": [_method(method, rules[method.name]) for method in registry],
         "components": {"errors": {name: _error(kind) for name, kind in _ERRORS.items()}},
     }
-    return Document(content)
+    return Document(orjson.dumps(content), address(settings, ""))
 
 
 def _method(method: Method, rule: Rule) -> dict[str, Any]:

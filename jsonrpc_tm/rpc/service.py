@@ -84,7 +84,7 @@ class Service:
             GuardedCatalog(self.catalog),
             DomainParts(self.settings, self.policy, self.status_rules),
             functools.partial(_tell_each, self.listeners),
-            lambda: self.document,
+            lambda asked: self.document.at(openrpc.address(self.settings, asked)),
             self.clock(),
         )
         self._perform = {method.name: compose(method, self._ground) for method in self.registry}
@@ -122,9 +122,10 @@ class Service:
         peer: str | None = None,
         also: tuple[str, ...] = (),
         gone: Callable[[], bool] | None = None,
+        url: str = "",
     ) -> Context:
         """Return the context of a call that begins now; see ``Context``."""
-        return Context(identity, request_id, self.clock(), peer, also, gone)
+        return Context(identity, request_id, self.clock(), peer, also, gone, url)
 
     async def call(self, context: Context, name: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
         """Call a method and return its result. The checks come in the order of section 2 of the specification.

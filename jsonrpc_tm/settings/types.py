@@ -17,6 +17,7 @@ _URL_PATH = re.compile(r"(/[\w.~-]+)+/?|/", re.ASCII)
 # pages of browser extensions have schemes of their own
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _USUAL_PORT = re.compile(r"\A(http://.*):80\Z|\A(https://.*):443\Z")
+_URL = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]{1,253})(:[0-9]{1,5})?(/[\w.~/-]*)?", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)\Z", re.ASCII)
 
 
@@ -132,6 +133,24 @@ class Origins(fields.Texts):
                     f"{origin!r} is no origin, such as https://pages.example.org or http://[::1]:8080."
                 )
         return [_USUAL_PORT.sub(r"\1\2", origin) for origin in origins]
+
+
+def is_url(text: str) -> bool:
+    """Whether *text* is the URL of a server: scheme, host, and a plain path at most."""
+    return _URL.fullmatch(text) is not None
+
+
+class Url(fields.Text):
+    """The URL of a server: ``http`` or ``https``, host, port and path."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(empty=False, **kwargs)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        url = super()._deserialize(value)
+        if not is_url(url):
+            raise ValidationError("Not the URL of a server, such as https://tm.example.org:8443/rpc.")
+        return url
 
 
 class Record(Field):
@@ -310,6 +329,7 @@ _WORDS: dict[type[Field], str] = {
     fields.Size: "number",
     Path: "path",
     Pattern: "regular expression",
+    Url: "URL",
     fields.Text: "text",
     fields.Texts: "list of texts",
     fields.Object: "object",

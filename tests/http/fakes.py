@@ -41,6 +41,7 @@ SETTINGS = {
     "server.origins": [],
     # of the tests' own requests
     "server.hosts": ["x"],
+    "server.public_url": None,
     "server.workers": 1,
     "server.max_batch": 20,
     "server.max_body": 2**20,
