@@ -17,7 +17,10 @@ settings.load_profile("patient")
 HERE = Path(__file__).parent
 NOT_QUICK = (
     *("auth", "chaos", "cli", "client", "cluster", "dirac", "docs", "http", "interop", "plugins"),
-    *(f"reports/test_{name}.py" for name in ("processes", "health", "reload", "sockets", "lanes", "database_down")),
+    *(
+        f"reports/test_{name}.py"
+        for name in ("processes", "health", "reload", "sockets", "lanes", "database_down", "forwarded")
+    ),
     *(
         "reports/test_connections.py",
         "reports/test_browsers.py",

@@ -11,12 +11,12 @@ from weakref import WeakKeyDictionary
 from cryptography import x509
 
 from ..core import fields
-from ..core.addresses import Network, address, network
+from ..core.addresses import Peers, within
 from ..core.errors import BadCredentials
 from ..core.identity import Credentials, Identity, Users
-from ..core.values import BadValue
 from ..parts import AuthenticatorFactory, Parts
 from ..plugin.marker import hookimpl
+from ..settings.types import Balancers
 from .devcerts import Folder
 from .headers import CERTIFICATE, GROUP, VERIFIED, single
 from .options import checked
@@ -26,20 +26,6 @@ from .users import admit
 
 _FORWARDED = 1000
 """Most certificates of balancers whose meaning is kept."""
-
-
-class Balancers(fields.Field):
-    """A list of IP addresses and networks (``10.0.0.0/8``). Loads a tuple of networks."""
-
-    schema = {"type": "array", "items": {"type": "string"}}
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[Network, ...]:
-        if type(value) is not list or not all(type(item) is str for item in value):
-            raise BadValue("Must be a list of IP addresses or networks, as texts.")
-        try:
-            return tuple(network(item) for item in value)
-        except ValueError as error:
-            raise BadValue(f"Not an IP address or network: {error}.") from None
 
 
 OPTIONS: Mapping[str, fields.Field] = {
@@ -68,7 +54,7 @@ class X509:
         *,
         proxies: bool = False,
         limited_proxies: bool = False,
-        balancers: tuple[Network, ...] = (),
+        balancers: Peers = (),
     ) -> None:
         self._users = users
         self._trust = trust
@@ -84,7 +70,7 @@ class X509:
         :raises BadCredentials: TLS let it through, but the rules refuse it.
         """
         self._trust.refresh()
-        behind = self._from_balancer(credentials.remote)
+        behind = bool(self._balancers) and within(credentials.remote, self._balancers)
         who = self._header(credentials) if behind else None
         if who is None:
             who = self._connection(credentials)
@@ -92,15 +78,6 @@ class X509:
             if who is None or (behind and self._users.by_dn(who.dn) is None):
                 return None
         return self._identity(who, credentials)
-
-    def _from_balancer(self, remote: str | None) -> bool:
-        if not self._balancers or remote is None:
-            return False
-        try:
-            found = address(remote)
-        except ValueError:
-            return False
-        return any(found in network for network in self._balancers)
 
     def _connection(self, credentials: Credentials) -> Holder | None:
         connection = credentials.ssl_object

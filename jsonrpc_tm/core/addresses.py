@@ -1,10 +1,13 @@
 """IP addresses as they are compared, counted and written: each in one form, whoever wrote it."""
 
 import re
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+Peers = Sequence[Network | None]
+"""Addresses, and with None whoever connects over a Unix socket."""
 
 _ZONE = re.compile(r"%[^/]*")
 # ::ffff:0:0/96
@@ -65,6 +68,20 @@ def host(text: str) -> str:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     return normal(text.lower())
+
+
+def within(remote: str | None, peers: Peers) -> bool:
+    """Whether the address of a connection's other end is one of *peers*.
+
+    :param remote: empty for a Unix socket; None when it is not known.
+    """
+    if not remote:
+        return remote == "" and None in peers
+    try:
+        found = address(remote)
+    except ValueError:
+        return False
+    return any(found in one for one in peers if one is not None)
 
 
 def is_loopback(host: str) -> bool:

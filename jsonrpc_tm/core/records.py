@@ -16,7 +16,8 @@ class CallRecord:
     :param reason: the error's message; empty for ``ok``.
     :param duration: seconds.
     :param changes: whether the method changes something (false for an unknown one).
-    :param address: of the peer of the connection, which behind a balancer is the balancer; None without a network.
+    :param address: of the caller; of the balancer, behind one that ``server.balancers`` does not list; None without a
+        network.
     """
 
     method: str

@@ -78,8 +78,11 @@ SERVICE = web.AppKey("service", Service)
 """``request.app[SERVICE]`` is the service."""
 RUNNING = web.AppKey("running", Running)
 """``request.app[RUNNING]`` counts the calls that run."""
+PEER = web.RequestKey("peer", str)
+"""``request[PEER]`` is the address of the connection's other end, where ``request.remote`` is what a balancer tells."""
 _DISPATCHER = web.AppKey("dispatcher", Dispatcher)
-_LIMITS = web.AppKey("limits", RateLimits)
+LIMITS = web.AppKey("limits", RateLimits)
+"""``request.app[LIMITS]`` counts calls and failures."""
 
 
 class Refusal(Exception):
@@ -96,7 +99,7 @@ def add_endpoint(app: web.Application, service: Service) -> None:
     app[SERVICE] = service
     app[RUNNING] = Running()
     app[_DISPATCHER] = Dispatcher(service)
-    app[_LIMITS] = RateLimits(service.settings)
+    app[LIMITS] = RateLimits(service.settings)
     app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
     app.middlewares.append(_not_found_middleware)
 
@@ -224,7 +227,7 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     :param headers: taken instead of the request's own.
     :raises Refusal: bad credentials (401), too many calls (429), or nobody can tell at present (503).
     """
-    limits, remote = request.app[_LIMITS], request.remote
+    limits, remote = request.app[LIMITS], request.remote
     transport = request.transport
     if transport is None:
         raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
@@ -233,7 +236,9 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     shown = request.headers if headers is None else headers
     try:
         limits.arrived(remote)
-        identity = await identify(service.authenticators, Credentials(shown, remote, ssl_object, service.clock()))
+        identity = await identify(
+            service.authenticators, Credentials(shown, request.get(PEER, remote), ssl_object, service.clock())
+        )
     except BadCredentials as error:
         limits.failed(remote)
         report(request, ANONYMOUS, error, request_id)
@@ -249,7 +254,7 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
 
 def _count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:
     try:
-        request.app[_LIMITS].calls(identity, request.remote, calls)
+        request.app[LIMITS].calls(identity, request.remote, calls)
     except TooMany as excess:
         raise _too_many(request, identity, excess, request_id) from None
 

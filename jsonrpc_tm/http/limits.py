@@ -37,6 +37,10 @@ class Buckets:
         # what is left, and when that was
         self._left: dict[object, tuple[float, float]] = {}
 
+    def resize(self, per_minute: int) -> None:
+        """Allow *per_minute* from now on."""
+        self._size, self._rate = per_minute, per_minute / 60
+
     def check(self, key: object) -> None:
         """Refuse when nothing is left for *key*.
 
@@ -72,6 +76,12 @@ class RateLimits:
         self._calls = Buckets(settings["limits.calls_per_minute"], "too many calls")
         self._anonymous = Buckets(settings["limits.anonymous_calls"], "too many calls without credentials")
         self._failures = Buckets(settings["limits.failures_per_minute"], "too many bad credentials from this address")
+
+    def renew(self, settings: Mapping[str, Any]) -> None:
+        """Go by *settings* from now on; what was counted stays."""
+        self._calls.resize(settings["limits.calls_per_minute"])
+        self._anonymous.resize(settings["limits.anonymous_calls"])
+        self._failures.resize(settings["limits.failures_per_minute"])
 
     def arrived(self, remote: str | None) -> None:
         """Refuse a request from an address that showed too many bad credentials.

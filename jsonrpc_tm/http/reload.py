@@ -35,6 +35,8 @@ class Reloader:
         self._refused = False
         self._warned = monotonic()
         self._busy = asyncio.Lock()
+        self.applied: list[Callable[[], None]] = []
+        """Called, on the event loop, when something new is in place."""
 
     def reload(self) -> None:
         """Read everything again. What is wrong is logged, and then nothing changes."""
@@ -107,6 +109,8 @@ class Reloader:
                 reread.apply()
             if self._context is not None and context is not None:
                 self._context.adopt(context)
+            for follow in self.applied:
+                follow()
             self._last, self._refused = datetime.now(UTC), False
             logger.info("configuration and certificates were read again")
 

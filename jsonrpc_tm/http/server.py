@@ -21,7 +21,8 @@ from . import listener
 from . import workers as processes
 from .browsers import add_browser_rules
 from .connection import NAME, HTTPRunner
-from .endpoint import RUNNING, add_endpoint
+from .endpoint import LIMITS, RUNNING, add_endpoint
+from .forwarded import see_the_caller
 from .health import Readiness
 from .notify import READY, STOPPING, notify
 from .reload import Reloader
@@ -50,6 +51,7 @@ def build_app(
     app.on_response_prepare.append(_sign)
     add_browser_rules(app, service, bound)
     add_endpoint(app, service)
+    app.middlewares.insert(0, see_the_caller)
     add_routes(app, service, readiness.routes())
     return app
 
@@ -76,6 +78,7 @@ async def listening(
     reloader = reloader or Reloader(service, context)
     readiness = Readiness(service, reloader)
     app = build_app(service, readiness, bound)
+    reloader.applied.append(lambda: app[LIMITS].renew(settings))
     runner = HTTPRunner(
         app,
         access_log=None,

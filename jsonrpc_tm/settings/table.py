@@ -5,6 +5,7 @@ from typing import Any
 
 from ..core.fields import Boolean, Choice, Field, Text, Texts
 from .types import (
+    Balancers,
     FileMode,
     Host,
     MethodRule,
@@ -65,6 +66,21 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "Unix socket to listen on instead of host and port, for a balancer on this machine; TLS may be off on it.",
     ),
     Setting("server.socket_mode", FileMode(), "0660", "Who may connect to `server.socket`, as for a file (octal)."),
+    Setting(
+        "server.balancers",
+        Balancers(),
+        [],
+        "Addresses and networks of balancers (`unix`: whoever uses the Unix socket) that are believed where a call "
+        "comes from: the audit log and limits then see the caller's address.",
+        reload=True,
+    ),
+    Setting(
+        "server.forwarded_header",
+        Choice("X-Forwarded-For", "Forwarded"),
+        "X-Forwarded-For",
+        "The header in which they tell it; each of them must add to it or replace it.",
+        reload=True,
+    ),
     Setting("server.path", UrlPath(), "/rpc", "Path of the JSON-RPC endpoint."),
     Setting(
         "server.origins",
@@ -155,18 +171,21 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         Number(0),
         0,
         "Calls that one caller may make in a minute, in each server process; 0 for any number.",
+        reload=True,
     ),
     Setting(
         "limits.failures_per_minute",
         Number(0),
         0,
         "Bad credentials in a minute after which an address is refused, in each server process; 0 for any number.",
+        reload=True,
     ),
     Setting(
         "limits.anonymous_body",
         "size",
         64 * 2**10,
         "Largest request body of callers without credentials, which must not be compressed; 0 treats them like others.",
+        reload=True,
     ),
     Setting(
         "limits.anonymous_batch",
@@ -179,6 +198,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         Number(0),
         600,
         "Calls without credentials that one address may make in a minute, in each server process; 0 for any number.",
+        reload=True,
     ),
     Setting("limits.string_length", Number(1), 64 * 2**20, "Longest string in a request, characters."),
     Setting(

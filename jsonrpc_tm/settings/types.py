@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import ValidationError, missing
 
 from ..core import fields
-from ..core.addresses import normal
+from ..core.addresses import Peers, network, normal
 from ..core.errors import ConfigurationError
 from ..core.fields import Field
 from ..core.spelling import suggestion
@@ -93,6 +93,20 @@ class Pattern(fields.Text):
         except (re.error, OverflowError, RecursionError) as error:
             raise ValidationError(f"Not a regular expression: {error}.") from None
         return pattern
+
+
+class Balancers(Field):
+    """A list of IP addresses and networks (``10.0.0.0/8``), and ``unix`` for Unix sockets. Loads ``Peers``."""
+
+    schema = {"type": "array", "items": {"type": "string"}}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Peers:
+        if type(value) is not list or not all(type(item) is str for item in value):
+            raise ValidationError("Must be a list of IP addresses or networks, as texts.")
+        try:
+            return [None if item == "unix" else network(item) for item in value]
+        except ValueError as error:
+            raise ValidationError(f"Not an IP address or network: {error}.") from None
 
 
 class UrlPath(fields.Text):
@@ -321,6 +335,7 @@ def words(field: Field) -> str:
 
 
 _WORDS: dict[type[Field], str] = {
+    Balancers: "list of addresses",
     Bytes: "size",
     Patience: "seconds, more than 0",
     Seconds: "seconds",

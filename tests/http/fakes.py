@@ -37,6 +37,8 @@ SETTINGS = {
     "server.port": 0,
     "server.socket": None,
     "server.socket_mode": "0660",
+    "server.balancers": (),
+    "server.forwarded_header": "X-Forwarded-For",
     "server.path": "/rpc",
     "server.origins": [],
     # of the tests' own requests

@@ -21,9 +21,12 @@ from yarl import URL
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.http import reload
+from jsonrpc_tm.http.listener import bind
+from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.rpc.service import Service
 
 from ..cli.processes import command, environment
+from ..http.fakes import ECHO, Wire, make_service
 
 ALICE, BOB = "/O=tests/CN=alice", "/O=tests/CN=bob"
 
@@ -125,6 +128,25 @@ def test_b2_nothing_is_watched_with_0(tmp_path: Path) -> None:
     assert service.users.by_dn(BOB) is None
     reloader.reload()
     assert service.users.by_dn(BOB) is not None
+
+
+async def test_b2_limits_change_and_what_was_counted_stays() -> None:
+    service = make_service(**{"limits.calls_per_minute": 2, "limits.failures_per_minute": 0})
+    reloader = reload.Reloader(service, None)
+
+    async def statuses(number: int) -> list[int]:
+        return [(await wire.post(ECHO)).status for _ in range(number)]
+
+    with bind("127.0.0.1", 0) as bound:
+        async with service, listening(service, bound, None, reloader) as url, aiohttp.ClientSession() as session:
+            wire = Wire(url, session)
+            assert await statuses(3) == [200, 200, 429]
+            service.settings["limits.calls_per_minute"] = 0  # type: ignore[index]
+            reloader.reload()
+            assert await statuses(3) == [200, 200, 200]
+            service.settings["limits.calls_per_minute"] = 2  # type: ignore[index]
+            reloader.reload()
+            assert 429 in await statuses(3)
 
 
 class Certificates:

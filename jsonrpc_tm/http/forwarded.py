@@ -1,0 +1,43 @@
+"""The caller's address behind balancers: what they tell is taken from those that the configuration lists."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ..core.addresses import Peers, address, host, within
+from .endpoint import PEER, SERVICE
+
+
+@web.middleware
+async def see_the_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let ``request.remote`` be the address of the caller, where a listed balancer tells it."""
+    settings = request.app[SERVICE].settings
+    balancers: Peers = settings["server.balancers"]
+    peer = request.remote
+    if balancers and peer is not None and within(peer, balancers):
+        caller = _caller(_told(request, settings["server.forwarded_header"]), balancers)
+        if caller is not None:
+            request[PEER] = peer
+            request = request.clone(remote=caller)
+    return await handler(request)
+
+
+def _told(request: web.Request, header: str) -> Sequence[str]:
+    """Return the addresses that a request came through, the caller's first."""
+    if header == "Forwarded":
+        return [element.get("for", "") for element in request.forwarded]
+    return ",".join(request.headers.getall(header, ())).split(",")
+
+
+def _caller(told: Sequence[str], balancers: Peers) -> str | None:
+    """Return the last address that is no balancer's: what stands before it, the caller may have written itself."""
+    found: str | None = None
+    for text in reversed(told):
+        try:
+            found = str(address(host(text.strip())))
+        except ValueError:
+            break
+        if not within(found, balancers):
+            break
+    return found
