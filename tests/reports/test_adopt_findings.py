@@ -208,6 +208,7 @@ def test_d4_all_lists_every_id(mariadb, make, capfd):
     assert "12 bodies" in out
     assert "    14\n" in out
     assert "    15\n" not in out
+    assert out.count("--all lists every one") == 1
     assert "becomes BIGINT" not in out
     assert run([*command, "--all"]) == 0
     out, _ = capfd.readouterr()

@@ -95,6 +95,8 @@ def _show(found: Survey) -> None:
         click.echo(f"{'TO BE MENDED' if finding.blocking else 'note'}: {finding.text}")
         for example in finding.examples:
             click.echo(f"    {example}")
+        if finding.more:
+            click.echo("    … (--dry-run --all lists every one)")
 
 
 def _show_plan(found: Survey, chunk: int) -> None:

@@ -80,9 +80,13 @@ class Copying:
         """
         result = Result()
         reading = self._reading(table)
+        what = (
+            f"{self.found.sources[table.name]}, or who is in the registry,"
+            if self.found.authors
+            else self.found.sources[table.name]
+        )
         changed = Changed(
-            f"{self.found.sources[table.name]} changed while it was adopted: stop what writes to it, and begin again"
-            " with `db adopt --restart`"
+            f"{what} changed while it was adopted: stop what writes to it, and begin again with `db adopt --restart`"
         )
         if reading.source == NUMBERED and not await self._numbered(table):
             raise changed

@@ -20,12 +20,14 @@ class Finding:
     :param text: one sentence: what it is, and what becomes of it.
     :param examples: some of the rows, or all.
     :param blocking: nothing is done until it is mended.
+    :param more: there are more than the examples.
     """
 
     code: str
     text: str
     examples: tuple[str, ...] = ()
     blocking: bool = False
+    more: bool = False
 
 
 @dataclass
@@ -68,8 +70,8 @@ class Survey:
 
     @property
     def limit(self) -> str:
-        """The LIMIT of a query for rows to be shown."""
-        return "" if self.everything else f" LIMIT {EXAMPLES}"
+        """The LIMIT of a query for rows to be shown, and for one more, by which it is known that there are more."""
+        return "" if self.everything else f" LIMIT {EXAMPLES + 1}"
 
     def tables(self) -> list[Adopted]:
         """Return the tables that are there to be taken over, parents first."""
@@ -91,4 +93,5 @@ class Survey:
         :param whole: show all examples in any case.
         """
         shown = tuple(map(str, examples))
-        self.findings.append(Finding(code, text, shown if whole or self.everything else shown[:EXAMPLES], blocking))
+        more = len(shown) > EXAMPLES and not (whole or self.everything)
+        self.findings.append(Finding(code, text, shown[:EXAMPLES] if more else shown, blocking, more))

@@ -78,15 +78,16 @@ class Reading:
     async def parts(self, bounds: Mapping[str, Any], doubt: Doubt = lambda *_: None) -> AsyncIterator[Portion]:
         """Yield the rows of a chunk: as they are, or with the values that Python makes of them."""
         where = within("s", self.table.key, low="low0" in bounds)
-        if not self.by_row:
+        by_row = self.by_row
+        if not by_row:
             yield Portion(f"`{self.source}` AS s", where, bounds)
             return
         key = [name for name in self.table.unique if name in self.columns]
-        columns = dict.fromkeys([*key, *self.by_row, *needed(self.by_row)])
+        columns = dict.fromkeys([*key, *by_row, *needed(by_row)])
         names = ", ".join(f"s.`{self.columns[name].name}` AS `{name}`" for name in columns)
         rows = await self.database.tx.fetch_all(f"SELECT {names} FROM `{self.source}` AS s WHERE {where}", bounds)
-        records = [self._record(key, row, doubt) for row in rows]
-        kinds: dict[str, PackedKind] = {name: _kind(self.table, name) for name in (*key, *self.by_row)}
+        records = [self._record(key, by_row, row, doubt) for row in rows]
+        kinds: dict[str, PackedKind] = {name: _kind(self.table, name) for name in (*key, *by_row)}
         made = self.database.tx.dialect.records("packed", **kinds)
         same = " AND ".join(self._same(name) for name in key)
         for packed in self._packed(records):
@@ -98,10 +99,12 @@ class Reading:
                 len(packed),
             )
 
-    def _record(self, key: Sequence[str], row: Mapping[str, Any], doubt: Doubt) -> bytes:
-        label = " ".join(str(row[name]) for name in key)
-        values = [made(name, row, lambda code: doubt(code, label)) for name in self.by_row]
-        return orjson.dumps([*(row[name] for name in key), *values])
+    def _record(self, key: Sequence[str], by_row: Sequence[str], row: Mapping[str, Any], doubt: Doubt) -> bytes:
+        def doubted(code: str) -> None:
+            doubt(code, " ".join(str(row[name]) for name in key))
+
+        values = [made(name, row, doubted) for name in by_row]
+        return orjson.dumps([*[row[name] for name in key], *values])
 
     def _packed(self, records: Sequence[bytes]) -> list[list[bytes]]:
         """Return the records in lists that fit a packet as a literal, whatever has to be escaped in them."""

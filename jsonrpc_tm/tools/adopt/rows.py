@@ -229,7 +229,7 @@ async def _made(database: Database, found: Survey, table: Adopted) -> None:
 
     def doubt(code: str, label: str) -> None:
         counts[code] += 1
-        if found.everything or counts[code] <= EXAMPLES:
+        if found.everything or counts[code] <= EXAMPLES + 1:
             rows[code].append(label)
 
     async for bounds in reading.chunks(None):

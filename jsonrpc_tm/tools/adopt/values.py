@@ -133,9 +133,12 @@ def decoded(value: bytes) -> tuple[str, bool]:
         return value.decode("latin-1"), False
 
 
+_TASK_NUMBER = re.compile(r"(?:([0-9]+)_)?([0-9]+)")
+
+
 def task_number(text: str) -> int | None:
     """Return the task's number of a text: digits, or an inherited one, ``parent_task``; None for any other text."""
-    match = re.fullmatch(r"(?:([0-9]+)_)?([0-9]+)", text)
+    match = _TASK_NUMBER.fullmatch(text)
     if match is None:
         return None
     number = int(match[1] or 0) * model.INHERITED_TASK_FACTOR + int(match[2])
