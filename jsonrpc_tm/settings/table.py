@@ -270,6 +270,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         Named(Properties()),
         {},
         "By status: properties one of which is needed to set a transformation to it, besides the right on it.",
+        reload=True,
     ),
     Setting(
         "registry.users",
@@ -315,6 +316,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         None,
         "Regular expression that the whole name of a file must match to become known to the server; null for any name. "
         "Known files keep theirs.",
+        reload=True,
     ),
     Setting(
         "transformations.extendable_types",

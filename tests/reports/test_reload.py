@@ -20,12 +20,15 @@ from yarl import URL
 
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.auth import devcerts
+from jsonrpc_tm.core import errors
+from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.http import reload
 from jsonrpc_tm.http.listener import bind
 from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.rpc.service import Service
+from jsonrpc_tm.settings import CORE_SETTINGS
 
-from ..cli.processes import command, environment
+from ..cli.processes import ROOT, command, environment
 from ..http.fakes import ECHO, Wire, make_service
 
 ALICE, BOB = "/O=tests/CN=alice", "/O=tests/CN=bob"
@@ -56,6 +59,24 @@ def made(folder: Path, content: dict[str, Any]) -> tuple[Service, reload.Reloade
     return service, reload.Reloader(service, None)
 
 
+RELOADED = {
+    # made anew
+    *("authentication", "authorization.default", "authorization.methods", "logging.level"),
+    *("registry.groups", "registry.hosts", "registry.users"),
+    *(f"server.tls.{name}" for name in ("certificate", "client_ca", "crl", "key", "warn_days")),
+    *("limits.anonymous_calls", "limits.calls_per_minute", "limits.failures_per_minute"),
+    # read when they are needed
+    *("authorization.statuses", "files.pattern", "limits.anonymous_body"),
+    *("server.balancers", "server.forwarded_header"),
+}
+
+
+def test_b2_what_can_be_reloaded_says_so() -> None:
+    assert {setting.name for setting in CORE_SETTINGS if setting.reload} == RELOADED
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert {line.split("`")[1] for line in page.splitlines() if line.endswith(" ↻ |")} == RELOADED
+
+
 async def test_b2_what_takes_effect_at_a_reload(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     service, reloader = made(tmp_path, configuration("alice"))
     authenticator = service.authenticators[0]
@@ -67,7 +88,8 @@ async def test_b2_what_takes_effect_at_a_reload(tmp_path: Path, caplog: pytest.L
             configuration(
                 "alice",
                 "bob",
-                authorization={"methods": {"ping": ["FileCatalogManagement"]}},
+                authorization={"methods": {"ping": ["FileCatalogManagement"]}, "statuses": {"Cleaning": ["X"]}},
+                files={"pattern": "/vo/.*"},
                 authentication=[{"x509": {"balancers": ["10.0.0.1"]}}],
                 logging={"level": "DEBUG"},
                 transformations={"extendable_types": ["Other"]},
@@ -80,6 +102,15 @@ async def test_b2_what_takes_effect_at_a_reload(tmp_path: Path, caplog: pytest.L
         logging.getLogger().setLevel(level)
     assert service.users.by_dn(BOB) is not None
     assert service.rules["ping"] == ("FileCatalogManagement",)
+    manager = Identity("alice", "managers", ("ProductionManagement",))
+    async with service:
+        make = service.call(service.context(manager), "addTransformation", ["t", "d", "l", "T", "P", "A", ""])
+        assert await make == 1
+        clean = ["t", "Status", "Cleaning"]
+        with pytest.raises(errors.Forbidden):
+            await service.call(service.context(manager), "setTransformationParameter", clean)
+        with pytest.raises(errors.InvalidParams):
+            await service.call(service.context(manager), "addFilesToTransformation", ["t", ["/other/x"]])
     assert service.authenticators[0] is not authenticator
     # the rest waits, and is said to
     assert service.settings["server.max_batch"] == 1000
