@@ -5,7 +5,7 @@ Sources: the Fetch standard (Origin, CORS) and Fetch Metadata (Sec-Fetch-*).
 
 import functools
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -33,7 +33,8 @@ def add_browser_rules(app: web.Application, service: Service, bound: socket.sock
     """
     rules = _Rules(service.settings, bound)
     app.middlewares.append(rules.middleware)
-    app.on_response_prepare.append(rules.sign)
+    if service.settings["server.origins"]:
+        app.on_response_prepare.append(rules.sign)
 
 
 class _Rules:
@@ -43,29 +44,31 @@ class _Rules:
         # no browser opens a Unix socket
         by_name = bound is not None and bound.family != socket.AF_UNIX
         self._only_loopback = bound is not None and by_name and is_loopback(bound.getsockname()[0])
-        # parsing a Host costs more than a small call's other checks together
+        # as they came: parsing one costs more than a small call's other checks together
         self._known = functools.lru_cache(1000)(self._is_known)
 
     @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    def middleware(self, request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
         """Answer what is refused, and preflight requests of listed origins."""
         headers = request.headers
-        if hdrs.ORIGIN in headers or _SITE in headers or self._only_loopback:
-            reason = self._foreign_page(request) or self._foreign_host(request)
-            if reason is not None:
-                request_id = request_id_of(request)
-                error = Forbidden(f"Forbidden: {reason}")
-                report(request, ANONYMOUS, error, request_id)
-                return await refused(request, Refusal(403, error), request_id)
-            asks_first = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in headers
-            if asks_first and headers.get(hdrs.ORIGIN) in self._origins:
-                return web.Response(status=204)
+        if hdrs.ORIGIN in headers or _SITE in headers or not self._known(headers.get(hdrs.HOST)):
+            return self._examined(request, handler)
+        return handler(request)
+
+    async def _examined(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        reason = self._foreign_page(request) or self._foreign_host(request)
+        if reason is not None:
+            request_id = request_id_of(request)
+            error = Forbidden(f"Forbidden: {reason}")
+            report(request, ANONYMOUS, error, request_id)
+            return await refused(request, Refusal(403, error), request_id)
+        asks_first = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+        if asks_first and request.headers.get(hdrs.ORIGIN) in self._origins:
+            return web.Response(status=204)
         return await handler(request)
 
     async def sign(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of listed origins read an answer."""
-        if not self._origins:
-            return
         varies = response.headers.get(hdrs.VARY)
         response.headers[hdrs.VARY] = hdrs.ORIGIN if varies is None else f"{varies}, {hdrs.ORIGIN}"
         origin = request.headers.get(hdrs.ORIGIN)
@@ -97,7 +100,7 @@ class _Rules:
     def _foreign_host(self, request: web.Request) -> str | None:
         """Return why a request is refused that came to loopback by another name: a site's name may lead here, too."""
         asked = request.headers.get(hdrs.HOST)
-        if not self._only_loopback or asked is None or self._known(asked):
+        if asked is None or self._known(asked):
             return None
         context = None if request.transport is None else request.transport.get_extra_info("sslcontext")
         names = context.certificate.names if isinstance(context, ReloadingContext) else ()
@@ -106,7 +109,9 @@ class _Rules:
             return None
         return f"this server is not called {asked[:100]!r}; server.hosts lists further names"
 
-    def _is_known(self, asked: str) -> bool:
+    def _is_known(self, asked: str | None) -> bool:
+        if not self._only_loopback or asked is None:
+            return True
         name = host(asked)
         return is_loopback(name) or name in self._hosts
 

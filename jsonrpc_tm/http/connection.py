@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
@@ -26,11 +26,18 @@ _MAX_HEADERS = 128
 class Connection(web.RequestHandler):
     """One connection."""
 
+    _peer: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        found = transport.get_extra_info("peername")
+        self._peer = (normal(found[0]), *found[1:]) if isinstance(found, tuple) else found
+
     @property
     def peername(self) -> Any:
         """The address of the peer, in the normal form: ``request.remote`` is made of it."""
-        found = None if self.transport is None else self.transport.get_extra_info("peername")
-        return (normal(found[0]), *found[1:]) if isinstance(found, tuple) else found
+        return self._peer
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a body that goes on as no body does ends for its reader, who would wait for the rest."""
@@ -95,14 +102,14 @@ class HTTPRunner(web.AppRunner):
 def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """Return *handler* with an answer of ours to what aiohttp refuses before it."""
 
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    async def expected(request: web.BaseRequest) -> web.StreamResponse:
         try:
             response: web.StreamResponse = await handler(request)
         except web.HTTPExpectationFailed:
             response = refuse(request, Refusal(417, InvalidRequest(ONLY_CONTINUE)), request_id_of(request))
         return response
 
-    return answer
+    return lambda request: expected(request) if hdrs.EXPECT in request.headers else handler(request)
 
 
 class _Connections(web.Server):

@@ -1,6 +1,6 @@
 """The caller's address behind balancers: what they tell is taken from those that the configuration lists."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -10,7 +10,7 @@ from .endpoint import PEER, SERVICE
 
 
 @web.middleware
-async def see_the_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
+def see_the_caller(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
     """Let ``request.remote`` be the address of the caller, where a listed balancer tells it."""
     settings = request.app[SERVICE].settings
     balancers: Peers = settings["server.balancers"]
@@ -20,7 +20,7 @@ async def see_the_caller(request: web.Request, handler: Handler) -> web.StreamRe
         if caller is not None:
             request[PEER] = peer
             request = request.clone(remote=caller)
-    return await handler(request)
+    return handler(request)
 
 
 def _told(request: web.Request, header: str) -> Sequence[str]:

@@ -270,3 +270,28 @@ async def test_attack_5_a_form_on_a_foreign_page_deletes_nothing(tmp_path: Path)
         own = {"Origin": client.base, "Sec_Fetch_Site": "same-origin"}
         assert (await client.post(admin, delete, **own)).value is None
         assert not (await client.call(admin, "getTransformation", "t")).json["OK"]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        # a site whose name leads to 127.0.0.1 is its own origin there
+        ("evil.example.org:8080", "http://evil.example.org:8080", 403),
+        ("localhost:8080", "http://localhost:8080", 200),
+        ("localhost:8080", "http://localhost:8081", 403),
+        ("localhost:8080", "http://127.0.0.1:8080", 403),
+        # the usual port goes unsaid; a balancer may have ended TLS
+        ("localhost", "http://localhost", 200),
+        ("localhost:80", "http://localhost", 200),
+        ("localhost:443", "https://localhost", 200),
+        ("LOCALHOST", "https://localhost", 200),
+        ("localhost:80", "https://localhost", 403),
+        ("localhost", "ftp://localhost", 403),
+        ("localhost", "localhost", 403),
+        ("localhost", "http://", 403),
+    ],
+)
+async def test_attack_5_whose_page_it_is(host: str, origin: str, status: int) -> None:
+    async with serving(make_service()) as wire:
+        answer = await wire.post(ECHO, Host=host, Origin=origin)
+        assert (answer.status, host, origin) == (status, host, origin)
