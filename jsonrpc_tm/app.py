@@ -216,6 +216,7 @@ def assemble(
         status_rules=_all(plugins, "register_status_rule", settings),
         listeners=_all(plugins, "register_listener", settings),
         observers=_all(plugins, "register_call_observer", settings),
+        change_writers=_all(plugins, "register_change_writer", settings),
         lifetimes=(*lifetimes, *_all(plugins, "register_lifetime", settings)),
         routes=_routes(plugins, settings),
         health_checks=tuple(

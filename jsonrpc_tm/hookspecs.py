@@ -3,13 +3,14 @@
 Every hook may be left out, and an implementation may leave out arguments that it does not use.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from .catalog.base import CatalogProvider
 from .core.events import Event
 from .core.identity import Policy, Users
 from .core.records import CallRecord, HealthCheck, Migration, Route, StatusRule, Wire
+from .domain.work import Work
 from .parts import AuthenticatorFactory
 from .plugin.marker import hookspec
 from .rpc.method import Method
@@ -69,6 +70,13 @@ class Hooks:
     @hookspec
     def register_listener(self, settings: Settings) -> Iterable[Callable[[Event], None]]:
         """Yield functions called after every committed change. They must not wait; what they raise is logged."""
+        return ()
+
+    @hookspec
+    def register_change_writer(self, settings: Settings) -> Iterable[Callable[[Work, CallRecord], Awaitable[None]]]:
+        """Yield functions called in the transaction of every change, when all else is done: what they write is
+        committed with it or not at all. What they raise undoes the change.
+        """
         return ()
 
     @hookspec

@@ -60,7 +60,9 @@ def test_sql_stays_in_its_rooms() -> None:
     found = {name(path) for path in FILES if any(SQL.search(text) for text in texts(path))}
     assert found
     assert {file for file in found if not file.startswith(SQL_ROOMS)} == set()
-    assert {path.name for path in PLUGINS if any(SQL.search(text) for text in texts(path))} == set()
+    with_tables_of_their_own = {"audit_log/outbox.py"}
+    having = {"/".join(path.parts[-2:]) for path in PLUGINS if any(SQL.search(text) for text in texts(path))}
+    assert having == with_tables_of_their_own
 
 
 def test_statuses_are_written_by_transitions_alone() -> None:

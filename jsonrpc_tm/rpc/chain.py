@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,11 +15,13 @@ from ..core.containment import contained
 from ..core.context import Context
 from ..core.events import Event
 from ..core.identity import Asker, Policy
+from ..core.records import CallRecord
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage.base import Storage, Transaction
 from .answer import prove_json
 from .attendance import Attendance, Attended
+from .call_records import record_of
 from .method import Change, Handler, Method, Read
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,7 @@ class Ground:
     :param tell: gets the events of a committed transaction.
     :param document: returns the OpenRPC document for the address that was asked.
     :param started: when the server began (UTC, aware).
+    :param change_writers: write more in the transaction of every change.
     """
 
     storage: Storage
@@ -59,6 +63,7 @@ class Ground:
     tell: Callable[[Sequence[Event]], None]
     document: Callable[[str], Mapping[str, Any]]
     started: datetime
+    change_writers: Sequence[Callable[[Work, CallRecord], Awaitable[None]]] = ()
     changing: set[asyncio.Task[Any]] = field(default_factory=set)
     attendance: Attendance = field(default_factory=Attendance)
 
@@ -201,14 +206,20 @@ def compose(method: Method, ground: Ground) -> Perform:
 
     async def transact(context: Context, arguments: Arguments, prepared: Any, read: bool) -> tuple[Any, list[Event]]:
         given = (prepared,) if method.takes_prepared else ()
+        writers = () if read else ground.change_writers
+        begin = time.perf_counter()
 
         async def body(tx: Transaction) -> tuple[Any, list[Event]]:
             work = Work(tx, context, ground.domain, name)
             if trans is None:
-                return await handler(work, *given, **arguments), work.events
-            own = dict(arguments)
-            transformation = await find(work, own.pop(trans))
-            return await handler(work, transformation, *given, **own), work.events
+                result = await handler(work, *given, **arguments)
+            else:
+                own = dict(arguments)
+                transformation = await find(work, own.pop(trans))
+                result = await handler(work, transformation, *given, **own)
+            for write in writers:
+                await write(work, record_of(context, method, arguments, begin))
+            return result, work.events
 
         return await ground.storage.run(name, body, read=read, caller=context.caller)
 

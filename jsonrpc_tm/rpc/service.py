@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +19,11 @@ from ..core.errors import InternalError, TMError
 from ..core.events import Event
 from ..core.identity import ANONYMOUS, Authenticator, Identity, Policy, Rule, Users
 from ..core.records import CallRecord, HealthCheck, Route, StatusRule
-from ..domain.work import DomainParts
+from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage.base import Storage
 from . import openrpc
+from .call_records import record_of
 from .chain import Abandoned, Ground, Perform, compose
 from .method import Method, Registry
 from .method_rules import check_identity, check_properties
@@ -52,6 +53,7 @@ class Service:
     :param clock: returns the present moment, UTC, aware.
     :param listeners: get the events of every committed transaction.
     :param observers: get the record of every call.
+    :param change_writers: write more in the transaction of every change.
     :param lifetimes: return what is entered at the start and left at the end.
     :param routes: further HTTP routes, each with the name of the plugin it came from.
     :param health_checks: further questions of ``/health/ready``, each with the name of the plugin it came from.
@@ -70,6 +72,7 @@ class Service:
     status_rules: tuple[StatusRule, ...] = ()
     listeners: tuple[Callable[[Event], None], ...] = ()
     observers: tuple[Callable[[CallRecord], None], ...] = ()
+    change_writers: tuple[Callable[[Work, CallRecord], Awaitable[None]], ...] = ()
     lifetimes: tuple[Lifetime, ...] = ()
     routes: tuple[tuple[Route, str], ...] = ()
     health_checks: tuple[tuple[HealthCheck, str], ...] = ()
@@ -86,6 +89,7 @@ class Service:
             functools.partial(_tell_each, self.listeners),
             lambda asked: self.document.at(openrpc.address(self.settings, asked)),
             self.clock(),
+            self.change_writers,
         )
         self._perform = {method.name: compose(method, self._ground) for method in self.registry}
 
@@ -192,19 +196,7 @@ class Service:
         outcome: str,
         reason: str,
     ) -> None:
-        record = CallRecord(
-            method.name if isinstance(method, Method) else method,
-            _target(arguments),
-            context.identity,
-            context.request_id,
-            outcome,
-            reason,
-            time.perf_counter() - begin,
-            isinstance(method, Method) and method.changes,
-            context.now,
-            context.peer,
-        )
-        self.report(record)
+        self.report(record_of(context, method, arguments, begin, outcome, reason))
 
     def report(self, record: CallRecord) -> None:
         """Tell the observers of a call, or of a request that was refused before any call (method ``""``)."""
@@ -213,19 +205,6 @@ class Service:
 
 def _reason(error: TMError) -> str:
     return shortened("; ".join([error.message, *getattr(error, "__notes__", ())]))
-
-
-def _target(arguments: Mapping[str, Any]) -> int | str | None:
-    """Return what a call is about: its transformation, else its path, else its first file and how many more; cut."""
-    for name in ("transName", "path"):
-        if name in arguments:
-            target: int | str = arguments[name]
-            return shortened(target) if isinstance(target, str) else target
-    for name in ("lfns", "fileDicts", "files", "paths"):
-        if names := arguments.get(name) or ():
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            return f"{shortened(str(next(iter(names))))}{more}"
-    return None
 
 
 def _tell_each(listeners: Sequence[Callable[[Event], None]], events: Sequence[Event]) -> None:
