@@ -50,6 +50,7 @@ NAMED = """
 ALTER TABLE Transformations MODIFY Plugin CHAR(32) DEFAULT 'LHCbStandard', ADD COLUMN Campaign VARCHAR(40) NOT NULL,
   ADD CONSTRAINT Known CHECK (Status IN ('New', 'Active')), ADD INDEX Wide (FileMask, Description, Author, AuthorGroup),
   MODIFY LastUpdate DATETIME ON UPDATE CURRENT_TIMESTAMP, COMMENT = 'of the site';
+ALTER TABLE DataFiles ADD COLUMN Place POINT NOT NULL DEFAULT POINT(1, 1), ADD SPATIAL INDEX (Place);
 CREATE TABLE Campaigns (ID INT PRIMARY KEY) ENGINE=InnoDB;
 ALTER TABLE TransformationTasks ADD COLUMN Campaign INT, ADD CONSTRAINT Campaigned FOREIGN KEY (Campaign)
   REFERENCES Campaigns (ID);
@@ -137,6 +138,7 @@ async def test_d3_what_is_not_kept_is_named(mariadb, make):
         "CONSTRAINT `Known` CHECK (`Status` in ('New','Active')): left out",
         "KEY `Wide` (`FileMask`,`Description`,`Author`,`AuthorGroup`): left out, 4080 bytes",
         "Transformations: COMMENT='of the site': left out",
+        "SPATIAL KEY `Place` (`Place`): left out",
         "CONSTRAINT `Campaigned` FOREIGN KEY (`Campaign`) REFERENCES `Campaigns` (`ID`): left out",
     ):
         assert what in lost

@@ -110,6 +110,7 @@ def test_d2_grants_are_read(grant, held):
 
 BLOCKING = {
     "types": "ALTER TABLE TaskInputs DROP FOREIGN KEY TaskInputs_ibfk_1, MODIFY TaskID VARCHAR(20)",
+    "odd names": "ALTER TABLE TaskInputs ADD COLUMN `a:b` INT",
     "columns": "ALTER TABLE TaskInputs DROP COLUMN InputVector",
     "duplicate-keys": "ALTER TABLE AdditionalParameters DROP PRIMARY KEY, ADD INDEX (TransformationID);"
     "INSERT INTO AdditionalParameters VALUES (1, 'Text', 'again', 'StringType')",
@@ -130,13 +131,43 @@ BLOCKING = {
 async def test_d2_what_would_stop_the_run_is_said_before(mariadb, make, code):
     database, storage = make(statements="SET foreign_key_checks = 0;" + BLOCKING[code])
     found = await examine(storage)
-    assert [finding.code for finding in found.findings if finding.blocking] == [code]
-    assert by_code(found)[code].examples or code == "packet"
+    expected = code if code != "odd names" else "types"
+    assert [finding.code for finding in found.findings if finding.blocking] == [expected]
+    assert by_code(found)[expected].examples
     with pytest.raises(ConfigurationError, match="cannot be adopted as it is"):
         await adopt(storage)
     assert "adopt_" not in mariadb.sql("SHOW TABLES", database)
     mariadb.drop_database(database)
     mariadb.sql(f"CREATE DATABASE {database}")
+
+
+@pytest.mark.mariadb
+async def test_d2_dates_that_are_none_are_counted(mariadb, make):
+    dates = ["0000-00-00", "2015-00-10", "2015-02-00", "2015-02-31", "2016-02-29", "2015-12-31 23:59:59.75"]
+    statements = (
+        "SET sql_mode = 'ALLOW_INVALID_DATES';\nALTER TABLE TransformationLog MODIFY MessageDate DATETIME(2) NOT NULL;"
+    )
+    for number, date in enumerate(dates, 10):
+        statements += f"""
+        INSERT INTO TransformationLog (recid, TransformationID, Message, MessageDate)
+          VALUES ({number}, 1, 'x', '{date}');
+        INSERT INTO Transformations (TransformationID, TransformationName, Author, AuthorGroup, CreationDate)
+          VALUES ({number}, 'name {number}', 'a', 'g', '{date}');"""
+    database, storage = make(statements=statements)
+    found = await examine(storage)
+    assert [(finding.code, finding.text[:1], finding.examples) for finding in found.findings] == [
+        ("dates", "4", ("10", "11", "12", "13")),
+        ("dates", "4", ("10", "11", "12", "13")),
+        ("fractions", "1", ("15",)),
+    ]
+    report = await adopt(storage)
+    assert report.warnings == []
+    kept = ["2016-02-29 00:00:00", "2015-12-31 23:59:59"]
+    for query, nothing in (
+        ("SELECT CreationDate FROM Transformations WHERE TransformationID > 9 ORDER BY TransformationID", "NULL"),
+        ("SELECT MessageDate FROM TransformationLog WHERE recid > 9 ORDER BY recid", "1970-01-01 00:00:00"),
+    ):
+        assert mariadb.sql(query, database).splitlines() == [*[nothing] * 4, *kept]
 
 
 @pytest.mark.mariadb

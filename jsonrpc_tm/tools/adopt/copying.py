@@ -80,11 +80,9 @@ class Copying:
         """
         result = Result()
         reading = self._reading(table)
-        what = (
-            f"{self.found.sources[table.name]}, or who is in the registry,"
-            if self.found.authors
-            else self.found.sources[table.name]
-        )
+        what = self.found.sources[table.name]
+        if what == "Transformations" and self.found.authors:
+            what += ", or who is in the registry,"
         changed = Changed(
             f"{what} changed while it was adopted: stop what writes to it, and begin again with `db adopt --restart`"
         )

@@ -133,10 +133,13 @@ def plan(
                 made.own.append(f"{table}: {key.text}: no longer there")
         elif key.kind in _ORDINARY and (size := _size(key, columns, new)) > KEY_BYTES:
             made.lost.append(f"{table}: {key.text}: left out, {size} bytes are more than an index holds ({KEY_BYTES})")
+        elif key.kind not in (*_ORDINARY, "FULLTEXT KEY"):
+            # such columns must not be NULL, which they may be from now on
+            made.lost.append(f"{table}: {key.text}: left out")
         else:
             made.definition.keys.append(_renamed(key))
     _constraints(made, table, old, new)
-    if options := re.sub(_USUAL_OPTIONS, "", old.options).strip():
+    if options := " ".join(re.sub(_USUAL_OPTIONS, "", old.options).split()):
         made.lost.append(f"{table}: {options}: left out")
     return made
 

@@ -91,10 +91,11 @@ async def _columns(database: Database, found: Survey, present: set[str]) -> bool
         odd = [
             f"{column.name} {column.type}"
             for name, column in columns.items()
-            if name in wanted and not fits(table, name, column)
+            # a name with a colon looks like a parameter
+            if (name in wanted and not fits(table, name, column)) or re.search("[:`]", name)
         ]
         if odd:
-            text = f"{source} has columns of types that cannot be taken over:"
+            text = f"{source} has columns of types or names that cannot be taken over:"
             found.note("types", text, odd, blocking=True, whole=True)
         usable = usable and not (missing or odd)
     return usable

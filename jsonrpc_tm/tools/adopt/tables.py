@@ -46,7 +46,7 @@ TABLES = tuple(
             bulky=True,
         ),
         Adopted("DataFiles", ("FileID",), indexes=(("FileID", "LFN"), ("LFN",), ("Status",))),
-        Adopted("AdditionalParameters", _TRANS, _OF_TRANSFORMATIONS, unique=(*_TRANS, "ParameterName")),
+        Adopted("AdditionalParameters", _TRANS, _OF_TRANSFORMATIONS, unique=(*_TRANS, "ParameterName"), bulky=True),
         Adopted(
             "TransformationMetaQueries",
             _TRANS,
