@@ -12,40 +12,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .auth.users import ConfiguredUsers
 from .catalog.base import Catalog, CatalogProvider
+from .catalog.memory import DictCatalog
 from .core.clock import Clock, utc_now
 from .core.errors import ConfigurationError
-from .core.identity import Authenticator, Users
+from .core.identity import Authenticator, Rule, Users
+from .core.problems import Problems
 from .core.records import Route
 from .core.spelling import suggestion
 from .hookspecs import Hooks
 from .observe import logs
 from .parts import AuthenticatorFactory, Parts
-from .plugin.manager import Plugins, Provenance, described
+from .plugin import manager
+from .plugin.manager import Provenance, described
 from .rpc import method_rules as rules
 from .rpc.method import Method, Registry
 from .rpc.service import Lifetime, Reread, Service
-from .settings import Settings, load, plugin_options
+from .settings import Setting, Settings, exposure, plugin_options, read
 from .storage.base import Storage, StorageProvider
+from .storage.sqlite import SqliteStorage
 from .storage.urls import scheme
 
+Plugins = manager.Plugins  # tools know them from here
 logger = logging.getLogger(__name__)
-
-# tools know the plugins of a server from here
-__all__ = [
-    "DEFAULT_PLUGINS",
-    "Plugins",
-    "assemble",
-    "build_service",
-    "configure",
-    "create_service",
-    "load_plugins",
-    "make_parts",
-    "open_authenticators",
-    "open_catalog",
-    "open_storage",
-    "storage_provider",
-]
 
 DEFAULT_PLUGINS = (
     "jsonrpc_tm.observe.logs",
@@ -111,12 +101,45 @@ def configure(
     *,
     plugins: Sequence[Any] = (),
 ) -> tuple[Settings, Plugins]:
-    """Return the settings and the plugins, whose own settings are validated with the core's."""
+    """Return the settings and the plugins, whose own settings are validated with the core's.
+
+    :raises ConfigurationError: settings or plugins are wrong; the message has a line for each problem.
+    """
+    settings, found, problems = examine(config, environ, overrides, plugins=plugins)
+    problems.tell()
+    assert settings is not None
+    assert found is not None
+    return settings, found
+
+
+def examine(
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    plugins: Sequence[Any] = (),
+) -> tuple[Settings | None, Plugins | None, Problems]:
+    """Return what ``configure`` does as far as it can be had, and all that is wrong.
+
+    :return: the settings, with defaults in place of wrong values, None when the file cannot be read; the plugins, None
+        when one of them is wrong; and the problems.
+    """
     environ, overrides = environ or {}, overrides or {}
-    options = plugin_options(config, environ, overrides)
-    found = load_plugins(options.paths, options.disable, plugins)
-    extra = [setting for setting, _ in found.collect("register_settings")]
-    return load(config, environ, overrides, extra), found
+    problems = Problems()
+
+    def loaded() -> tuple[Plugins, list[Setting]]:
+        options = plugin_options(config, environ, overrides)
+        exposure.judge(exposure.code(config, options.paths), options.exposed)
+        found = load_plugins(options.paths, options.disable, plugins)
+        return found, [setting for setting, _ in found.collect("register_settings")]
+
+    found, extra = problems.attempt(loaded, (None, []))
+    # settings of plugins that are not there look like slips
+    known = found is not None
+    settings = problems.attempt(lambda: read(config, environ, overrides, extra, problems, strict=known), None)
+    if settings is not None:
+        problems.lines = [settings.located(line) for line in problems.lines]
+    return settings, found, problems
 
 
 def build_service(
@@ -136,14 +159,23 @@ def build_service(
     :raises ConfigurationError: a setting names something that no plugin provides, or two provide the same.
     """
     plugins = plugins or load_plugins(entry_points=False, shipped=False)
-    parts = make_parts(settings, plugins, storage=storage, clock=clock)
-    service = assemble(
-        parts,
-        plugins,
-        catalog=catalog or open_catalog(parts, plugins),
-        authenticators=open_authenticators(parts, plugins) if authenticators is None else authenticators,
-        extra_methods=extra_methods,
+    problems = Problems(settings.located)
+    # what is wrong is told at once: something stands in for it, and never gets out of here
+    parts = Parts(
+        settings,
+        storage or problems.attempt(lambda: open_storage(settings, plugins), SqliteStorage(None)),
+        problems.attempt(lambda: _users(settings, plugins), ConfiguredUsers({}, {}, {})),
+        clock,
     )
+    found = catalog or problems.attempt(lambda: open_catalog(parts, plugins), DictCatalog({}))
+    own = authenticators
+    if own is None:
+        own = problems.attempt(lambda: open_authenticators(parts, plugins), ())
+    service = problems.attempt(
+        lambda: assemble(parts, plugins, catalog=found, authenticators=own, extra_methods=extra_methods), None
+    )
+    problems.tell()
+    assert service is not None
     if authenticators is None:
         service.reread = functools.partial(_reread, service, plugins)
     return service
@@ -155,9 +187,12 @@ def _reread(service: Service, plugins: Plugins) -> Reread:
     :raises ConfigurationError: something is wrong; nothing has changed.
     """
     settings = service.settings.renewed()
-    parts = Parts(settings, service.storage, _users(settings, plugins), service.clock)
-    authenticators = open_authenticators(parts, plugins)
-    resolved = rules.resolve(settings, service.registry)
+    problems = Problems(settings.located)
+    users = problems.attempt(lambda: _users(settings, plugins), service.users)
+    parts = Parts(settings, service.storage, users, service.clock)
+    authenticators = problems.attempt(lambda: open_authenticators(parts, plugins), ())
+    resolved = problems.attempt(lambda: rules.resolve(settings, service.registry), service.rules)
+    problems.tell()
 
     def apply() -> None:
         if settings["logging.level"] != service.settings["logging.level"]:
@@ -200,40 +235,58 @@ def assemble(
     :param lifetimes: entered before those of the plugins.
     :raises ConfigurationError: see ``build_service``.
     """
-    settings = parts.settings
-    methods = [(method, str(origin)) for method, origin in plugins.collect("register_methods", settings=settings)]
-    registry = Registry([*methods, *((method, "extra_methods") for method in extra_methods)])
+    settings, problems = parts.settings, Problems(parts.settings.located)
+
+    def registered() -> tuple[Registry, Mapping[str, Rule]]:
+        methods = [(method, str(origin)) for method, origin in plugins.collect("register_methods", settings=settings)]
+        registry = Registry([*methods, *((method, "extra_methods") for method in extra_methods)])
+        return registry, rules.resolve(settings, registry)
+
+    def collected(hook: str) -> list[tuple[Any, Provenance]]:
+        return problems.attempt(lambda: plugins.collect(hook, settings=settings), [])
+
+    def items(hook: str) -> tuple[Any, ...]:
+        return tuple(item for item, _ in collected(hook))
+
+    registry, resolved = problems.attempt(registered, (None, {}))
+    policy: Any = problems.attempt(lambda: _one("policy", plugins.collect("register_policy", settings=settings)), None)
+    status_rules, listeners = items("register_status_rule"), items("register_listener")
+    observers, change_writers = items("register_call_observer"), items("register_change_writer")
+    own_lifetimes = items("register_lifetime")
+    routes = problems.attempt(lambda: _routes(plugins, settings), ())
+    health_checks = tuple((check, str(by)) for check, by in collected("register_health_check"))
+    problems.tell()
+    assert registry is not None
     return Service(
         settings=settings,
         registry=registry,
-        rules=rules.resolve(settings, registry),
+        rules=resolved,
         storage=parts.storage,
         catalog=catalog,
-        policy=_one("policy", plugins.collect("register_policy", settings=settings)),
+        policy=policy,
         users=parts.users,
         clock=parts.clock,
         authenticators=tuple(authenticators),
-        status_rules=_all(plugins, "register_status_rule", settings),
-        listeners=_all(plugins, "register_listener", settings),
-        observers=_all(plugins, "register_call_observer", settings),
-        change_writers=_all(plugins, "register_change_writer", settings),
-        lifetimes=(*lifetimes, *_all(plugins, "register_lifetime", settings)),
-        routes=_routes(plugins, settings),
-        health_checks=tuple(
-            (check, str(by)) for check, by in plugins.collect("register_health_check", settings=settings)
-        ),
+        status_rules=status_rules,
+        listeners=listeners,
+        observers=observers,
+        change_writers=change_writers,
+        lifetimes=(*lifetimes, *own_lifetimes),
+        routes=routes,
+        health_checks=health_checks,
     )
 
 
-def open_storage(settings: Settings, plugins: Plugins) -> Storage:
+def open_storage(settings: Settings, plugins: Plugins, *, wait: bool = True) -> Storage:
     """Return the storage that ``storage.url`` names, not yet opened.
 
+    :param wait: whether a database that does not answer is waited for.
     :raises ConfigurationError: no plugin provides the URL's scheme.
     """
     url = settings["storage.url"]
     provider, origin = _storage_provider(url, plugins)
     migrations = [item for item, _ in plugins.collect("register_migrations", settings=settings)]
-    options = {**settings.section("storage"), "folder": settings.folder}
+    options = {**settings.section("storage"), "folder": settings.folder, "wait": wait}
     with _blaming(origin):
         return provider.open(url, migrate=settings["storage.migrate"], migrations=migrations, options=options)
 
@@ -268,16 +321,21 @@ def open_authenticators(parts: Parts, plugins: Plugins) -> tuple[Authenticator, 
 
     :raises ConfigurationError: no plugin provides one, or its options are wrong.
     """
-    factories = plugins.collect("register_authenticator")
+    factories, problems = plugins.collect("register_authenticator"), Problems(parts.settings.located)
+
+    def make(index: int, name: str, options: Mapping[str, Any] | None) -> Authenticator:
+        where = parts.settings.origin("authentication", index, name)
+        factory: AuthenticatorFactory
+        factory, origin = _named("authenticator", name, factories, "name", where)
+        with _blaming(origin):
+            return factory(options or {}, parts)
+
     made = []
     for index, entry in enumerate(parts.settings["authentication"]):
         for name, options in entry.items():
-            where = parts.settings.origin("authentication", index, name)
-            factory: AuthenticatorFactory
-            factory, origin = _named("authenticator", name, factories, "name", where)
-            with _blaming(origin):
-                made.append(factory(options or {}, parts))
-    return tuple(made)
+            made.append(problems.attempt(functools.partial(make, index, name, options), None))
+    problems.tell()
+    return tuple(filter(None, made))
 
 
 def _routes(plugins: Plugins, settings: Settings) -> tuple[tuple[Route, str], ...]:
@@ -286,10 +344,6 @@ def _routes(plugins: Plugins, settings: Settings) -> tuple[tuple[Route, str], ..
         rule = None if route.rule is None else rules.rule(route.rule, f"route {route.path} of {origin}")
         found.append((replace(route, rule=rule), str(origin)))
     return tuple(found)
-
-
-def _all(plugins: Plugins, hook: str, settings: Settings) -> tuple[Any, ...]:
-    return tuple(item for item, _ in plugins.collect(hook, settings=settings))
 
 
 @contextlib.contextmanager

@@ -92,6 +92,19 @@ def ensure(folder: Path, users: Mapping[str, str] = {}, hosts: Iterable[str] = L
     return found
 
 
+def look(folder: Path) -> bool:
+    """Return whether the folder has a server's certificate already; nothing is made.
+
+    :raises ConfigurationError: ``ensure`` would refuse the folder.
+    """
+    found = Folder(folder)
+    if folder.exists():
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise ConfigurationError(f"{folder} cannot be written")
+        _present(found)
+    return found.certificate("server").exists()
+
+
 def issue(folder: Path, user: str, dn: str | None = None) -> Folder:
     """Make a certificate for *user*, valid for 90 days, from the folder's authority (made when it lacks).
 
@@ -153,6 +166,16 @@ def issue_proxy(folder: Path, user: str, group: str | None = None, *, limited: b
 
 
 def _authority(folder: Folder) -> trustme.CA:
+    if (present := _present(folder)) is not None:
+        return present
+    ca = trustme.CA(organization_name="jsonrpc-tm development")
+    _write(folder.key("ca"), ca.private_key_pem.bytes())
+    _write(folder.ca, ca.cert_pem.bytes())
+    return ca
+
+
+def _present(folder: Folder) -> trustme.CA | None:
+    """Return the authority that is there; None in a folder that is still empty."""
     if folder.ca.exists():
         try:
             return trustme.CA.from_pem(folder.ca.read_bytes(), folder.key("ca").read_bytes())
@@ -162,10 +185,7 @@ def _authority(folder: Folder) -> trustme.CA:
             ) from None
     if others := [item.name for item in folder.path.iterdir() if not item.name.startswith(".")]:
         raise ConfigurationError(f"{folder.path} is not a folder of development certificates: it has {others[0]}")
-    ca = trustme.CA(organization_name="jsonrpc-tm development")
-    _write(folder.key("ca"), ca.private_key_pem.bytes())
-    _write(folder.ca, ca.cert_pem.bytes())
-    return ca
+    return None
 
 
 def _issue(ca: trustme.CA, folder: Folder, user: str, dn: str) -> None:

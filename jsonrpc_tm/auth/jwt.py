@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +13,19 @@ import orjson
 from jwt import PyJWS
 from jwt.exceptions import PyJWTError
 from jwt.utils import base64url_decode
+from marshmallow import ValidationError
 
 from ..core import fields
 from ..core.errors import BadCredentials, ConfigurationError
 from ..core.identity import Credentials, Identity, Users
+from ..core.problems import Problems
 from ..core.values import BadValue
 from ..parts import AuthenticatorFactory, Parts
 from ..plugin.marker import hookimpl
 from ..settings.types import Record, Seconds
 from .headers import AUTHORIZATION, GROUP, single
 from .jwks import ALGORITHMS, KeySet
-from .options import checked
+from .options import checked, index_of
 from .users import admit
 
 logger = logging.getLogger(__name__)
@@ -229,12 +231,18 @@ class _Factory:
         :raises ConfigurationError: the options are wrong.
         """
         settings = parts.settings
-        members = {"issuers": _Issuers(required=True)}
         issuers: dict[str, Issuer] = {}
-        for entry in checked(settings, self.name, options, members)["issuers"]:
-            if entry["issuer"] in issuers:
-                raise ConfigurationError(f"authentication.jwt: the issuer {entry['issuer']} is there twice")
-            issuers[entry["issuer"]] = _issuer(entry, settings.folder)
+        problems = Problems()
+        place = index_of(settings, self.name, options)
+        for index, entry in enumerate(
+            checked(settings, self.name, options, {"issuers": _Issuers(required=True)})["issuers"]
+        ):
+            try:
+                issuers[entry["issuer"]] = _issuer(entry, settings.folder)
+            except ConfigurationError as error:
+                keys = (place, self.name, "issuers", index, "jwks")
+                problems.note(str(settings.wrong("authentication", *keys, message=str(error))))
+        problems.tell()
         if len(issuers) > 1 and (names := getattr(parts.users, "of_any_issuer", [])):
             logger.warning(
                 "several issuers are accepted, and each can issue the subjects of %s: write the issuer before them",
@@ -250,28 +258,51 @@ class _Issuers(fields.Field):
         if type(value) is not list or not value:
             raise BadValue("Must be a list of issuers.")
         record = Record(_ISSUER)
-        return [record.deserialize(item) or {} for item in value]
+        found: list[dict[str, Any]] = []
+        errors: dict[int, Any] = {}
+        for index, item in enumerate(value):
+            try:
+                entry = record.deserialize(item) or {}
+            except ValidationError as error:
+                errors[index] = error.messages
+                continue
+            if wrong := _contradictions(entry, [other["issuer"] for other in found]):
+                errors[index] = wrong
+            found.append(entry)
+        if errors:
+            raise BadValue(errors)
+        return found
+
+
+def _contradictions(entry: Mapping[str, Any], known: Container[str]) -> dict[str, list[str]]:
+    """Return what is wrong with an issuer whose options are right each by itself, by option."""
+    wrong = {}
+    if entry["issuer"] in known:
+        wrong["issuer"] = ["The issuer is there already."]
+    if unknown := sorted(set(entry["algorithms"]) - set(ALGORITHMS)):
+        wrong["algorithms"] = [f"Must be some of {', '.join(ALGORITHMS)}, not {', '.join(unknown)}."]
+    for name in ("algorithms", "types"):
+        if not entry[name]:
+            wrong[name] = ["Must not be empty."]
+    # diracx makes tokens without an audience; everybody else's would be good for any service of the issuer's
+    if not entry["audience"] and entry["preset"] != "diracx":
+        wrong["audience"] = ["Missing: without it, tokens for other services would do."]
+    if "properties" in entry["claims"] and not {"group", "username"} <= _claims(entry).keys():
+        wrong["claims"] = ["properties needs group and username."]
+    return wrong
+
+
+def _claims(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {**PRESETS[entry["preset"]], **entry["claims"]}
 
 
 def _issuer(entry: Mapping[str, Any], folder: Path) -> Issuer:
-    where = f"authentication.jwt: issuer {entry['issuer']}"
-    if unknown := sorted(set(entry["algorithms"]) - set(ALGORITHMS)):
-        raise ConfigurationError(f"{where}: algorithms are some of {', '.join(ALGORITHMS)}, not {', '.join(unknown)}")
-    for name in ("algorithms", "types"):
-        if not entry[name]:
-            raise ConfigurationError(f"{where}: {name} must not be empty")
-    # diracx makes tokens without an audience; everybody else's would be good for any service of the issuer's
-    if not entry["audience"] and entry["preset"] != "diracx":
-        raise ConfigurationError(f"{where}: audience is missing")
-    claims = {**PRESETS[entry["preset"]], **entry["claims"]}
-    if "properties" in claims and not {"group", "username"} <= claims.keys():
-        raise ConfigurationError(f"{where}: claims.properties needs claims.group and claims.username")
     return Issuer(
         entry["issuer"],
         frozenset(entry["audience"]),
         frozenset(entry["algorithms"]),
         frozenset(map(_type, entry["types"])),
-        claims,
+        _claims(entry),
         _key_set(entry["jwks"], folder, entry["refresh"]),
     )
 

@@ -14,7 +14,12 @@ def checked(settings: Settings, name: str, options: Mapping[str, Any], members: 
     :param members: the options there are, by name.
     :raises ConfigurationError: they are wrong; the message has path and line.
     """
-    entries = settings["authentication"]
-    place = next((index for index, entry in enumerate(entries) if entry.get(name) is options), 0)
+    place = index_of(settings, name, options)
     loaded: dict[str, Any] = settings.check("authentication", place, name, field=Record(members), value=dict(options))
     return loaded
+
+
+def index_of(settings: Settings, name: str, options: Mapping[str, Any]) -> int:
+    """Return at which place of the setting ``authentication`` the options of one authenticator stand."""
+    entries = settings["authentication"]
+    return next((index for index, entry in enumerate(entries) if entry.get(name) is options), 0)

@@ -1,12 +1,16 @@
 """The registry of users, groups and hosts, and the one place where a caller gets a group and its properties."""
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..core.errors import ConfigurationError
 from ..core.identity import Identity, User, Users
+from ..core.problems import Problems
 from ..plugin.marker import hookimpl
+from ..settings import Settings
+from ..settings.loading import wrong
 from . import devcerts
 from . import dn as names
 
@@ -20,43 +24,53 @@ class ConfiguredUsers:
     :param users: ``registry.users``.
     :param groups: ``registry.groups``.
     :param hosts: ``registry.hosts``.
-    :raises ConfigurationError: a group does not exist, or two users share a DN or token subject.
+    :param wrong: makes the error for a setting and the keys below it.
+    :raises ConfigurationError: a group does not exist, a DN is none, or two users share a DN or token subject; the
+        message has a line for each.
     """
 
-    def __init__(self, users: Mapping[str, Any], groups: Mapping[str, Any], hosts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        users: Mapping[str, Any],
+        groups: Mapping[str, Any],
+        hosts: Mapping[str, Any],
+        wrong: Callable[..., ConfigurationError] = wrong,
+    ) -> None:
+        problems = Problems()
         if HOSTS in groups:
-            raise ConfigurationError(f"registry.groups: {HOSTS!r} is the group of the hosts and cannot be defined")
+            problems.note(
+                str(wrong("registry.groups", HOSTS, message="this is the group of the hosts and cannot be defined"))
+            )
         self._groups = {name: tuple(entry.get("properties", ())) for name, entry in groups.items()}
         self._names: dict[str, User] = {}
         self._dns: dict[str, User] = {}
         self._subjects: dict[tuple[str | None, str], User] = {}
+        known = ", ".join(sorted(self._groups)) or "none"
         for name, entry in users.items():
-            where = f"registry.users.{name}"
-            for group in entry.get("groups", ()):
+            where = functools.partial(wrong, "registry.users", name)
+            for index, group in enumerate(entry.get("groups", ())):
                 if group not in self._groups:
-                    known = ", ".join(sorted(self._groups)) or "none"
-                    raise ConfigurationError(f"{where}.groups: there is no group {group!r} (groups: {known})")
-            dns = _canonical(entry.get("dns", ()), where)
+                    message = f"there is no group {group!r} (groups: {known})"
+                    problems.note(str(where("groups", index, message=message)))
+            dns = _canonical(entry.get("dns", ()), where, problems)
             user = User(name, tuple(entry.get("groups", ())), bool(entry.get("suspended", False)), dns=dns)
             self._names[name] = user
-            self._enter(user, where)
-            for subject in entry.get("subjects", ()):
-                _put(self._subjects, _subject(subject), user, f"{where}.subjects")
+            _enter(self._dns, user.dns, user, functools.partial(where, "dns"), problems)
+            subjects = map(_subject, entry.get("subjects", ()))
+            _enter(self._subjects, subjects, user, functools.partial(where, "subjects"), problems)
         for name, entry in hosts.items():
+            where = functools.partial(wrong, "registry.hosts", name)
             if name in users:
-                raise ConfigurationError(f"registry.hosts.{name}: there is a user of this name")
-            where = f"registry.hosts.{name}"
-            dns = _canonical(entry.get("dns", ()), where)
-            self._enter(User(name, (HOSTS,), properties=tuple(entry.get("properties", ())), dns=dns), where)
+                problems.note(str(where(message="there is a user of this name")))
+            dns = _canonical(entry.get("dns", ()), where, problems)
+            user = User(name, (HOSTS,), properties=tuple(entry.get("properties", ())), dns=dns)
+            _enter(self._dns, dns, user, functools.partial(where, "dns"), problems)
+        problems.tell()
 
     @property
     def of_any_issuer(self) -> list[str]:
         """Names of the users with a token subject that does not say whose it is."""
         return sorted({user.name for (issuer, _), user in self._subjects.items() if issuer is None})
-
-    def _enter(self, user: User, where: str) -> None:
-        for dn in user.dns:
-            _put(self._dns, dn, user, f"{where}.dns")
 
     def by_dn(self, dn: str) -> User | None:
         """Return the user or host with the certificate subject *dn*."""
@@ -75,11 +89,14 @@ class ConfiguredUsers:
         return self._groups.get(group, ())
 
 
-def _canonical(dns: Iterable[str], where: str) -> tuple[str, ...]:
-    try:
-        return tuple(names.canonical(dn) for dn in dns)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{where}.dns: {error}") from None
+def _canonical(dns: Iterable[str], where: Callable[..., ConfigurationError], problems: Problems) -> tuple[str, ...]:
+    found = []
+    for index, dn in enumerate(dns):
+        try:
+            found.append(names.canonical(dn))
+        except ConfigurationError as error:
+            problems.note(str(where("dns", index, message=str(error))))
+    return tuple(found)
 
 
 def _subject(entry: str) -> tuple[str | None, str]:
@@ -88,10 +105,23 @@ def _subject(entry: str) -> tuple[str | None, str]:
     return (issuer, subject) if space and "://" in issuer else (None, entry)
 
 
-def _put(index: dict[Any, User], key: str | tuple[str | None, str], user: User, where: str) -> None:
-    if key in index:
-        raise ConfigurationError(f"{where}: {key!r} is there already, for {index[key].name}")
-    index[key] = user
+K = TypeVar("K", str, tuple[str | None, str])
+
+
+def _enter(
+    index: dict[K, User],
+    keys: Iterable[K],
+    user: User,
+    where: Callable[..., ConfigurationError],
+    problems: Problems,
+) -> None:
+    """Let *index* lead from each of *keys* to *user*."""
+    for place, key in enumerate(keys):
+        if key in index:
+            text = key if isinstance(key, str) else " ".join(filter(None, key))
+            problems.note(str(where(place, message=f"{text!r} is there already, for {index[key].name}")))
+        else:
+            index[key] = user
 
 
 def admit(
@@ -145,4 +175,4 @@ def entries(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 @hookimpl
 def register_users(settings: Mapping[str, Any]) -> Iterable[Users]:
     """Provide the registry of the configuration."""
-    yield ConfiguredUsers(**entries(settings))
+    yield ConfiguredUsers(**entries(settings), wrong=settings.wrong if isinstance(settings, Settings) else wrong)

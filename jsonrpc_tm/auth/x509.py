@@ -192,10 +192,12 @@ class _Factory:
             # not made before the server starts
             authorities = Folder(settings.folder / settings["server.tls.folder"]).ca
         elif authorities is not None and not authorities.exists():
-            raise settings.wrong("server.tls.client_ca", message=f"{authorities} does not exist")
+            raise settings.wrong(
+                "server.tls.client_ca", message=f"{authorities} cannot be used: No such file or directory"
+            )
         crl = settings.path("server.tls.crl")
         if crl is not None and not crl.exists():
-            raise settings.wrong("server.tls.crl", message=f"{crl} does not exist")
+            raise settings.wrong("server.tls.crl", message=f"{crl} cannot be used: No such file or directory")
         return X509(parts.users, Trust(authorities, crl), **loaded)
 
 

@@ -2,8 +2,9 @@
 
 import click
 
-from ..settings import CORE_SETTINGS
+from ..settings import CORE_SETTINGS, Settings
 from ..settings.document import markdown, shown
+from .checking import checked, warnings_told
 from .program import Program, json_text, pass_program, print_json
 
 
@@ -37,12 +38,18 @@ def plugins(program: Program, as_document: bool) -> None:
 def settings(program: Program, as_markdown: bool, as_document: bool) -> None:
     """Show the settings.
 
-    Each is shown with its value and where that came from, secrets excepted.
+    Each is shown with its value and where that came from, secrets excepted. What `serve` would refuse is told as by
+    `check-config`, with exit code 2.
     """
     if as_markdown:
         click.echo(markdown(CORE_SETTINGS), nl=False)
         return
-    found = program.settings
+    with warnings_told():
+        _show(program.settings, as_document)
+        checked(program)
+
+
+def _show(found: Settings, as_document: bool) -> None:
     values = {name: shown(setting, found[name]) for name, setting in found.table.items()}
     if as_document:
         print_json(values)

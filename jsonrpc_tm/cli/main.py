@@ -20,6 +20,7 @@ _COMMANDS = {
     "methods": "jsonrpc_tm.tools.docs.command:methods",
     "plugins": "jsonrpc_tm.cli.information:plugins",
     "settings": "jsonrpc_tm.cli.information:settings",
+    "check-config": "jsonrpc_tm.cli.checking:check_config",
     "db": "jsonrpc_tm.tools.adopt.command:db",
     "dev-certs": "jsonrpc_tm.cli.credentials:dev_certs",
     "token": "jsonrpc_tm.tools.tokens:command",

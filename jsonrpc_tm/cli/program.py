@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..client import ConnectionFailed
-from ..core.errors import ConfigurationError, StorageUnavailable, TMError
+from ..core.errors import ConfigurationError, DatabaseUnreachable, StorageUnavailable, TMError
 from .outputs import Unwritable
 
 if TYPE_CHECKING:
+    from ..core.problems import Problems
     from ..plugin.manager import Plugins
     from ..settings import Settings
 
@@ -37,14 +38,24 @@ class Program:
     overrides: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def _configured(self) -> tuple["Settings", "Plugins"]:
-        from ..app import configure  # takes longer than everything else of a short command
+    def examined(self) -> tuple["Settings | None", "Plugins | None", "Problems"]:
+        """Settings and plugins as far as they can be had, and what is wrong with them; see ``app.examine``."""
+        from ..app import examine  # takes longer than everything else of a short command
 
-        return configure(self.config_file, os.environ, self.overrides)
+        return examine(self.config_file, os.environ, self.overrides)
+
+    @cached_property
+    def _configured(self) -> tuple["Settings", "Plugins"]:
+        settings, plugins, problems = self.examined
+        problems.tell()
+        assert settings is not None
+        assert plugins is not None
+        return settings, plugins
 
     def forget(self) -> None:
         """Read the configuration anew when it is asked for: finding a plugin's command needed it already."""
         self.__dict__.pop("_configured", None)
+        self.__dict__.pop("examined", None)
 
     @property
     def config_file(self) -> Path | None:
@@ -145,6 +156,9 @@ def ending(error: BaseException) -> int:
             return WRONG
         case click.Abort() | KeyboardInterrupt():
             return INTERRUPTED
+        case DatabaseUnreachable():
+            say(f"Error: {error}.")
+            return NO_CONNECTION
         case ConfigurationError():
             for line in str(error).splitlines():
                 say(f"Error: {line}")

@@ -1,11 +1,11 @@
 """The command ``serve``."""
 
-import importlib
 import logging
 
 import click
 
 from ..observe import logs
+from .checking import checked, warnings_told
 from .program import Program, pass_program
 
 logger = logging.getLogger(__name__)
@@ -23,17 +23,12 @@ def serve(program: Program, harness: bool) -> None:
     Without configuration it listens on https://127.0.0.1:8443/rpc with a SQLite database `tm.db` in the current
     folder, and makes certificates for development.
     """
-    from ..app import build_service
     from ..http import server
 
-    settings, plugins = program.settings, program.plugins
+    with warnings_told():
+        service = checked(program, harness=harness)
+    settings = service.settings
     logs.configure(settings)
-
-    if harness:
-        # by name: a server in production loads none of the tools
-        service = importlib.import_module("jsonrpc_tm.tools.harness").driven(settings, plugins)
-    else:
-        service = build_service(settings, plugins=plugins)
     if settings["server.tls.mode"] == "dev":
         logger.info("certificates for development are in %s", settings.path("server.tls.folder"))
     server.serve(service)

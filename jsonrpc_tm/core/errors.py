@@ -145,3 +145,7 @@ class CatalogError(TMError):
 
 class ConfigurationError(Exception):
     """The configuration, a plugin or the command line is wrong: the server does not start (exit code 2)."""
+
+
+class DatabaseUnreachable(ConfigurationError):
+    """The database does not answer, so that nothing can begin (exit code 3). Waiting may help."""

@@ -13,6 +13,7 @@ from typing import Any
 from ..core.addresses import is_loopback
 from ..core.errors import ConfigurationError
 from ..settings import Settings
+from . import tls
 from .tls import server_context
 
 logger = logging.getLogger(__name__)
@@ -183,13 +184,28 @@ def context(settings: Settings, bound: socket.socket | None = None) -> ssl.SSLCo
     if over_unix:
         return None
     host = settings["server.host"] if bound is None else bound.getsockname()[0]
+    _refuse_plain(host, settings)
     if not is_loopback(host):
-        if not settings["server.tls.force_off"]:
-            raise ConfigurationError(
-                f"server.tls.mode: off on {host} would let everybody on the network read and change what is sent; "
-                "use a certificate, listen on 127.0.0.1, or set server.tls.force_off behind a balancer"
-            )
         logger.warning("TLS is off on %s: everybody on the network can read and change what is sent", host)
     else:
         logger.warning("TLS is off: only programs of this machine can connect, without certificates")
     return None
+
+
+def check(settings: Settings) -> None:
+    """Refuse what ``context`` would refuse on the socket that the settings name; nothing is made.
+
+    :raises ConfigurationError: as there.
+    """
+    handed_over = os.environ.get("LISTEN_PID") == str(os.getpid())
+    if settings["server.tls.mode"] == "off" and settings["server.socket"] is None and not handed_over:
+        _refuse_plain(settings["server.host"], settings)
+    tls.check(settings)
+
+
+def _refuse_plain(host: str, settings: Mapping[str, Any]) -> None:
+    if not is_loopback(host) and not settings["server.tls.force_off"]:
+        raise ConfigurationError(
+            f"server.tls.mode: off on {host} would let everybody on the network read and change what is sent; "
+            "use a certificate, listen on 127.0.0.1, or set server.tls.force_off behind a balancer"
+        )

@@ -11,12 +11,15 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from ..core.errors import ConfigurationError
+from ..core.problems import Problems
 from ..rpc.service import Service
+from ..settings import Settings, exposure
 from . import listener
 from . import workers as processes
 from .browsers import add_browser_rules
@@ -109,6 +112,27 @@ async def listening(
         await runner.cleanup()
 
 
+def check(settings: Settings, service: Service | None = None) -> None:
+    """Refuse settings with which a server could not serve; nothing is made, and no port is looked at.
+
+    :param service: as it would be served, not opened.
+    :raises ConfigurationError: the message has a line for each problem.
+    """
+    problems = Problems(settings.located)
+    problems.attempt(lambda: _refuse_shared_memory(settings), None)
+    exposure.judge(exposure.secrets(settings), "warn")
+    problems.attempt(lambda: exposure.judge(exposure.data(settings), settings["server.exposed_files"]), None)
+    problems.attempt(lambda: listener.check(settings), None)
+    if service is not None:
+        problems.attempt(lambda: build_app(service), None)
+    problems.tell()
+
+
+def _refuse_shared_memory(settings: Mapping[str, Any]) -> None:
+    if settings["server.workers"] > 1 and settings["storage.url"].endswith(":memory:"):
+        raise ConfigurationError("server.workers: each process would have a database of its own in memory; use 1")
+
+
 def serve(service: Service) -> None:
     """Serve until a SIGTERM or SIGINT, in ``server.workers`` processes; a second one ends at once.
 
@@ -120,8 +144,7 @@ def serve(service: Service) -> None:
     settings = service.settings
     # until there is something to reload
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if settings["server.workers"] > 1 and settings["storage.url"].endswith(":memory:"):
-        raise ConfigurationError("server.workers: each process would have a database of its own in memory; use 1")
+    _refuse_shared_memory(settings)
     with listener.opened(settings) as bound:
         context = listener.context(settings, bound)
         url = listener.url(bound, settings, context is not None)

@@ -17,6 +17,7 @@ from ..auth.changed_files import RELOAD, fingerprint
 from ..auth.server_certificate import ServerCertificate
 from ..core.addresses import normal
 from ..core.errors import ConfigurationError
+from ..core.problems import Problems
 from ..settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -33,12 +34,9 @@ def server_context(settings: Settings) -> "ReloadingContext | None":
     mode = settings["server.tls.mode"]
     if mode == "off":
         return None
-    files = _files(settings)
     if mode == "dev":
-        folder = development(settings)
-        files |= {"certificate": folder.certificate("server"), "key": folder.key("server"), "client_ca": folder.ca}
-    elif files["certificate"] is None:
-        raise ConfigurationError("server.tls.mode is files, but server.tls.certificate is not set")
+        development(settings)
+    files = _files(settings)
     if files["client_ca"] is None and any("x509" in entry for entry in settings["authentication"]):
         logger.warning("server.tls.client_ca is not set: clients are not asked for certificates")
     proxies = any(entry.get("x509", {}).get("proxies") for entry in settings["authentication"])
@@ -47,6 +45,18 @@ def server_context(settings: Settings) -> "ReloadingContext | None":
     context.warn_days, context.crl = settings["server.tls.warn_days"], files["crl"]
     context.warn()
     return context
+
+
+def check(settings: Settings) -> None:
+    """Refuse what ``server_context`` would refuse; nothing is made.
+
+    :raises ConfigurationError: as there; the message has a line for each problem.
+    """
+    mode = settings["server.tls.mode"]
+    if mode == "dev" and not devcerts.look(settings.folder / settings["server.tls.folder"]):
+        return  # they will be made
+    if mode != "off":
+        _context(_files(settings), proxies=False)
 
 
 def development(settings: Settings) -> devcerts.Folder:
@@ -67,7 +77,11 @@ def development(settings: Settings) -> devcerts.Folder:
 
 
 def _files(settings: Settings) -> dict[str, Path | None]:
-    return {name: settings.path(f"server.tls.{name}") for name in ("certificate", "key", "client_ca", "crl")}
+    found = {name: settings.path(f"server.tls.{name}") for name in ("certificate", "key", "client_ca", "crl")}
+    if settings["server.tls.mode"] == "dev":
+        folder = devcerts.Folder(settings.folder / settings["server.tls.folder"])
+        found |= {"certificate": folder.certificate("server"), "key": folder.key("server"), "client_ca": folder.ca}
+    return found
 
 
 class ServerContext(ssl.SSLContext):
@@ -87,18 +101,27 @@ def _context(files: Mapping[str, Path | None], *, proxies: bool) -> ServerContex
     context.num_tickets = 0
     context.sslobject_class = LoggedConnection
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
-    if files["key"] is not None:
-        _load("key", files["key"], Path.read_bytes)
-    _load("certificate", files["certificate"], lambda path: _show(context, path, files["key"]))
+    problems = Problems()
+
+    def load(name: str, use: Callable[[Path], object]) -> bool:
+        return problems.attempt(lambda: _load(name, files[name], use), False)
+
+    if files["certificate"] is None:
+        problems.note("server.tls.mode: files needs server.tls.certificate, which is not set")
+    elif files["key"] is None or load("key", Path.read_bytes):
+        load("certificate", lambda path: _show(context, path, files["key"]))
+    else:
+        load("certificate", lambda path: ServerCertificate.read(path, datetime.now(UTC)))
     if files["client_ca"] is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
-        _load("client_ca", files["client_ca"], lambda path: _trust(context, path))
+        load("client_ca", lambda path: _trust(context, path))
         if proxies:
             context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
     if files["crl"] is not None:
         # CHAIN, not LEAF: the leaf may be the proxy of a revoked user
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-        _load("crl", files["crl"], lambda path: _trust(context, path))
+        load("crl", lambda path: _trust(context, path))
+    problems.tell()
     return context
 
 
@@ -126,16 +149,17 @@ def _no_password() -> str:
 def _trust(context: ssl.SSLContext, path: Path) -> None:
     if path.is_dir():
         if not any(re.fullmatch(r"[0-9a-f]{8}\.r?[0-9]+", item.name) for item in path.iterdir()):
-            raise ConfigurationError(f"{path} has no files with hashed names; `openssl rehash` makes them")
+            raise OSError(0, "it has no files with hashed names; `openssl rehash` makes them")
         context.load_verify_locations(capath=path)
     else:
         context.load_verify_locations(cafile=path)
 
 
-def _load(name: str, path: Path | None, load: Callable[[Path], object]) -> None:
+def _load(name: str, path: Path | None, use: Callable[[Path], object]) -> bool:
     assert path is not None
     try:
-        load(path)
+        use(path)
+        return True
     except (OSError, ssl.SSLError) as error:
         reason = (error.reason or "it is no PEM file") if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigurationError(f"server.tls.{name}: {path} cannot be used: {reason}") from None

@@ -1,5 +1,6 @@
 """Finding and loading plugins. One fresh manager per server, never a module global."""
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -14,6 +15,7 @@ from typing import Any
 import pluggy
 
 from ..core.errors import ConfigurationError
+from ..core.problems import Problems
 from ..core.spelling import suggestion
 from .marker import PROJECT
 from .version import check_version
@@ -49,7 +51,7 @@ class Plugins:
     :param extra: further plugin modules or objects, for tests and embedding.
     :param entry_points: whether installed distributions are asked.
     :param shipped: whether the plugins that come with the project are loaded (inert until enabled).
-    :raises ConfigurationError: a plugin cannot be loaded, a name is there twice, or a disabled one does not exist.
+    :raises ConfigurationError: plugins cannot be loaded, a name is there twice, or a disabled one does not exist.
     """
 
     def __init__(
@@ -68,14 +70,15 @@ class Plugins:
         self.provenance: dict[str, Provenance] = {}
         self._disable = set(disable)
         known: set[str] = set()
-        for provenance, load in self._sources(defaults, paths, extra, entry_points, shipped):
+        problems = Problems()
+        present = [path for path in paths if problems.attempt(functools.partial(_there, path), False)]
+        for provenance, load in self._sources(defaults, present, extra, entry_points, shipped):
             known.add(provenance.name)
             if provenance.name not in self._disable:
-                self._add(provenance, load)
+                problems.attempt(functools.partial(self._add, provenance, load), None)
         if unknown := self._disable - known:
-            raise ConfigurationError(
-                f"plugins.disable names {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
-            )
+            problems.note(f"plugins.disable names {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+        problems.tell()
 
     def _sources(
         self,
@@ -94,8 +97,6 @@ class Plugins:
                 dist = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
                 yield Provenance(entry.name, "distribution", dist), entry.load
         for given in paths:
-            if not given.exists():
-                raise ConfigurationError(f"plugins.paths: {given} does not exist")
             for path in _files(given):
                 if _shipped() not in path.parents:  # shipped plugins are always there
                     yield Provenance(path.stem, "path", str(path)), lambda path=path: _load_file(path)
@@ -131,9 +132,10 @@ class Plugins:
     def collect(self, hook: str, **arguments: Any) -> list[tuple[Any, Provenance]]:
         """Return everything that the plugins yield for *hook*, each with its plugin, in the order of registration.
 
-        :raises ConfigurationError: an implementation fails; the message names the plugin.
+        :raises ConfigurationError: implementations fail; the message names the plugins.
         """
         found: list[tuple[Any, Provenance]] = []
+        problems = Problems()
         caller = getattr(self.manager.hook, hook)
         for impl in caller.get_hookimpls():
             provenance = self.provenance[impl.plugin_name]
@@ -143,13 +145,22 @@ class Plugins:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                raise ConfigurationError(f"plugin {provenance}, {hook}: {described(error)}") from error
+                ours = isinstance(error, ConfigurationError) and provenance.kind == "default"
+                for line in described(error).splitlines():
+                    problems.note(line if ours else f"plugin {provenance}, {hook}: {line}")
+        problems.tell()
         return found
 
     def hooks_of(self, name: str) -> list[str]:
         """Return the hooks that the plugin called *name* implements."""
         callers = self.manager.get_hookcallers(self.manager.get_plugin(name)) or []
         return sorted(caller.name for caller in callers)
+
+
+def _there(path: Path) -> bool:
+    if not path.exists():
+        raise ConfigurationError(f"plugins.paths: {path} does not exist")
+    return True
 
 
 def described(error: BaseException) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 from ..core.errors import ConfigurationError, Forbidden, Unauthenticated
 from ..core.identity import Identity, Rule
+from ..core.problems import Problems
 from ..core.spelling import suggestion
 from ..settings import Settings
+from ..settings.loading import wrong as plain
 from .method import DEFAULT, Registry
 
 WORDS = ("all", "authenticated")
@@ -22,12 +24,13 @@ def resolve(settings: Mapping[str, Any], registry: Registry) -> Mapping[str, Rul
         that does not exist.
     """
     configured: Mapping[str, Any] = settings["authorization.methods"]
+    problems = Problems()
+    wrong = settings.wrong if isinstance(settings, Settings) else plain
     for name in configured:
         if name not in registry:
             hint = suggestion(name, (method.name for method in registry))
-            place = settings.origin("authorization.methods", name) if isinstance(settings, Settings) else ""
-            where = f"{place}: authorization.methods" if place else "authorization.methods"
-            raise ConfigurationError(f"{where}: there is no method {name!r}{hint}")
+            problems.note(str(wrong("authorization.methods", name, message=f"there is no method {name!r}{hint}")))
+    problems.tell()
     default = rule(settings["authorization.default"], "authorization.default")
     found: dict[str, Rule] = {}
     for method in registry:

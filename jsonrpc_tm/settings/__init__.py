@@ -1,6 +1,6 @@
 """Settings: one table, read from YAML, environment and command line, validated by marshmallow."""
 
-from .loading import PluginOptions, Settings, find_config, load, plugin_options
+from .loading import PluginOptions, Settings, find_config, load, plugin_options, read
 from .table import CORE_SETTINGS, Setting
 
-__all__ = ["CORE_SETTINGS", "PluginOptions", "Setting", "Settings", "find_config", "load", "plugin_options"]
+__all__ = ["CORE_SETTINGS", "PluginOptions", "Setting", "Settings", "find_config", "load", "plugin_options", "read"]

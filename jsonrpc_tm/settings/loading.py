@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from marshmallow import ValidationError
 
 from ..core.errors import ConfigurationError
 from ..core.fields import Field
+from ..core.problems import Problems
 from ..core.spelling import suggestion
 from .sources import Keys, Sources
 from .table import CORE_SETTINGS, Setting
@@ -107,8 +109,17 @@ class Settings(Mapping[str, Any]):
 
         The message has the path, and where the value came from: file and line, variable or option.
         """
-        where = self.origin(name, *keys)
-        return ConfigurationError(f"{where}: {_dotted(name, keys)}: {message}" if where else f"{name}: {message}")
+        return wrong(name, *keys, message=message, where=self.origin(name, *keys))
+
+    def located(self, text: str) -> str:
+        """Return a sentence that begins with the name of a setting with the place of the setting before it."""
+        word = re.match(r"[\w.]*\w", text)
+        name = word[0] if word else ""
+        while name and name not in self.table:
+            name = name.rpartition(".")[0]
+        if not name or not word or not (where := self.origin(name, *word[0][len(name) + 1 :].split("."))):
+            return text
+        return f"{where}: {text}"
 
     def check(self, name: str, *keys: str | int, field: Field, value: Any) -> Any:
         """Validate a part of a setting that only a plugin understands, such as an authenticator's options.
@@ -123,16 +134,27 @@ class Settings(Mapping[str, Any]):
             raise ConfigurationError("\n".join(lines)) from None
 
 
+def wrong(name: str, *keys: str | int, message: str, where: str = "") -> ConfigurationError:
+    """Return the error for a setting, or a part of it, that is wrong; see ``Settings.wrong``.
+
+    :param where: where the value came from.
+    """
+    text = f"{_dotted(name, keys)}: {message}"
+    return ConfigurationError(f"{where}: {text}" if where else text)
+
+
 @dataclass(frozen=True, slots=True)
 class PluginOptions:
     """What must be known before plugins can bring settings of their own.
 
     :param paths: files and folders of plugins.
     :param disable: names of plugins left out.
+    :param exposed: what happens with those that everybody may write, ``refuse`` or ``warn``.
     """
 
     paths: tuple[Path, ...]
     disable: tuple[str, ...]
+    exposed: str
 
 
 def find_config(given: str | Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -157,35 +179,57 @@ def load(
     :param extra: settings of plugins.
     :raises ConfigurationError: anything is wrong; the message has a line for each, with path and place.
     """
+    problems = Problems()
+    found = read(config, environ, overrides, extra, problems)
+    problems.tell()
+    return found
+
+
+def read(
+    config: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    extra: Iterable[Setting],
+    problems: Problems,
+    *,
+    strict: bool = True,
+) -> Settings:
+    """Return the settings as ``load`` does, with defaults in place of values that are wrong.
+
+    :param problems: what is wrong is noted there.
+    :param strict: whether names that are no settings' are wrong.
+    :raises ConfigurationError: the file cannot be read, or two settings have one name.
+    """
     extra = tuple(extra)
     table = _table(extra)
-    sources = _read(config, environ, overrides, table.values(), strict=True)
+    sources = _sources(config, environ, overrides, table.values(), strict=strict)
     values = _validate(sources, table)
-    if sources.problems:
-        raise ConfigurationError("\n".join(sources.problems))
+    problems.note("\n".join(sources.problems))
     again = functools.partial(load, config, environ, overrides, extra)
     return Settings(values, _folder(config), table, sources, again, config and config.absolute())
 
 
 def plugin_options(config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> PluginOptions:
-    """Return the settings of the section ``plugins``; nothing else is looked at.
+    """Return the settings of the section ``plugins``, and how careful to be; nothing else is looked at.
 
     :raises ConfigurationError: they are wrong, or the file cannot be read.
     """
-    table = {setting.name: setting for setting in CORE_SETTINGS if setting.name.startswith("plugins.")}
-    sources = _read(config, environ, overrides, table.values(), strict=False)
+    early = ("plugins.paths", "plugins.disable", "server.exposed_files")
+    table = {setting.name: setting for setting in CORE_SETTINGS if setting.name in early}
+    sources = _sources(config, environ, overrides, table.values(), strict=False)
     values = _validate(sources, table)
     if sources.problems:
         raise ConfigurationError("\n".join(sources.problems))
     folder = _folder(config)
-    return PluginOptions(tuple(folder / path for path in values["plugins.paths"]), tuple(values["plugins.disable"]))
+    paths = tuple(folder / path for path in values["plugins.paths"])
+    return PluginOptions(paths, tuple(values["plugins.disable"]), values["server.exposed_files"])
 
 
 def _folder(config: Path | None) -> Path:
     return config.resolve().parent if config is not None else Path.cwd()
 
 
-def _read(
+def _sources(
     config: Path | None,
     environ: Mapping[str, str],
     overrides: Mapping[str, Any],
@@ -222,8 +266,8 @@ def _table(extra: Iterable[Setting]) -> dict[str, Setting]:
 def _validate(sources: Sources, table: Mapping[str, Setting]) -> dict[str, Any]:
     values = {}
     for name, setting in table.items():
+        values[name] = copy.deepcopy(setting.default)
         if name not in sources.values:
-            values[name] = copy.deepcopy(setting.default)
             continue
         try:
             values[name] = setting.kind.deserialize(sources.values[name])

@@ -164,6 +164,13 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         reload=True,
     ),
     Setting("server.tls.force_off", "boolean", False, "Allow mode `off` on an address that is not loopback."),
+    Setting(
+        "server.exposed_files",
+        Choice("refuse", "warn"),
+        "refuse",
+        "What happens when everybody on this machine may write the configuration, a plugin or a file or folder that a "
+        "setting names, or read a private key.",
+    ),
     # what is read must fit into an answer, and orjson writes at most 254 levels
     Setting("limits.depth", Number(1, 250), 64, "Deepest nesting of arrays and objects in a request."),
     Setting(

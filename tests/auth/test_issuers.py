@@ -178,7 +178,7 @@ async def test_own_claims(jwks: Site) -> None:
         ({"jwks": "http://idp.example.org/jwks"}, "https"),
         ({"jwks": "ftp://idp.example.org/jwks"}, "https"),
         ({"preset": "google"}, "preset"),
-        ({"claims": {"properties": "p"}}, "needs claims"),
+        ({"claims": {"properties": "p"}}, "properties needs group"),
         ({"claims": {"grup": "p"}}, "did you mean group"),
         ({"isuer": "x"}, "did you mean issuer"),
         ({"issuer": 7}, "issuer"),
@@ -201,7 +201,7 @@ async def test_issuers_that_are_no_list_stop_the_start(site: Site, options: dict
 
 async def test_the_same_issuer_twice_stops_the_start(jwks: Site) -> None:
     same = entry(jwks=str(jwks.folder / "jwks.json"))
-    with pytest.raises(ConfigurationError, match="twice"):
+    with pytest.raises(ConfigurationError, match="there already"):
         async with jwks.server([{"jwt": {"issuers": [same, same]}}]):
             pass
 

@@ -25,11 +25,11 @@ def registry(**entries: Any) -> ConfiguredUsers:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"alice": {"groups": ["x"]}}, r"registry\.users\.alice\.groups: there is no group 'x' \(groups: g, h\)"),
+        ({"alice": {"groups": ["x"]}}, r"registry\.users\.alice\.groups\[0\]: there is no group 'x' \(groups: g, h\)"),
         ({"alice": {"groups": ["hosts"]}}, "there is no group 'hosts'"),
         ({"alice": {"dns": ["/CN=a"]}, "bob": {"dns": ["/cn=a"]}}, "'/CN=a' is there already, for alice"),
         ({"alice": {"subjects": ["a"]}, "bob": {"subjects": ["a"]}}, "is there already, for alice"),
-        ({"alice": {"dns": ["CN=a,O=b"]}}, r"registry\.users\.alice\.dns: .*slash form"),
+        ({"alice": {"dns": ["CN=a,O=b"]}}, r"registry\.users\.alice\.dns\[0\]: .*slash form"),
     ],
 )
 def test_wrong_users_stop_the_start(entries: dict[str, Any], message: str) -> None:

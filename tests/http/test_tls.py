@@ -40,16 +40,16 @@ def _context(folder: Path, **files: str) -> object:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"certificate": ""}, r"server\.tls\.certificate is not set"),
+        ({"certificate": ""}, r"server\.tls\.certificate, which is not set"),
         ({"certificate": "missing.pem"}, r"server\.tls\.certificate: .*missing\.pem cannot be used: No such file"),
         ({"certificate": "text.pem"}, r"server\.tls\.certificate: .*text\.pem cannot be used"),
         ({"key": "other.pem"}, r"server\.tls\.key: .*other\.pem is not the key of the certificate .*cert"),
         ({"key": "encrypted.pem"}, r"server\.tls\.key: the private key is encrypted"),
         ({"client_ca": "missing.pem"}, r"server\.tls\.client_ca: .*missing\.pem cannot be used: No such file"),
         ({"client_ca": "text.pem"}, r"server\.tls\.client_ca: .*text\.pem cannot be used"),
-        ({"client_ca": "empty"}, r"empty has no files with hashed names"),
+        ({"client_ca": "empty"}, r"empty cannot be used: it has no files with hashed names"),
         ({"crl": "missing.pem"}, r"server\.tls\.crl: .*missing\.pem cannot be used: No such file"),
-        ({"crl": "empty"}, r"empty has no files with hashed names"),
+        ({"crl": "empty"}, r"empty cannot be used: it has no files with hashed names"),
     ],
 )
 def test_wrong_files_stop_the_start(folder: Path, files: dict[str, str], message: str) -> None:

@@ -193,6 +193,7 @@ class Certificates:
     def renew(self) -> None:
         server = self.servers.issue_cert("127.0.0.1")
         server.private_key_pem.write_to_path(self.folder / "key.pem")
+        (self.folder / "key.pem").chmod(0o600)
         server.cert_chain_pems[0].write_to_path(self.folder / "cert.pem")
 
     @property

@@ -304,7 +304,7 @@ def test_the_file_that_is_found(tmp_path, monkeypatch):
     [
         (
             "authorization:\n  methods:\n    ping: all\n    pong: all\n",
-            "@4: authorization.methods: there is no method ",
+            "@4: authorization.methods.pong: there is no method ",
         ),
         (
             "authentication:\n  - x509\n  - x510: {}\n",
