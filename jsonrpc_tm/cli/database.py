@@ -23,7 +23,7 @@ def _run(program: Program, work: Callable[[Storage], Awaitable[T]]) -> T:
     from ..app import open_storage
 
     try:
-        return asyncio.run(_await(work(open_storage(program.settings, program.plugins))))
+        return asyncio.run(_await(work(open_storage(program.settings, program.plugins, wait=False))))
     except StorageUnavailable as error:
         raise reachable(error) from None
 
@@ -73,6 +73,10 @@ def check(program: Program, ctx: click.Context) -> None:
     findings = [f"to be done: {step}" for step in schema.pending] + list(schema.differences)
     for finding in findings:
         click.echo(finding)
+    if schema.pending:
+        click.echo("`jsonrpc-tm db upgrade` does it; make a backup first.")
+    elif findings:
+        click.echo("Something else has changed these tables: restore a backup.")
     if findings:
         ctx.exit(FAILED)
     click.echo("The database is up to date.")

@@ -122,7 +122,7 @@ class Supervisor:
         try:
             self._work(lambda: reporting.send(_READY), self._lifeline[0])
         except ConfigurationError as error:
-            reporting.send(str(error))
+            reporting.send(error)
             sys.exit(2)
         sys.exit(0)
 
@@ -141,9 +141,9 @@ class Supervisor:
         except EOFError:
             worker.reports.close()
             return
-        if report != _READY:
+        if isinstance(report, ConfigurationError):
             if self._waiting:
-                raise ConfigurationError(report)
+                raise report
             logger.error("worker %d cannot start: %s", worker.process.pid, report)
         elif self._waiting:
             self._waiting -= 1

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 RACES = 3
 """How often a transaction that lost a race for a unique key is run again before it counts as a bug."""
+OPENING = ("open", "connect")
+"""What is tried before there is a server: whoever gets its failure tells it."""
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
 
@@ -95,13 +97,16 @@ class Runner:
         pause = random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries))
         spent = time.perf_counter() - begin
         if failure.kind == "gone" or spent + pause > self.timeout:
-            logger.error("transaction %s failed after %d attempt(s), %.1f s: %s", name, tries, spent, error)
+            if name not in OPENING:
+                logger.error("transaction %s failed after %d attempt(s), %.1f s: %s", name, tries, spent, said(error))
             self.circuit.open(failure)
             raise StorageUnavailable(failure.message) from error
         if not told and 0 < self.slow < spent:
             told = True
-            logger.info("transaction %s waits, and tries again until %g s are over: %s", name, self.timeout, error)
-        logger.debug("transaction %s runs again (%s)", name, error)
+            logger.info(
+                "transaction %s waits, and tries again until %g s are over: %s", name, self.timeout, said(error)
+            )
+        logger.debug("transaction %s runs again (%s)", name, said(error))
         await asyncio.sleep(pause)
         return told
 
@@ -111,10 +116,15 @@ class Runner:
         failure = None if isinstance(error, TMError) else self.classify(error)
         if failure is None:
             return error
-        logger.error("%s failed halfway: %s", name, error)
+        logger.error("%s failed halfway: %s", name, said(error))
         return StorageUnavailable(failure.message)
 
     def statement(self, name: str, sql: str, seconds: float) -> None:
         """Log a statement of transaction *name* that took long."""
         if 0 < self.slow < seconds:
             logger.warning("a statement of %s took %.3f s: %s", name, seconds, " ".join(sql.split())[:1000])
+
+
+def said(error: Exception) -> object:
+    """Return what an engine's exception says: some are pairs of a number and a sentence."""
+    return error.args[1] if len(error.args) == 2 and isinstance(error.args[0], int) else error

@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 import logging
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...core.errors import ConfigurationError, StorageUnavailable
+from ...core.errors import ConfigurationError, DatabaseUnreachable, StorageUnavailable
 from ...plugin.marker import hookimpl
 from .. import migrate
 from ..base import Batch, Schema, Select, StorageProvider
-from ..runner import Runner
+from ..runner import Runner, said
 from ..streams import CLOSED, STREAMS, Streams
 from ..urls import redacted
 from .commit import PRUNED, Attempts, prune
@@ -179,9 +180,13 @@ class MySQLStorage:
             session = await self.runner.run("connect", (pool or self.pool).connect)
         except StorageUnavailable as error:
             cause = error.__cause__
-            # the driver's errors are pairs of a number and a sentence
-            reason = cause.args[-1] if isinstance(cause, driver.Error) and cause.args else cause
-            raise ConfigurationError(f"the database {self.url} cannot be opened: {reason}") from error
+            reason = said(cause) if isinstance(cause, Exception) else error
+            if cause is not None and isinstance(below := cause.__cause__, OSError) and below.errno:
+                reason = os.strerror(below.errno)
+            failure = classify(cause) if isinstance(cause, Exception) else None
+            kind = DatabaseUnreachable if failure is None or failure.kind == "busy" else ConfigurationError
+            hosts = ", ".join(map(str, self.pool.target.hosts))
+            raise kind(f"the database {self.pool.target.database} at {hosts} cannot be opened: {reason}") from error
         try:
             yield session
         finally:
@@ -224,7 +229,7 @@ class MySQLProvider:
             redacted(url),
             migrate_on_open=migrate is True,
             migrations=migrations,
-            retry_time=max(30.0, 3 * pool.timeout),
+            retry_time=max(30.0, 3 * pool.timeout) if options.get("wait", True) else 0,
             slow=options.get("slow_statement", 1.0),
         )
 

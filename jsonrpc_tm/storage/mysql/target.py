@@ -76,10 +76,13 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
     :param ca: certificates of the authorities; None for the system's.
     :raises ConfigurationError: a file cannot be used.
     """
+    what = f"ca: {ca}"
     try:
         context = ssl.create_default_context(cafile=ca)
         if cert is not None:
-            context.load_cert_chain(cert, key)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"storage.tls: {error}") from None
+            what = f"certificate: {cert}, or its key {key or cert},"
+            context.load_cert_chain(cert, key, password="")  # nobody is there to ask
+    except OSError as error:
+        reason = (error.reason or "it is no PEM file") if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigurationError(f"storage.tls.{what} cannot be used: {reason}") from None
     return context

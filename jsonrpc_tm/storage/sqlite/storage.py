@@ -22,6 +22,7 @@ from ..lanes import Lanes
 from ..runner import Runner
 from ..streams import CLOSED, STREAMS, Source, Streams
 from ..urls import sqlite_path
+from .files import keep_private
 from .stream import HeldSource, SqliteSource
 from .threads import Interrupted, Job, Reader, SqliteTransaction, Watch, Writer, drive
 
@@ -313,6 +314,8 @@ class SqliteStorage:
             raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
         if self.path and not self.path.parent.is_dir():
             raise ConfigurationError(f"the folder of the database, {self.path.parent}, does not exist")
+        if self.path and mode == "rwc":
+            keep_private(self.path)
         name = f"file:{quote(str(self.path))}?mode={mode}" if self.path else ":memory:"
         connection = sqlite3.connect(
             name,
