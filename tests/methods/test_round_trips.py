@@ -33,7 +33,8 @@ async def test_a_text_comes_back_byte_for_byte(tm, text):
     assert f"Description updated to {short}" in await tm.log()
 
 
-@pytest.mark.parametrize("text", [text[:200] for text in TEXTS.values()], ids=TEXTS)
+# a name with a semicolon goes into no task
+@pytest.mark.parametrize("text", [text[:200].replace(";", ",") for text in TEXTS.values()], ids=TEXTS)
 async def test_a_name_comes_back_byte_for_byte(tm, text):
     await tm.add(text)
     await tm("addFilesToTransformation", text, [text, "/other"])

@@ -148,7 +148,7 @@ async def test_reports(t):
     data = await t.refused("NotFound", "setTaskStatus", "t", [1, 99, 2, -1], "X")
     assert data["missing"] == [99, -1]
     many = range(5, 10_000)
-    assert (await t.refused("NotFound", "setTaskStatus", "t", [1, *many], "X"))["missing"] == list(many)
+    assert (await t.refused("NotFound", "setTaskStatus", "t", [1, *many], "X"))["missing"] == list(many)[:1000]
     await t.refused("NotFound", "setTaskStatusAndWmsID", "t", 99, "X", "1")
     assert await t.dump() == before
     assert await t("setTaskStatus", "t", [], "X") is None

@@ -32,7 +32,7 @@ async def _answers(service: Any, entries: list[Any]) -> list[dict[str, Any]]:
 class TestDiscover:
     @pytest.fixture
     def tm_settings(self) -> dict[str, Any]:
-        return {"server.max_answer": "300 kB"}
+        return {"server.max_answer": "300 kB", "limits.anonymous_batch": 0}
 
     async def test_a6_a_batch_of_large_answers_ends_early(self, tm_service: Service) -> None:
         size = len(tm_service.document.text)
