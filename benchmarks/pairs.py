@@ -25,9 +25,12 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """A server of one checkout, without TLS on this machine; whoever calls it may do everything."""
+    """A server of one checkout, without TLS on this machine; whoever calls it may do everything.
 
-    def __init__(self, checkout: Path, folder: Path, storage: str) -> None:
+    :param more: further sections of its configuration.
+    """
+
+    def __init__(self, checkout: Path, folder: Path, storage: str, **more: Any) -> None:
         self._id = 0
         folder.mkdir()
         own = checkout / ".venv/bin/python"
@@ -42,6 +45,7 @@ class Server:
                 "groups": {"managers": {"properties": ["ProductionManagement"]}},
             },
             "logging": {"calls": False},
+            **more,
         }
         (folder / "config.yaml").write_text(json.dumps(config))
         made = subprocess.run(
@@ -52,7 +56,7 @@ class Server:
             text=True,
             check=True,
         )
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {made.stdout.split()[-1]}"}
+        self.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {made.stdout.split()[-1]}"}
         self.process = subprocess.Popen(
             [*program, "--config", "config.yaml", "serve"],
             cwd=folder,
@@ -63,13 +67,14 @@ class Server:
         )
         assert self.process.stdout is not None
         url = self.process.stdout.readline().split()[-1]
-        self._connection = http.client.HTTPConnection(url.split("/")[2])
+        self.address = url.split("/")[2]
+        self._connection = http.client.HTTPConnection(self.address)
 
     def call(self, method: str, *params: Any) -> Any:
         """Return the result of a call."""
         self._id += 1
         body = json.dumps({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}).encode()
-        self._connection.request("POST", "/rpc", body, self._headers)
+        self._connection.request("POST", "/rpc", body, self.headers)
         content = json.loads(self._connection.getresponse().read())
         if "error" in content:
             raise RuntimeError(content["error"])

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALLEST = {
+    "beside.py": ["--rows", "50", "--rounds", "1"],
     "body.py": ["--size", "0.01", "--rounds", "1"],
     "calls.py": ["--calls", "5", "--names", "20", "--rounds", "1"],
     "pairs.py": [str(ROOT), str(ROOT), "--rows", "50", "--rounds", "1"],

@@ -183,7 +183,7 @@ def refuse(request: web.BaseRequest, refusal: Refusal, request_id: str) -> web.R
     return response
 
 
-async def _handle(request: web.Request, request_id: str) -> bytes | None:
+async def _handle(request: web.Request, request_id: str) -> bytes | bytearray | None:
     """Return the body of the answer, None for an empty one.
 
     :raises Refusal: the answer is not HTTP 200 or 204.

@@ -18,7 +18,7 @@ _LOOKS = (0.001, 0.1)
 class _Parts(payload.Payload):
     """A long body. asyncio's TLS takes, and encrypts, all it is given at once, and says that it is written."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes | bytearray) -> None:
         super().__init__(body)
         self._size = len(body)
 
@@ -42,7 +42,7 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
     if isinstance(response, web.Response) and not response.prepared:
         body = response.body
         if isinstance(body, bytes | bytearray) and len(body) > PART:
-            response.body = _Parts(bytes(body))
+            response.body = _Parts(body)
     with contextlib.suppress(ConnectionError), _watched(request, patience):
         await response.prepare(request)
         await response.write_eof()

@@ -1,13 +1,21 @@
-"""Results and errors as JSON text."""
+"""Results and errors as JSON text; long ones piece by piece."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
+from itertools import islice
 from typing import Any
 
 import orjson
 
+from ..core.breath import Breath
 from .openrpc import Document
 
+Text = bytes | bytearray
+# members of a list or object that become text at a time: about a millisecond
+_PIECE = 500
+# members that an object has at most around the one that is long
+_FRAME = 10
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -46,3 +54,45 @@ def _form(value: Any) -> str | orjson.Fragment:
     if isinstance(value, date | time):
         return value.isoformat()
     raise TypeError
+
+
+def is_long(value: Any) -> bool:
+    """Whether *value* is a long list or object, or a small object around one."""
+    if type(value) is dict and len(value) <= _FRAME:
+        return any(type(member) in (list, dict) and len(member) > _PIECE for member in value.values())
+    return type(value) in (list, dict) and len(value) > _PIECE
+
+
+async def in_turns(value: Any) -> bytearray:
+    """Return *value* as JSON text, as ``json_text`` does; others have their turn meanwhile.
+
+    :raises TypeError: it has something that is no JSON.
+    """
+    text, breath = bytearray(), Breath()
+    for piece in _pieces(value):
+        text += piece
+        await breath.taken()
+    return text
+
+
+def _pieces(value: Any) -> Iterator[bytes]:
+    if type(value) is list and len(value) > _PIECE:
+        for start in range(0, len(value), _PIECE):
+            yield b"," if start else b"["
+            yield json_text(value[start : start + _PIECE])[1:-1]
+        yield b"]"
+    elif type(value) is dict and len(value) > _PIECE:
+        members, separator = iter(value.items()), b"{"
+        while some := dict(islice(members, _PIECE)):
+            yield separator
+            yield json_text(some)[1:-1]
+            separator = b","
+        yield b"}"
+    elif type(value) is dict and value:
+        for number, (key, member) in enumerate(value.items()):
+            yield b"," if number else b"{"
+            yield json_text({key: 0})[1:-2]
+            yield from _pieces(member)
+        yield b"}"
+    else:
+        yield json_text(value)

@@ -22,7 +22,7 @@ from ..core.breath import Breath
 from ..core.context import Context
 from ..core.errors import InternalError, InvalidRequest, TMError
 from ..core.model import MAX_INTEGER
-from .answer import json_text
+from .answer import Text, in_turns, is_long, json_text
 from .body import RequestLimits, excess, parse, parse_long
 from .service import Service
 
@@ -48,7 +48,7 @@ class Dispatcher:
         self._max_answer: int = settings["server.max_answer"]
         self._anonymous_batch = min(self._max_batch, settings["limits.anonymous_batch"] or self._max_batch)
 
-    async def handle(self, body: bytes, context: Context, more: Callable[[int], None] | None = None) -> bytes | None:
+    async def handle(self, body: bytes, context: Context, more: Callable[[int], None] | None = None) -> Text | None:
         """Return the answer to a request, or to a batch of them.
 
         :param body: as it came, decompressed.
@@ -83,8 +83,8 @@ class Dispatcher:
         if len(entries) > most:
             raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {most}{whose}")
 
-    async def _batch(self, entries: list[Any], suspect: bool, context: Context) -> bytes | None:
-        answers: list[bytes] = []
+    async def _batch(self, entries: list[Any], suspect: bool, context: Context) -> Text | None:
+        answers: list[Text] = []
         refused = size = 0
         breath = Breath()
         for index, entry in enumerate(entries):
@@ -110,14 +110,15 @@ class Dispatcher:
             logger.info("refused %d entries of a batch", refused, extra=_facts(context))
         return b"[%b]" % b",".join(answers) if answers else None
 
-    async def _answer(self, entry: dict[str, Any], context: Context) -> bytes | None:
+    async def _answer(self, entry: dict[str, Any], context: Context) -> Text | None:
         name = entry["method"]
         request = Request(name, [context, name, entry.get("params")], entry.get("id", NOID))
         result = await call(request, NOCONTEXT, self._call)
         if request.id is NOID:
             return None
+        response = to_serializable_one(to_response(request, result))
         try:
-            return json_text(to_serializable_one(to_response(request, result)))
+            return await in_turns(response) if is_long(response.get("result")) else json_text(response)
         except TypeError:
             logger.exception("%.100s gave no JSON", request.method, extra=_facts(context))
             return failure(InternalError("Internal error"), context.request_id, request.id)

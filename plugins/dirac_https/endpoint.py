@@ -27,7 +27,7 @@ from . import callers, form
 from .jencode import Undecodable, decode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Answer = Callable[[Service, Context, Mapping[str, str]], Awaitable[bytes]]
+Answer = Callable[[Service, Context, Mapping[str, str]], Awaitable[bytes | bytearray]]
 
 logger = logging.getLogger(__name__)
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 501: "Not Implemented"}
@@ -73,7 +73,7 @@ async def _response(request: web.Request, answer: Answer, request_id: str) -> we
     return response
 
 
-async def _respond(request: web.Request, answer: Answer, request_id: str) -> tuple[bytes, bool]:
+async def _respond(request: web.Request, answer: Answer, request_id: str) -> tuple[bytes | bytearray, bool]:
     """Return the JSON, and whether it was asked for raw."""
     if request.method != "POST":
         raise Status(405)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from jsonrpc_tm.api import RequestLimits, errors, parse
 
 TAG, VALUE = "__dCls", "obj"
-PIECE, TEXT = 1000, 2**18
+PIECE, TEXT = 250, 2**18
 """Members of a list or object, and characters of a text, that are written at a time."""
 
 

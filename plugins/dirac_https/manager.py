@@ -3,14 +3,14 @@
 import asyncio
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from jsonrpc_tm.api import Context, Service, check_identity, check_properties, errors
+from jsonrpc_tm.api import Context, Method, Service, Users, check_identity, check_properties, errors
 
 from . import answers, methods
 from .endpoint import Handler, Status, acting, limits, respond
-from .jencode import Undecodable, decode, encode
+from .jencode import PIECE, Undecodable, decode, encode
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,7 +27,7 @@ def handler(*, records: bool) -> Handler:
     return functools.partial(respond, answer=functools.partial(_answer, records=records))
 
 
-async def _answer(service: Service, context: Context, fields: Mapping[str, str], *, records: bool) -> bytes:
+async def _answer(service: Service, context: Context, fields: Mapping[str, str], *, records: bool) -> bytes | bytearray:
     """Make a call in the order of DIRAC's checks: method, credentials, authorisation, arguments."""
     name = fields["method"]
     ours = methods.ours(name)
@@ -44,7 +44,10 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
         raise Status(500, errors.InvalidParams(str(error))) from None
     # clients of DIRAC 9 say that they have no setup; they and the newest of 8 want the list as a text
     as_text = name == methods.AS_TEXT or (name == "getTransformationFiles" and fields.get("clientSetup") == "None")
-    return await _aside(reply.get("Value"), _json, reply, as_text=as_text and not fields.get("rawContent"))
+    as_text = as_text and not fields.get("rawContent")
+    if isinstance(reply, Listing):
+        return await asyncio.to_thread(reply.text, as_text=as_text)
+    return await _aside(reply.get("Value"), _json, reply, as_text=as_text)
 
 
 def _permit(service: Service, context: Context, name: str) -> None:
@@ -70,7 +73,48 @@ def _json(reply: Mapping[str, Any], *, as_text: bool) -> bytes:
     return encode(reply).encode()
 
 
-async def _reply(service: Service, context: Context, name: str, given: list[Any], *, records: bool) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listing:
+    """S_OK with many rows, which become text some at a time, and are let go: nobody else waits for all of them."""
+
+    method: Method
+    named: Mapping[str, Any]
+    rows: list[dict[str, Any]]
+    users: Users
+    records: bool
+
+    def text(self, *, as_text: bool) -> bytearray:
+        """Return the JSON; only once. See ``_json``."""
+        text = bytearray(b'{"OK": true, "Value": "' if as_text else b"")
+        for piece in self._pieces(records=self.records and not as_text):
+            text += (encode(piece)[1:-1] if as_text else piece).encode()
+        text += b'"}' if as_text else b""
+        return text
+
+    def _pieces(self, *, records: bool) -> Iterator[str]:
+        yield '{"OK": true, "Value": '
+        begin, names, listed = "[", [], []
+        while self.rows:
+            some = self.rows[:PIECE]
+            del self.rows[:PIECE]
+            reply = methods.reply(self.method, self.named, some, self.users, records=records)
+            yield begin + encode(reply["Value"])[1:-1]
+            begin = ", "
+            if records:
+                names = reply["ParameterNames"]
+                listed.append(encode(reply["Records"])[1:-1])
+        yield "]"
+        if records:
+            yield ', "Records": ['
+            for number, piece in enumerate(listed):
+                yield (", " if number else "") + piece
+            yield f'], "ParameterNames": {encode(names)}'
+        yield "}"
+
+
+async def _reply(
+    service: Service, context: Context, name: str, given: list[Any], *, records: bool
+) -> dict[str, Any] | Listing:
     """Return S_OK or S_ERROR.
 
     :raises WrongArguments: too few or too many.
@@ -95,6 +139,8 @@ async def _reply(service: Service, context: Context, name: str, given: list[Any]
         return answers.refusal(name, error, named)
     except errors.TMError as error:
         return answers.refusal(name, error, named)
+    if isinstance(result, list) and len(result) > MANY and isinstance(result[0], dict):
+        return Listing(method, named, result, service.users, records and name in methods.PAGED)
     return await _aside(result, methods.reply, method, named, result, service.users, records=records)
 
 

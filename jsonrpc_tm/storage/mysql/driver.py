@@ -4,9 +4,10 @@ from typing import Any
 
 import aiomysql as driver
 
-__all__ = ["answered", "driver", "post"]
+__all__ = ["answered", "driver", "post", "read_little"]
 
 _QUERY = 3  # the protocol's number of this command
+_READ = 32 * 1024  # bytes; asyncio reads up to 256 KiB
 
 
 async def post(connection: Any, sql: str) -> None:
@@ -20,3 +21,8 @@ async def answered(connection: Any) -> None:
     :raises driver.Error: it failed, or the connection was lost.
     """
     await connection._read_ok_packet()
+
+
+def read_little(connection: Any) -> None:
+    """Let a connection read some hundred rows at a time: they are decoded on the event loop, in one go."""
+    connection._writer.transport.max_size = _READ

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ...core.breath import Breath
 from ...core.errors import InvalidParams
-from ..base import Parameters, Row
+from ..base import Parameters, Row, chunks
 from ..dialect import Dialect
 from .driver import driver
 from .errors import TOO_LONG, refused_by_server
@@ -158,7 +159,11 @@ class MySQLTransaction:
         """Return all rows."""
         cursor = await self._send(self.bind(sql, parameters))
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, values, strict=True)) for values in await cursor.fetchall()]
+        found, breath = [], Breath()
+        for some in chunks(await cursor.fetchall(), 1000):
+            found += [dict(zip(names, values, strict=True)) for values in some]
+            await breath.taken()
+        return found
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""

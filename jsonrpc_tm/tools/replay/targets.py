@@ -39,7 +39,7 @@ class InProcess:
         body = self._wire.request(step).body
         context = self.harness.service.context(self._world.identity(step.caller), f"step-{step.number}")
         answer = await self._dispatcher.handle(body, context)
-        return self._wire.answer(200, answer or b"")
+        return self._wire.answer(200, bytes(answer or b""))
 
     def judge(self, step: ReplayStep, answer: Mapping[str, Any]) -> list[str]:
         """Compare as the conformance corpus says."""

@@ -23,4 +23,4 @@ class LocalClient(BaseClient):
 
     async def _send(self, body: bytes) -> tuple[int, bytes]:
         answer = await self._dispatcher.handle(body, self._service.context(self._identity, uuid.uuid4().hex))
-        return (204, b"") if answer is None else (200, answer)
+        return (204, b"") if answer is None else (200, bytes(answer))

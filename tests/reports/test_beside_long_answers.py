@@ -1,0 +1,140 @@
+"""A13: nobody waits for another caller's long answer. What is counted is how often others have their turn meanwhile."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from jsonrpc_tm.api import Method, fields
+from jsonrpc_tm.auth.users import ConfiguredUsers
+from jsonrpc_tm.core import breath
+from jsonrpc_tm.core.context import Context
+from jsonrpc_tm.core.identity import ANONYMOUS
+from jsonrpc_tm.rpc.answer import in_turns, is_long, json_text
+from jsonrpc_tm.rpc.dispatch import Dispatcher
+from jsonrpc_tm.storage.base import Transaction
+from jsonrpc_tm.storage.mysql import MySQLProvider
+from plugins.dirac_https import manager
+from plugins.dirac_https.jencode import PIECE
+
+from ..http.fakes import make_service
+
+ROWS = [{"LFN": f"/f{n}", "FileID": n, "TaskID": None, "LastUpdate": "2024-10-15T12:00:00Z"} for n in range(20_000)]
+
+
+class Turns:
+    """How often something else had its turn."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    async def count(self) -> None:
+        while True:
+            self.number += 1
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def _counted(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Turns]:
+    """Count turns, with work that gives way wherever it can."""
+    monkeypatch.setattr(breath, "LONGEST", 0)
+    turns = Turns()
+    task = asyncio.create_task(turns.count())
+    yield turns
+    task.cancel()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {},
+        ROWS,
+        ROWS[:501],
+        {"Successful": {row["LFN"]: row for row in ROWS[:1200]}, "Failed": {}},
+        {"jsonrpc": "2.0", "result": {"Records": [[n, "x"] for n in range(501)], "Total": 501}, "id": "a[]b"},
+        dict.fromkeys(range(501), datetime(2026, 11, 23, tzinfo=UTC)),
+        {"a": [None] * 501, "b": [], "c": {}},
+    ],
+    ids=repr,
+)
+async def test_a13_long_answers_are_the_same_text_in_turns(value: Any) -> None:
+    assert bytes(await in_turns(value)) == json_text(value)
+
+
+async def test_a13_what_is_no_json_is_noticed_in_every_piece() -> None:
+    with pytest.raises(TypeError):
+        await in_turns([*range(1000), object()])
+
+
+def test_a13_what_is_long() -> None:
+    assert is_long(ROWS)
+    assert is_long({"Successful": dict.fromkeys(range(501)), "Failed": {}})
+    assert not any(map(is_long, (ROWS[:500], {"a": 1}, "x" * 10**6, None, {"Failed": {}})))
+
+
+async def test_a13_others_have_their_turn_while_an_answer_becomes_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def rows(outside: Any) -> list[dict[str, Any]]:
+        """Return many rows."""
+        return ROWS
+
+    service = make_service(Method("rows", rows, rule="all"))
+    body = json.dumps({"jsonrpc": "2.0", "method": "rows", "id": 1}).encode()
+    async with _counted(monkeypatch) as turns:
+        answer = await Dispatcher(service).handle(body, Context(ANONYMOUS, "r", datetime.now(UTC)))
+    assert answer is not None
+    assert orjson.loads(answer)["result"] == ROWS
+    assert turns.number > 40
+
+
+async def test_a13_rows_of_mariadb_are_read_a_few_at_a_time(mysql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(tx: Transaction) -> int:
+        return len(await tx.fetch_all("SELECT seq, REPEAT('x', 100) AS text FROM seq_1_to_20000"))
+
+    read, given_way = [], []
+    real_feed, real_taken = asyncio.StreamReader.feed_data, breath.Breath.taken
+
+    def feed(self: asyncio.StreamReader, data: bytes) -> None:
+        read.append(len(data))
+        real_feed(self, data)
+
+    async def taken(self: breath.Breath) -> None:
+        given_way.append(1)
+        await real_taken(self)
+
+    monkeypatch.setattr(asyncio.StreamReader, "feed_data", feed)
+    monkeypatch.setattr(breath.Breath, "taken", taken)
+    async with MySQLProvider().open(mysql_url, migrate=True, migrations=(), options={}) as storage:
+        assert await storage.run("many", body, read=True) == 20_000
+    assert sum(read) > 2_000_000
+    assert max(read) <= 32 * 1024
+    assert len(given_way) >= 20
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("records", [False, True])
+def test_a13_diracs_rows_become_text_a_few_at_a_time(
+    as_text: bool, records: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+    real = manager.encode
+    monkeypatch.setattr(manager, "encode", lambda value: lengths.append(len(value)) or real(value))
+    method = Method("getTransformationFiles", _nothing, {"condDict": fields.Object()}, rule="all")
+    rows = [dict(row) for row in ROWS[: 3 * PIECE + 1]]
+    users = ConfiguredUsers({}, {}, {})
+    expected = manager.methods.reply(method, {}, [dict(row) for row in rows], users, records=records and not as_text)
+    whole = json.dumps(expected)
+    if as_text:
+        whole = json.dumps({"OK": True, "Value": whole})
+    assert manager.Listing(method, {}, rows, users, records).text(as_text=as_text).decode() == whole
+    assert rows == []  # they go as they are written, not all at once
+    assert max(length for length in lengths if length < 1000) == PIECE
+
+
+async def _nothing(outside: Any, condDict: Any) -> None:
+    """Do nothing."""
