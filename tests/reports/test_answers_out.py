@@ -32,7 +32,7 @@ TEXT = "x" * SIZE
 
 def _request(method: str, *params: str) -> bytes:
     body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}).encode()
-    return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    return HEAD.replace(b"Host: x", b"Host: localhost") + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,7 @@ async def test_a1_whole_answer_after_sigterm(certificates: devcerts.Folder, tmp_
         "server": {"port": 0, "tls": {"folder": str(certificates.path)}},
         "registry": {"users": {"alice": {"dns": ["/O=x/CN=alice"], "groups": ["all"]}}, "groups": {"all": {}}},
         "storage": {"url": "sqlite://:memory:"},
+        "limits": {"anonymous_body": 0},
     }
     config.write_text(json.dumps(settings))
     process = await asyncio.create_subprocess_exec(
