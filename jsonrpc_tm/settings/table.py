@@ -235,6 +235,13 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         50,
         "How much of the connections for reading that are free or its own one caller may hold, in percent; 0 lifts it.",
     ),
+    Setting(
+        "storage.start_check",
+        "seconds",
+        2,
+        "How long the start waits while SQLite's file is read through for damage, before that goes on beside the calls;"
+        " 0 waits to the end.",
+    ),
     Setting("storage.timeout", Patience(), 10, "How long to wait for a connection or a lock before giving up."),
     Setting(
         "storage.slow_statement", "seconds", 1, "Statements and transactions that take longer are logged; 0 logs none."

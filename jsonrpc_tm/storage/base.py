@@ -165,6 +165,12 @@ class Storage(Protocol):
         :raises ConfigurationError: it cannot be opened, or is newer than this program.
         """
 
+    async def check(self) -> list[str]:
+        """Return sentences on damage of the stored data; it reads all of them. The storage need not be open.
+
+        :raises ConfigurationError: it cannot be opened.
+        """
+
     async def upgrade(self) -> list[str]:
         """Migrate the database, making it where there is none; return the steps done. The storage must not be open.
 

@@ -11,6 +11,7 @@ import pytest
 
 from jsonrpc_tm.core.errors import ConfigurationError, NotFound, StorageUnavailable
 from jsonrpc_tm.storage.sqlite import SqliteProvider, SqliteStorage
+from jsonrpc_tm.storage.sqlite.opening import Opening
 from jsonrpc_tm.tools.testing.storage_contract import add_files, add_transformation, count, file_ids
 
 
@@ -28,18 +29,18 @@ async def storage(tmp_path):
 async def test_every_connection_that_writes_waits_for_the_disk(tmp_path, monkeypatch):
     """2 is FULL: NORMAL would lose acknowledged commits when the power goes."""
     made = []
-    connect = SqliteStorage._connect
+    connect = Opening.connect
 
     def recorded(self, mode):
         made.append((mode, connect(self, mode)))
         return made[-1][1]
 
-    monkeypatch.setattr(SqliteStorage, "_connect", recorded)
+    monkeypatch.setattr(Opening, "connect", recorded)
     async with SqliteStorage(tmp_path / "tm.db") as storage:
         assert await storage.run("pragmas", pragmas) == ["wal", 2, 1, 64 * 2**20]
         writing = [connection for mode, connection in made if mode != "ro"]
         assert [c.execute("PRAGMA synchronous").fetchone()[0] for c in writing] == [2]
-        reading = [connection for mode, connection in made if mode == "ro"]
+        reading = [thread.connection for thread in storage._threads[:-1]]
         assert reading
         for connection in reading:
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
@@ -188,9 +189,8 @@ async def test_a_damaged_file_is_an_outage(tmp_path):
             await storage.run("add", add_files, [f"/{number}/{part}" for part in range(500)])
     content = path.read_bytes()
     path.write_bytes(content[: 4096 * 40] + b"\xff" * (len(content) - 4096 * 40))
-    async with SqliteStorage(path, migrate_on_open=False) as storage:
-        with pytest.raises(StorageUnavailable, match="damaged"):
-            await storage.run("ids", file_ids, read=True)
+    with pytest.raises(ConfigurationError, match="damaged"):
+        await SqliteStorage(path, migrate_on_open=False).__aenter__()
 
 
 async def test_a_busy_database_is_tried_again_then_given_up(tmp_path):

@@ -37,6 +37,20 @@ async def describe(tx: MySQLTransaction, migrations: Sequence[migrate.PluginMigr
     )
 
 
+async def damage(tx: MySQLTransaction) -> list[str]:
+    """Return sentences on what the server finds wrong with the rows of its tables.
+
+    :param tx: verbs without a transaction.
+    """
+    if tx.session.flavour == "MariaDB":
+        await tx.session.query("SET SESSION max_statement_time = 0")
+    found: list[str] = []
+    for name in sorted(map(str, await tx.fetch_column(tx.dialect.tables))):
+        rows = await tx.fetch_all(f"CHECK TABLE `{name}` QUICK")
+        found += [f"{name}: {row['Msg_text']}" for row in rows if row["Msg_type"] not in ("status", "note")]
+    return found
+
+
 async def prepare(
     tx: MySQLTransaction, migrations: Sequence[migrate.PluginMigration], url: str, *, upgrade: bool
 ) -> list[str]:

@@ -21,7 +21,7 @@ from .commit import PRUNED, Attempts, prune
 from .driver import driver
 from .errors import classify
 from .pool import Pool
-from .schema import describe, prepare
+from .schema import damage, describe, prepare
 from .scratch import scratch
 from .session import Session
 from .stream import MySQLSource
@@ -155,6 +155,11 @@ class MySQLStorage:
         """Return the state of the schema; see ``Storage.schema``."""
         async with self.session(self.reading) as session:
             return await describe(self.plain(session), self._migrations)
+
+    async def check(self) -> list[str]:
+        """Return sentences on damage; see ``Storage.check``."""
+        async with self.session(self.reading) as session:
+            return await damage(self.plain(session))
 
     async def upgrade(self) -> list[str]:
         """Migrate the database; see ``Storage.upgrade``. The database itself must exist."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import queue
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -11,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from ...core.errors import ConfigurationError, StorageUnavailable
 from ...plugin.marker import hookimpl
@@ -22,44 +20,22 @@ from ..lanes import Lanes
 from ..runner import Runner
 from ..streams import CLOSED, STREAMS, Source, Streams
 from ..urls import sqlite_path
-from .files import keep_private
+from .errors import DAMAGED, classify, damaged, findings
+from .files import Files
+from .opening import Opening
 from .stream import HeldSource, SqliteSource
-from .threads import Interrupted, Job, Reader, SqliteTransaction, Watch, Writer, drive
+from .threads import STEPS_BETWEEN_LOOKS, Job, Reader, SqliteTransaction, Watch, Writer, drive
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 H = TypeVar("H")
 
-OLDEST = (3, 37, 0)
-"""The first SQLite with STRICT tables."""
-BUSY_SECONDS = 1.0
-"""How long SQLite itself waits for another process's lock before the runner takes over."""
 READERS = 4
-LARGEST_LOG = 64 * 2**20
 _FULL = "Your share of the connections to the database that read is busy"
-_GONE = {
-    sqlite3.SQLITE_FULL: "The disk of the database is full",
-    sqlite3.SQLITE_READONLY: "The database cannot be written: it is read-only, or was moved",
-    sqlite3.SQLITE_IOERR: "The database cannot be read or written",
-    sqlite3.SQLITE_CORRUPT: "The database file is damaged",
-    sqlite3.SQLITE_NOTADB: "The database file is damaged, or none of SQLite's",
-    sqlite3.SQLITE_CANTOPEN: "The server may not open or make the database file, or lacks file handles",
-    sqlite3.SQLITE_PERM: "The server may not open the database file",
-    sqlite3.SQLITE_NOMEM: "The database ran out of memory",
-    sqlite3.SQLITE_INTERRUPT: "The database took too long",
-}
 
 
-def classify(error: Exception) -> Failure | None:
-    """Return what an exception of SQLite means; None for one that is a bug of ours."""
-    if isinstance(error, Interrupted):
-        return Failure("busy", "The database failed while it wrote for another call")
-    if not isinstance(error, sqlite3.Error):
-        return None
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Failure("busy", "The database is busy")
-    return Failure("gone", _GONE[code]) if code in _GONE else None
+def _nothing() -> None:
+    """A database in memory has no files to be looked at."""
 
 
 class SqliteStorage:
@@ -73,6 +49,8 @@ class SqliteStorage:
     :param statement_timeout: seconds that one statement may take.
     :param readers: connections that only read; with none, the writer reads too.
     :param share: the share of these that one caller may hold, see ``Lanes``.
+    :param start_check: seconds that opening waits while the file is read through for damage; then calls are taken
+        beside that. 0: as long as it takes.
     """
 
     def __init__(
@@ -86,15 +64,19 @@ class SqliteStorage:
         statement_timeout: float = 300.0,
         readers: int = READERS,
         share: float = 0.5,
+        start_check: float = 2.0,
     ) -> None:
         self.path = path
         self.url = f"sqlite:///{path}" if path else "sqlite://:memory:"
-        self.runner = Runner(classify, timeout, slow)
+        self.runner = Runner(self._meaning, timeout, slow)
         self._migrate = migrate_on_open
         self._migrations = tuple(migrations)
+        self._opening = Opening(path, self.url, self._migrations, self._watch)
         self._statement_timeout = statement_timeout
         self._readers = readers if path else 0
-        self._inode: tuple[int, int] | None = None
+        self._start_check = start_check
+        self._files: Files | None = None
+        self._reading_through = self._watch()
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[Writer | Reader] = []
@@ -102,33 +84,42 @@ class SqliteStorage:
         self._lanes = Lanes(self._readers, share=share, wait=statement_timeout, full=_FULL)
         self._streams = Streams(self.runner, self._source, wait=timeout, limit=statement_timeout, share=share)
         self._stream_threads: ThreadPoolExecutor | None = None
+        self._whole: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> "SqliteStorage":
         if self._open:
             raise RuntimeError(f"{self.url} is open already")
         writer = await self._prepare(self._migrate)
         try:
-            readers = [self._connect("ro") for _ in range(self._readers)]
+            readers = [self._opening.connect("ro") for _ in range(self._readers)]
         except BaseException:
             writer.close()
             raise
-        if self.path:
-            status = os.stat(self.path)
-            self._inode = status.st_dev, status.st_ino
+        self._files = Files(self.path) if self.path else None
         loop = asyncio.get_running_loop()
         self._threads = [
             Reader("sqlite-reader", reader, self._reads, loop, self._check, self._watch()) for reader in readers
         ]
-        self._threads.append(Writer("sqlite-writer", writer, self._writes, loop, self._check, self._watch()))
+        confirm = self._files.look if self._files is not None else _nothing
+        writing = "sqlite-writer", writer, self._writes, loop, self._check, self._watch()
+        self._threads.append(Writer(*writing, confirm=confirm))
         for thread in self._threads:
             thread.start()
         self._stream_threads = ThreadPoolExecutor(STREAMS, "sqlite-stream")
         self._streams.open()
         self._open = True
+        try:
+            await self._wait_for_check()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._open = False
+        self._reading_through.stop()
+        if self._whole is not None:
+            await self._whole
         await self._streams.close()
         await asyncio.to_thread(self._finish)
 
@@ -144,6 +135,45 @@ class SqliteStorage:
             for thread in threads:
                 thread.join()
         self._threads = []
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+
+    async def _wait_for_check(self) -> None:
+        """Read the file through, and wait a while for the result.
+
+        :raises ConfigurationError: it is damaged.
+        """
+        if self._files is None:
+            return
+        self._reading_through = self._watch()
+        self._whole = asyncio.get_running_loop().run_in_executor(None, self._read_through, self._files)
+        await asyncio.wait([self._whole], timeout=self._start_check or None)
+        if self._files.damage:
+            raise ConfigurationError(f"the database {self.path} is damaged: `jsonrpc-tm db check` says more")
+
+    def _read_through(self, files: Files) -> None:
+        """Look for damage of the whole file, in a thread."""
+        connection = self._opening.connect("ro")
+        connection.set_progress_handler(self._reading_through.late, STEPS_BETWEEN_LOOKS)
+        self._reading_through.begin()
+        try:
+            found = findings(connection)
+        except sqlite3.Error as error:
+            if self._open:
+                logger.warning("%s was not checked for damage; `jsonrpc-tm db check` does: %s", self.path, error)
+            return
+        finally:
+            connection.close()
+        if found:
+            files.damage = DAMAGED
+            logger.error("%s is damaged: %s", self.path, "; ".join(found[:10]))
+
+    def _meaning(self, error: Exception) -> Failure | None:
+        """Return what an exception means; a damaged file is used no more."""
+        if damaged(error) and self._files is not None:
+            self._files.damage = DAMAGED
+        return classify(error)
 
     def _watch(self) -> Watch:
         return Watch(self.runner.statement, self._statement_timeout)
@@ -214,7 +244,7 @@ class SqliteStorage:
 
     def _connect_stream(self) -> sqlite3.Connection:
         self._check()
-        return self._connect("ro")
+        return self._opening.connect("ro")
 
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``."""
@@ -228,11 +258,21 @@ class SqliteStorage:
             raise ConfigurationError(f"there is no database {self.path}: run `jsonrpc-tm db upgrade`")
         if self._open:
             return await self.run("schema", self._describe, read=True)
-        connection = await self._retry(lambda: self._connect("ro"))
+        connection = await self._retry(lambda: self._opening.connect("ro"))
         try:
             return await asyncio.to_thread(
                 lambda: drive("schema", self._describe(SqliteTransaction(connection, "schema", self._watch())))
             )
+        finally:
+            connection.close()
+
+    async def check(self) -> list[str]:
+        """Return sentences on damage; see ``Storage.check``."""
+        if self.path is None or not self.path.exists():
+            return []
+        connection = await self._retry(lambda: self._opening.connect("ro"))
+        try:
+            return await asyncio.to_thread(findings, connection)
         finally:
             connection.close()
 
@@ -257,7 +297,7 @@ class SqliteStorage:
 
     async def _prepare(self, upgrade: bool, done: list[str] | None = None) -> sqlite3.Connection:
         """Return the writer's connection to a database whose schema is right."""
-        return await self._retry(lambda: self._open_writer(upgrade, [] if done is None else done))
+        return await self._retry(lambda: self._opening.writer(upgrade, [] if done is None else done))
 
     async def _retry(self, function: Callable[[], T]) -> T:
         try:
@@ -265,86 +305,10 @@ class SqliteStorage:
         except (sqlite3.Error, StorageUnavailable) as error:
             raise ConfigurationError(f"the database {self.path} cannot be opened: {error}") from error
 
-    def _open_writer(self, upgrade: bool, done: list[str]) -> sqlite3.Connection:
-        if self.path and not upgrade and not self.path.exists():
-            raise ConfigurationError(f"there is no database {self.path}: run `jsonrpc-tm db upgrade`")
-        connection = self._connect("rwc")
-        try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if self.path and mode != "wal":
-                raise ConfigurationError(f"the file system of {self.path} has no write-ahead log (journal {mode!r})")
-            connection.execute("PRAGMA synchronous = FULL")
-            # after a large transaction the log is cut back to this
-            connection.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
-            self._migrate_now(connection, upgrade, done)
-            # off while migrating, for steps that rebuild a table
-            connection.execute("PRAGMA foreign_keys = ON")
-            for pragma, wanted in (("synchronous", 2), ("foreign_keys", 1)):
-                found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-                if found != wanted:
-                    raise ConfigurationError(f"SQLite refuses {pragma}={wanted}: it is {found}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _migrate_now(self, connection: sqlite3.Connection, upgrade: bool, done: list[str]) -> None:
-        """Do all pending steps in one transaction: of two processes one does them, the other finds them done."""
-        tx = SqliteTransaction(connection, "migrate", self._watch())
-        connection.execute("BEGIN IMMEDIATE" if upgrade else "BEGIN")
-        try:
-            found = drive("migrate", migrate.plan(tx, self._migrations))
-            if found.pending and not upgrade:
-                raise migrate.refuse(found)
-            for step in found.pending:
-                drive("migrate", migrate.apply(tx, step))
-            if found.pending and (broken := connection.execute("PRAGMA foreign_key_check").fetchone()):
-                raise ConfigurationError(f"after migrating, a row of {broken[0]} refers to one that is not there")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        done += [str(step) for step in found.pending]
-        for name in done:
-            logger.info("migrated %s: %s", self.url, name)
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        if sqlite3.sqlite_version_info < OLDEST:
-            raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
-        if self.path and not self.path.parent.is_dir():
-            raise ConfigurationError(f"the folder of the database, {self.path.parent}, does not exist")
-        if self.path and mode == "rwc":
-            keep_private(self.path)
-        name = f"file:{quote(str(self.path))}?mode={mode}" if self.path else ":memory:"
-        connection = sqlite3.connect(
-            name,
-            uri=bool(self.path),
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=512,
-        )
-        try:
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("PRAGMA cache_size = -32768")
-            if mode == "ro":
-                connection.execute("PRAGMA query_only = ON")
-        except sqlite3.Error:  # the file is no database
-            connection.close()
-            raise
-        return connection
-
     def _check(self) -> None:
-        """Refuse to go on when the file was removed or replaced: what is written then is lost with its last reader."""
-        if self._inode is None or self.path is None:
-            return
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            raise StorageUnavailable("The database file is gone") from None
-        if (status.st_dev, status.st_ino) != self._inode:
-            raise StorageUnavailable("The database file was replaced")
+        """Refuse to go on with files that are not SQLite's any more."""
+        if self._files is not None:
+            self._files.glance()
 
 
 class SqliteProvider:
@@ -367,6 +331,7 @@ class SqliteProvider:
             # one connection of the pool is the writer's
             readers=min(READERS, options.get("pool_size", 20) - 1),
             share=options.get("caller_share", 50) / 100,
+            start_check=options.get("start_check", 2.0),
         )
 
     @asynccontextmanager

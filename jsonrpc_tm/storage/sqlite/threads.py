@@ -262,7 +262,14 @@ class Reader(Worker):
 
 
 class Writer(Worker):
-    """Runs writing transactions. Those that wait together share one commit, each in a savepoint of its own."""
+    """Runs writing transactions. Those that wait together share one commit, each in a savepoint of its own.
+
+    :param confirm: called after each commit; raises when nobody can tell whether it will last.
+    """
+
+    def __init__(self, *args: Any, confirm: Callable[[], None]) -> None:
+        super().__init__(*args)
+        self._confirm = confirm
 
     def _work(self, job: Job) -> None:
         group = [job]
@@ -326,6 +333,10 @@ class Writer(Worker):
                     "The database failed while it committed; nobody can tell the outcome", outcome="unknown"
                 ) from error
             raise
+        try:
+            self._confirm()
+        except StorageUnavailable as error:
+            raise StorageUnavailable(error.message, outcome="unknown") from error
 
 
 def end(connection: sqlite3.Connection, statement: str) -> None:
