@@ -19,7 +19,17 @@ NOT_QUICK = (
     *("auth", "chaos", "cli", "client", "cluster", "dirac", "docs", "http", "interop", "plugins"),
     *(
         f"reports/test_{name}.py"
-        for name in ("processes", "health", "reload", "sockets", "lanes", "database_down", "forwarded")
+        for name in (
+            "processes",
+            "health",
+            "reload",
+            "sockets",
+            "lanes",
+            "database_down",
+            "database_files",
+            "verify",
+            "forwarded",
+        )
     ),
     *(
         "reports/test_connections.py",

@@ -1,14 +1,15 @@
-"""The commands ``db …``: the schema of the database."""
+"""The commands ``db …``: the schema of the database, and whether its rows are right."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TypeVar
 
 import click
 
-from ..core.errors import StorageUnavailable
+from ..core.errors import ConfigurationError, StorageUnavailable
 from ..storage.base import Schema, Storage
-from .program import FAILED, Program, pass_program, reachable
+from .program import FAILED, Program, json_text, pass_program, print_json, reachable
 
 T = TypeVar("T")
 
@@ -65,12 +66,13 @@ def upgrade(program: Program) -> None:
 @click.pass_context
 @pass_program
 def check(program: Program, ctx: click.Context) -> None:
-    """Tell whether the tables are right.
+    """Tell whether the tables are right, and their rows can be read.
 
-    Exit code 1 when this program needs something else.
+    It reads everything. Exit code 1 when this program needs something else, or the stored data are damaged.
     """
     schema = _schema(program)
     findings = [f"to be done: {step}" for step in schema.pending] + list(schema.differences)
+    findings += [f"damaged: {point}" for point in _run(program, lambda storage: storage.check())]
     for finding in findings:
         click.echo(finding)
     if schema.pending:
@@ -80,6 +82,36 @@ def check(program: Program, ctx: click.Context) -> None:
     if findings:
         ctx.exit(FAILED)
     click.echo("The database is up to date.")
+
+
+@db.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_context
+@pass_program
+def verify(program: Program, ctx: click.Context, as_json: bool) -> None:
+    """Tell whether the books agree with themselves.
+
+    Compares what is written down twice, such as a task's inputs and the history of its files, and looks for rows whose
+    owner is gone. It only reads; the server may run. Exit code 1 when something does not agree.
+    """
+    from ..domain.verify import Violation
+    from ..domain.verify import verify as look
+
+    async def work(storage: Storage) -> list[Violation]:
+        if (await storage.schema()).pending:
+            raise ConfigurationError("the tables are not up to date: `jsonrpc-tm db check` says more")
+        async with storage:
+            return [finding async for finding in look(storage)]
+
+    found = _run(program, work)
+    if as_json:
+        print_json([asdict(finding) for finding in found])
+    for finding in [] if as_json else found:
+        click.echo(f"{finding.count} {finding.text}, such as {json_text(finding.examples[0])} ({finding.check})")
+    if found:
+        ctx.exit(FAILED)
+    if not as_json:
+        click.echo("The books agree with themselves.")
 
 
 @db.command("dump-schema")

@@ -7,9 +7,8 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from click.testing import CliRunner
 
-from jsonrpc_tm.cli import main
+from jsonrpc_tm.cli.main import run
 from jsonrpc_tm.core.errors import ConfigurationError, StorageUnavailable
 from jsonrpc_tm.storage.sqlite import SqliteStorage, files
 from jsonrpc_tm.storage.sqlite.opening import Opening
@@ -67,7 +66,7 @@ async def test_attack_10_a_commit_into_a_log_that_is_gone_is_not_acknowledged(st
         os.unlink(f"{storage.path}-wal")
 
     # after the look before the transaction
-    monkeypatch.setattr(files.Files, "glance", deleted)
+    monkeypatch.setattr(files.DatabaseFiles, "glance", deleted)
     with pytest.raises(StorageUnavailable, match="gone") as caught:
         await storage.run("add", add_files, ["/late"])
     assert caught.value.data["outcome"] == "unknown"
@@ -136,11 +135,11 @@ def look_on(watched, ended):
 
 
 def spoil(path):
-    """Make a page of rows unreadable."""
+    """Make the rows of files unreadable, in the table and in its index."""
     content = bytearray(path.read_bytes())
-    pages = range(0, len(content), 4096)
-    leaves = [at for at in pages if content[at] in (10, 13) and at > 4096 * 40]
-    content[leaves[0] + 8 : leaves[0] + 200] = b"\xff" * 192
+    for at in range(4096 * 40, len(content), 4096):
+        if content[at] in (10, 13):
+            content[at + 8 : at + 200] = b"\xff" * 192
     path.write_bytes(content)
 
 
@@ -186,7 +185,6 @@ async def test_attack_10_a_call_that_meets_damage_is_the_last(spoiled, monkeypat
         assert await refused(storage, "The database file is damaged")
 
 
-def test_attack_10_db_check_tells_damage(spoiled):
-    done = CliRunner().invoke(main, ["db", "check", "--set", f"storage.url=sqlite:///{spoiled}"])
-    assert done.exit_code == 1
-    assert "damaged: " in done.output
+def test_attack_10_db_check_tells_damage(spoiled, capsys):
+    assert run(["db", "check", "--set", f"storage.url=sqlite:///{spoiled}"]) == 1
+    assert "damaged: " in capsys.readouterr().out

@@ -51,7 +51,7 @@ def _key(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-class Files:
+class DatabaseFiles:
     """The three files of a database. To be made when it is open, and to be closed after it.
 
     :param path: of the database.

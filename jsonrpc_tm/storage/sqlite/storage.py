@@ -21,7 +21,7 @@ from ..runner import Runner
 from ..streams import CLOSED, STREAMS, Source, Streams
 from ..urls import sqlite_path
 from .errors import DAMAGED, classify, damaged, findings
-from .files import Files
+from .files import DatabaseFiles
 from .opening import Opening
 from .stream import HeldSource, SqliteSource
 from .threads import STEPS_BETWEEN_LOOKS, Job, Reader, SqliteTransaction, Watch, Writer, drive
@@ -75,7 +75,7 @@ class SqliteStorage:
         self._statement_timeout = statement_timeout
         self._readers = readers if path else 0
         self._start_check = start_check
-        self._files: Files | None = None
+        self._files: DatabaseFiles | None = None
         self._reading_through = self._watch()
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -95,7 +95,7 @@ class SqliteStorage:
         except BaseException:
             writer.close()
             raise
-        self._files = Files(self.path) if self.path else None
+        self._files = DatabaseFiles(self.path) if self.path else None
         loop = asyncio.get_running_loop()
         self._threads = [
             Reader("sqlite-reader", reader, self._reads, loop, self._check, self._watch()) for reader in readers
@@ -152,7 +152,7 @@ class SqliteStorage:
         if self._files.damage:
             raise ConfigurationError(f"the database {self.path} is damaged: `jsonrpc-tm db check` says more")
 
-    def _read_through(self, files: Files) -> None:
+    def _read_through(self, files: DatabaseFiles) -> None:
         """Look for damage of the whole file, in a thread."""
         connection = self._opening.connect("ro")
         connection.set_progress_handler(self._reading_through.late, STEPS_BETWEEN_LOOKS)
