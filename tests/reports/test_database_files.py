@@ -85,7 +85,27 @@ async def test_attack_11_a_backup_copied_over_the_running_file_stops_the_server(
     assert await refused(storage, "Another program has written")
 
 
-async def test_attack_11_a_few_bytes_changed_in_the_file_are_noticed(storage):
+def checkpoint(storage, kind):
+    """Copy pages of the log into the database from another connection; return pages in the log, and copied."""
+    other = sqlite3.connect(storage.path, isolation_level=None)
+    _, pages, copied = other.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
+    other.close()
+    return pages, copied
+
+
+async def test_attack_11_the_index_of_the_log_is_read_as_sqlite_writes_it(storage):
+    pages, copied = checkpoint(storage, "PASSIVE")
+    index = storage._files._index()
+    assert index.length == 32 + pages * (24 + 4096)
+    assert (index.progress[1:], index.copying) == ((copied, copied), False)
+    assert copied > 0
+
+
+@pytest.mark.parametrize("before", ["nothing", "PASSIVE", "TRUNCATE"])
+async def test_attack_11_a_few_bytes_changed_in_the_file_are_noticed(storage, before):
+    if before != "nothing":
+        checkpoint(storage, before)
+        assert storage.trouble is None
     with storage.path.open("r+b") as file:
         file.seek(4096 * 3)
         file.write(b"x")

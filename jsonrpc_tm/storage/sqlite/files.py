@@ -24,7 +24,7 @@ _REPLACED = "The database file was replaced, or its log was"
 _CUT = "The log of the database was cut by another program: what was written last may be lost"
 _OVERWRITTEN = "Another program has written into the database file: restore a backup while the server is stopped"
 _ATTEMPTS = 20
-_INDEX = struct.Struct("=48s48sI24xI")
+_INDEX = struct.Struct("=48s48sI28xI")
 _HEADER = struct.Struct("=14xHI12x8s8x")
 
 # by inode: a descriptor of the log's index, and how many look through it. Closing any descriptor of a file takes away
