@@ -35,9 +35,9 @@ UNWRITABLE = b"standard output cannot be written: "
     ("redirections", "words", "expected"),
     [
         (">&-", ["--version"], (4, b"Error: " + UNWRITABLE + b"it is closed.\n")),
-        (">/dev/full", ["settings"], (4, b"Error: " + UNWRITABLE + b"No space left on device.\n")),
-        ("2>/dev/full", ["settings", "--bad"], (2, b"")),
-        ("<&- >&- 2>&-", ["settings"], (4, b"")),
+        (">/dev/full", ["--version"], (4, b"Error: " + UNWRITABLE + b"No space left on device.\n")),
+        ("2>/dev/full", ["--bad"], (2, b"")),
+        ("<&- >&- 2>&-", ["--version"], (4, b"")),
     ],
 )
 def test_b1_a_command_whose_output_cannot_be_written_says_so(tmp_path, redirections, words, expected):
@@ -45,7 +45,7 @@ def test_b1_a_command_whose_output_cannot_be_written_says_so(tmp_path, redirecti
 
 
 def test_b1_a_reader_that_goes_away_is_told_nothing(tmp_path):
-    words = command("settings")
+    words = command("--help")
     with subprocess.Popen(
         words, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
