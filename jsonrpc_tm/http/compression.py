@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Callable
 from typing import Literal
 
 from aiohttp import web
@@ -19,6 +20,8 @@ _OFF = re.compile(r"q\s*=\s*0(\.0*)?\s*\Z")
 # what follows a gzip stream is copied at its end, and each costs some microseconds
 _WINDOW = 64 * 1024
 _MOST_MEMBERS = 10_000
+# bytes that come out at a time
+_STEP = 2**20
 
 
 class TooLarge(Exception):
@@ -61,29 +64,34 @@ def compress(request: web.Request, response: web.Response, codings: tuple[web.Co
         response.enable_compression(chosen)
 
 
-def decompress(data: bytes, encoding: Encoding, limit: int) -> bytes:
+def decompress(data: bytes, encoding: Encoding, limit: int, take: Callable[[int], None] = lambda _: None) -> bytes:
     """Return what *data* holds, never keeping more than *limit* bytes of it.
 
+    :param take: told of the bytes that come out, some at a time; what it raises ends all.
     :raises TooLarge: it is more than *limit* bytes.
     :raises ParseError: the stream is damaged, ends early, or is followed by something that is no further gzip stream.
     """
     wbits = 31 if encoding == "gzip" else 15 if _has_zlib_header(data) else -15
     worker = zlib.decompressobj(wbits)
     parts: list[bytes] = []
-    left, members, rest = limit, 1, memoryview(data)
+    left, members, rest, more = limit, 1, memoryview(data), False
     try:
-        while rest:
+        while rest or more:
             if worker.eof:
                 members += 1
                 if encoding != "gzip" or members > _MOST_MEMBERS:
                     break
                 worker = zlib.decompressobj(wbits)
             window = rest[:_WINDOW]
-            parts.append(worker.decompress(window, left + 1))
-            left -= len(parts[-1])
+            most = min(left + 1, _STEP)
+            part = worker.decompress(window, most)
+            left -= len(part)
             if left < 0:
                 raise TooLarge
-            rest = rest[len(window) - len(worker.unused_data) :]
+            take(len(part))
+            parts.append(part)
+            rest = rest[len(window) - len(worker.unused_data) - len(worker.unconsumed_tail) :]
+            more = len(part) == most and not worker.eof
     except zlib.error:
         raise ParseError(f"Parse error: the body is not {encoding}") from None
     if rest or not worker.eof:

@@ -32,7 +32,7 @@ from ..core.records import CallRecord
 from ..rpc.dispatch import Dispatcher, failure
 from ..rpc.service import Service
 from . import compression as encoding
-from .limits import RateLimits, TooMany
+from .limits import Budget, RateLimits, Share, TooMany
 from .sending import PART, send
 
 logger = logging.getLogger(__name__)
@@ -81,6 +81,8 @@ RUNNING = web.AppKey("running", Running)
 PEER = web.RequestKey("peer", str)
 """``request[PEER]`` is the address of the connection's other end, where ``request.remote`` is what a balancer tells."""
 _DISPATCHER = web.AppKey("dispatcher", Dispatcher)
+_BUDGET = web.AppKey("budget", Budget)
+_SHARE = web.RequestKey("share", Share)
 LIMITS = web.AppKey("limits", RateLimits)
 """``request.app[LIMITS]`` counts calls and failures."""
 
@@ -99,6 +101,7 @@ def add_endpoint(app: web.Application, service: Service) -> None:
     app[SERVICE] = service
     app[RUNNING] = Running()
     app[_DISPATCHER] = Dispatcher(service)
+    app[_BUDGET] = Budget(service.settings)
     app[LIMITS] = RateLimits(service.settings)
     app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
     app.middlewares.append(_not_found_middleware)
@@ -141,7 +144,8 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
     ``server.write_timeout`` is given up.
     """
     running = request.app[RUNNING]
-    with running:
+    share = request[_SHARE] = Share(request.app[_BUDGET])
+    with running, share:
         try:
             response = await answer
         except Refusal as refusal:
@@ -150,6 +154,8 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
             response = refuse(request, refusal, request_id)
         if running.draining:
             response.force_close()
+        if isinstance(response, web.Response) and isinstance(response.body, bytes | bytearray):
+            share.count(len(response.body))
         # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
         await send(request, response, request.app[SERVICE].settings["server.write_timeout"])
     return response
@@ -200,7 +206,9 @@ async def _handle(request: web.Request, request_id: str) -> bytes | bytearray | 
         body = await _read(request, compressed, identity)
         context = context_of(request, identity, request_id)
         more = functools.partial(_count, request, identity, request_id)
-        return await request.app[_DISPATCHER].handle(body, context, more)
+        return await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].check)
+    except Unavailable as error:
+        raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
     except ParseError as error:
         return failure(error, request_id)
     except Refusal:
@@ -310,25 +318,27 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None, iden
         if compressed is not None:
             sentence = "Invalid request: bodies of callers without credentials must not be compressed"
             raise Refusal(415, InvalidRequest(sentence), Accept_Encoding="identity")
-        if request.content_length is None:  # aiohttp counts while it reads
-            request = request.clone(client_max_size=limit)
     try:
         if (request.content_length or 0) > limit:
             raise encoding.TooLarge
         if request.content.is_eof():
-            body = await request.read()
+            body = await _received(request, limit)
         else:
             if "100-continue" in _expectations(request):
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0
             async with asyncio.timeout(settings["server.body_timeout"]):
-                body = await request.read()
+                body = await _received(request, limit)
         if compressed is None:
             return body
+        take = _share(request).take
         if len(body) <= _IN_THREAD:
-            return encoding.decompress(body, compressed, limit)
-        return await asyncio.to_thread(encoding.decompress, body, compressed, limit)
-    except (web.HTTPRequestEntityTooLarge, encoding.TooLarge):
+            return encoding.decompress(body, compressed, limit, take)
+        return await asyncio.to_thread(encoding.decompress, body, compressed, limit, take)
+    except Unavailable as error:
+        report(request, identity, error, request_id_of(request))
+        raise Refusal(503, error, Retry_After=_RETRY_AFTER, Connection="close") from None
+    except encoding.TooLarge:
         raise Refusal(413, InvalidRequest(f"Invalid request: the body is larger than {limit} bytes")) from None
     except TimeoutError:
         raise Refusal(
@@ -337,6 +347,27 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None, iden
     except (ConnectionError, web.RequestPayloadError):
         sentence = "Invalid request: the body did not arrive whole"
         raise Refusal(400, InvalidRequest(sentence), Connection="close") from None
+
+
+def _share(request: web.Request) -> Share:
+    """Return the request's share of the budget; one that nobody counts where a route does not await ``finished``."""
+    return request.get(_SHARE) or Share(Budget({"limits.memory": 0}))
+
+
+async def _received(request: web.Request, limit: int) -> bytes:
+    """Return the body as it comes.
+
+    :raises TooLarge: it is more than *limit* bytes.
+    :raises Unavailable: too much is in flight.
+    """
+    share, parts = _share(request), []
+    while part := await request.content.readany():
+        limit -= len(part)
+        if limit < 0:
+            raise encoding.TooLarge
+        share.take(len(part))
+        parts.append(part)
+    return b"".join(parts)
 
 
 async def _respond(request: web.Request, request_id: str) -> web.Response:

@@ -1,11 +1,16 @@
-"""How many calls a caller may make, and how often somebody may show bad credentials. Each process counts for itself."""
+"""How many calls a caller may make, how often somebody may show bad credentials, how much may be in flight.
+
+Each process counts for itself.
+"""
 
 import math
 from collections.abc import Callable, Mapping
+from threading import Lock
 from time import monotonic
 from typing import Any
 
 from ..core.addresses import subscriber
+from ..core.errors import Unavailable
 from ..core.identity import Identity
 
 MOST = 10_000
@@ -107,6 +112,66 @@ class RateLimits:
             key = identity.username or identity.dn or identity.subject
         self._calls.check(key)
         self._calls.take(key, number)
+
+
+class Budget:
+    """The bytes in flight of all callers: bodies that were read, decompressed, and answers that are not out yet.
+
+    :param settings: ``limits.memory`` is the most, 0 for any number.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        # bodies are decompressed in threads
+        self.lock = Lock()
+        self.used = 0
+
+    def check(self, number: int, held: int) -> None:
+        """Refuse *number* bytes more for a request that holds some; alone it gets whatever it wants.
+
+        :raises Unavailable: other requests have too many already.
+        """
+        limit: int = self._settings["limits.memory"]
+        if limit and self.used + number > limit and self.used > held:
+            raise Unavailable("The server has too much in flight at the moment")
+
+
+class Share:
+    """What one request has of a budget; ``with`` gives it back at the end."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = 0
+        self._lock = budget.lock
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        self.count(-self._held)
+
+    def check(self, number: int) -> None:
+        """Refuse an answer of *number* bytes that is not needed.
+
+        :raises Unavailable: see ``Budget.check``.
+        """
+        self._budget.check(number, self._held)
+
+    def take(self, number: int) -> None:
+        """Take *number* bytes, which come.
+
+        :raises Unavailable: see ``Budget.check``.
+        """
+        with self._lock:
+            self._budget.check(number, self._held)
+            self._budget.used += number
+        self._held += number
+
+    def count(self, number: int) -> None:
+        """Take bytes that are there already, or give some back."""
+        with self._lock:
+            self._budget.used += number
+        self._held += number
 
 
 def _place(remote: str | None) -> str | None:

@@ -20,7 +20,7 @@ from jsonrpcserver.sentinels import NOCONTEXT, NOID
 
 from ..core.breath import Breath
 from ..core.context import Context
-from ..core.errors import InternalError, InvalidRequest, TMError
+from ..core.errors import InternalError, InvalidRequest, TMError, Unavailable
 from ..core.model import MAX_INTEGER
 from .answer import Text, in_turns, is_long, json_text
 from .body import RequestLimits, excess, parse, parse_long
@@ -48,14 +48,22 @@ class Dispatcher:
         self._max_answer: int = settings["server.max_answer"]
         self._anonymous_batch = min(self._max_batch, settings["limits.anonymous_batch"] or self._max_batch)
 
-    async def handle(self, body: bytes, context: Context, more: Callable[[int], None] | None = None) -> Text | None:
+    async def handle(
+        self,
+        body: bytes,
+        context: Context,
+        more: Callable[[int], None] | None = None,
+        room: Callable[[int], None] | None = None,
+    ) -> Text | None:
         """Return the answer to a request, or to a batch of them.
 
         :param body: as it came, decompressed.
         :param context: of the request; its id is given back in every error object. Each entry of a batch has the time
             at which it began.
         :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
+        :param room: told of the bytes of an answer to what changed nothing; it may raise Unavailable.
         :return: JSON text; None when only notifications were sent.
+        :raises Unavailable: there is no room for the answer to a single request.
         """
         value: Any = None
         try:
@@ -67,12 +75,12 @@ class Dispatcher:
                 self._check_length(value, context)
                 if more is not None and len(value) > 1:
                     more(len(value) - 1)
-                return await self._batch(value, problem is not None, context)
+                return await self._batch(value, problem is not None, context, room)
             _check(value, problem)
         except TMError as error:
             logger.info("refused: %s", error.message, extra={**_facts(context), "outcome": error.type})
             return failure(error, context.request_id, _id(value))
-        return await self._answer(value, context)
+        return await self._answer(value, context, room)
 
     def _check_length(self, entries: list[Any], context: Context) -> None:
         if not entries:
@@ -83,7 +91,9 @@ class Dispatcher:
         if len(entries) > most:
             raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {most}{whose}")
 
-    async def _batch(self, entries: list[Any], suspect: bool, context: Context) -> Text | None:
+    async def _batch(
+        self, entries: list[Any], suspect: bool, context: Context, room: Callable[[int], None] | None
+    ) -> Text | None:
         answers: list[Text] = []
         refused = size = 0
         breath = Breath()
@@ -101,7 +111,10 @@ class Dispatcher:
                 error.data["index"] = index
                 answers.append(failure(error, context.request_id, _id(entry)))
                 continue
-            answer = await self._answer(entry, replace(context, now=self._service.clock()))
+            try:
+                answer = await self._answer(entry, replace(context, now=self._service.clock()), room)
+            except Unavailable as error:
+                answer = failure(error, context.request_id, _id(entry))
             if answer is not None:
                 answers.append(answer)
                 size += len(answer)
@@ -110,7 +123,7 @@ class Dispatcher:
             logger.info("refused %d entries of a batch", refused, extra=_facts(context))
         return b"[%b]" % b",".join(answers) if answers else None
 
-    async def _answer(self, entry: dict[str, Any], context: Context) -> Text | None:
+    async def _answer(self, entry: dict[str, Any], context: Context, room: Callable[[int], None] | None) -> Text | None:
         name = entry["method"]
         request = Request(name, [context, name, entry.get("params")], entry.get("id", NOID))
         result = await call(request, NOCONTEXT, self._call)
@@ -118,10 +131,14 @@ class Dispatcher:
             return None
         response = to_serializable_one(to_response(request, result))
         try:
-            return await in_turns(response) if is_long(response.get("result")) else json_text(response)
+            text = await in_turns(response) if is_long(response.get("result")) else json_text(response)
         except TypeError:
             logger.exception("%.100s gave no JSON", request.method, extra=_facts(context))
             return failure(InternalError("Internal error"), context.request_id, request.id)
+        # what was changed is told, whatever is in flight
+        if room is not None and not (name in self._service.registry and self._service.registry.get(name).changes):
+            room(len(text))
+        return text
 
     async def _call(self, context: Context, name: str, params: Any) -> Any:
         """Call the service, as jsonrpcserver wants its methods to be: Success, or a JsonRpcError raised."""

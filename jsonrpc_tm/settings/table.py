@@ -207,6 +207,14 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "Calls without credentials that one address may make in a minute, in each server process; 0 for any number.",
         reload=True,
     ),
+    Setting(
+        "limits.memory",
+        "size",
+        2**30,
+        "Bytes of bodies and answers that may be in flight, in each process; above it calls get HTTP 503, but one "
+        "alone. 0 for any number.",
+        reload=True,
+    ),
     Setting("limits.string_length", Number(1), 64 * 2**20, "Longest string in a request, characters."),
     Setting(
         "storage.url",
