@@ -7,16 +7,10 @@ looked up and parameters checked by the service, which knows more about both.
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
-
-from jsonrpcserver import JsonRpcError, Success
-from jsonrpcserver.async_dispatcher import call
-from jsonrpcserver.dispatcher import to_response
-from jsonrpcserver.request import Request
-from jsonrpcserver.response import ErrorResponse, serialize_error, to_serializable_one
-from jsonrpcserver.sentinels import NOCONTEXT, NOID
 
 from ..core.breath import Breath
 from ..core.context import Context
@@ -25,6 +19,16 @@ from ..core.model import MAX_INTEGER
 from .answer import Text, in_turns, is_long, json_text
 from .body import RequestLimits, excess, parse, parse_long
 from .service import Service
+
+with warnings.catch_warnings():
+    # 5.0.9 reads its schema in a way that Python 3.11 and 3.12 warn of
+    warnings.filterwarnings("ignore", "(read|open)_text is deprecated", DeprecationWarning)
+    from jsonrpcserver import JsonRpcError, Success
+    from jsonrpcserver.async_dispatcher import call
+    from jsonrpcserver.dispatcher import to_response
+    from jsonrpcserver.request import Request
+    from jsonrpcserver.response import ErrorResponse, serialize_error, to_serializable_one
+    from jsonrpcserver.sentinels import NOCONTEXT, NOID
 
 logger = logging.getLogger(__name__)
 

@@ -100,7 +100,8 @@ class TestSnippets:
     def test_the_method_works_as_the_test_on_the_page_says(self, tmp_path):
         for name in ("stuck.py", "conftest.py", "test_stuck.py"):
             (tmp_path / name).write_text(files(PAGE)[name])
-        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto"]
+        (tmp_path / "pyproject.toml").write_text(*blocks("docs/testing.md", "toml"))
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "1 passed" in done.stdout

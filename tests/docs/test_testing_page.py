@@ -6,15 +6,15 @@ import sys
 from jsonrpc_tm.tools.testing import plugin
 from tests.cli.processes import environment
 
-from .blocks import ROOT, files
+from .blocks import ROOT, blocks, files
 
 PAGE = "docs/testing.md"
 
 
 def test_the_files_are_a_suite_that_passes(tmp_path):
-    for name, text in files(PAGE).items():
+    for name, text in (*files(PAGE).items(), *(("pyproject.toml", text) for text in blocks(PAGE, "toml"))):
         (tmp_path / name).write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout
