@@ -2,7 +2,7 @@
 
 import click
 
-from ..settings import CORE_SETTINGS, Settings
+from ..settings import Settings
 from ..settings.document import markdown, shown
 from .checking import checked, warnings_told
 from .program import Program, json_text, pass_program, print_json
@@ -32,7 +32,7 @@ def plugins(program: Program, as_document: bool) -> None:
 
 
 @click.command()
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print the documentation of the core's settings.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the documentation of the settings.")
 @click.option("--json", "as_document", is_flag=True, help="Print the values as JSON.")
 @pass_program
 def settings(program: Program, as_markdown: bool, as_document: bool) -> None:
@@ -42,7 +42,7 @@ def settings(program: Program, as_markdown: bool, as_document: bool) -> None:
     `check-config`, with exit code 2.
     """
     if as_markdown:
-        click.echo(markdown(CORE_SETTINGS), nl=False)
+        click.echo(markdown(program.settings.table.values()), nl=False)
         return
     with warnings_told():
         _show(program.settings, as_document)

@@ -30,7 +30,8 @@ Settings come from a YAML file, then the environment, then the command line; lat
 - Those marked {RELOAD} take effect when the configuration is read again: at SIGHUP, or soon after the file has changed.
   The others do at the next start; the log says so when one has changed.
 
-Plugins bring sections of their own, checked in the same way.
+Plugins bring sections of their own, checked in the same way. They come last here; those of the plugins that come with
+the project do nothing until they are `enabled`.
 """
 
 
