@@ -77,9 +77,11 @@ def _of_plugins(ctx: click.Context) -> Mapping[str, click.Command]:
     plugins = ctx.ensure_object(Program).plugins
     found: dict[str, click.Command] = {}
     for command, origin in plugins.collect("register_commands"):
+        if not isinstance(command, click.Command):
+            raise ConfigurationError(f"plugin {origin}, register_commands: {command!r:.100} is no click command")
         if command.name in _COMMANDS or command.name in found:
             raise ConfigurationError(f"plugin {origin}: there is a command {command.name} already")
-        found[command.name] = command
+        found[command.name or ""] = command
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from .errors import ConfigurationError
 from .identity import Identity, Rule
 
 
@@ -97,11 +98,19 @@ class Migration:
     :param owner: the plugin; its migrations are numbered on their own.
     :param version: 1, 2, 3 …
     :param statements: SQL statements by engine (``sqlite``, ``mysql``).
+    :raises ConfigurationError: the version is no number, or the statements of an engine are one text.
     """
 
     owner: str
     version: int
     statements: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        if type(self.version) is not int or any(isinstance(texts, str) for texts in self.statements.values()):
+            raise ConfigurationError(
+                f"migration {self.version} of {self.owner}: the version is a number, the statements of an engine are a"
+                " tuple of texts"
+            )
 
 
 @dataclass(frozen=True, slots=True)

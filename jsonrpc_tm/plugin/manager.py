@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pluggy
 
@@ -132,22 +132,29 @@ class Plugins:
     def collect(self, hook: str, **arguments: Any) -> list[tuple[Any, Provenance]]:
         """Return everything that the plugins yield for *hook*, each with its plugin, in the order of registration.
 
-        :raises ConfigurationError: implementations fail; the message names the plugins.
+        :raises ConfigurationError: implementations fail, or hand over something else than the hook is for; the message
+            names the plugins.
         """
         found: list[tuple[Any, Provenance]] = []
         problems = Problems()
         caller = getattr(self.manager.hook, hook)
+        (wanted,) = get_args(caller.spec.function.__annotations__["return"])
         for impl in caller.get_hookimpls():
             provenance = self.provenance[impl.plugin_name]
             given = {name: arguments[name] for name in impl.argnames}
             try:
-                found += [(item, provenance) for item in impl.function(**given) or ()]
+                items = list(impl.function(**given) or ())
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 ours = isinstance(error, ConfigurationError) and provenance.kind == "default"
                 for line in described(error).splitlines():
                     problems.note(line if ours else f"plugin {provenance}, {hook}: {line}")
+                continue
+            for item in items:
+                if lacking := _lacking(item, wanted):
+                    problems.note(f"plugin {provenance}, {hook}: {item!r:.100} {lacking}")
+            found += [(item, provenance) for item in items]
         problems.tell()
         return found
 
@@ -169,6 +176,19 @@ def described(error: BaseException) -> str:
         return str(error)
     end = "it ends the program, " if isinstance(error, SystemExit) else ""
     return f"{end}{type(error).__name__}: {error}"
+
+
+def _lacking(item: Any, wanted: Any) -> str | None:
+    """Return in words why *item* is not what an annotation says; of protocols the members' names are looked at."""
+    if get_origin(wanted) is Callable:
+        return None if callable(item) else "is no function"
+    if wanted is Any or not isinstance(wanted, type):
+        return None
+    if not getattr(wanted, "_is_protocol", False):
+        return None if isinstance(item, wanted) else f"is no {wanted.__name__}"
+    members = {name for name in (*vars(wanted), *wanted.__annotations__) if name == "__call__" or name[0] != "_"}
+    missing = sorted(name for name in members if not hasattr(item, name))
+    return f"is no {wanted.__name__}: it has no {', '.join(missing)}" if missing else None
 
 
 def _shipped() -> Path:

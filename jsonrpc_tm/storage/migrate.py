@@ -132,10 +132,21 @@ async def plan(tx: Transaction, migrations: Iterable[PluginMigration] = ()) -> P
     return Plan(present, wanted, tuple(step for step in steps if step.version > present.get(step.owner, 0)))
 
 
-async def apply(tx: Transaction, step: Step) -> None:
-    """Do one step and record it. SQLite undoes both together; on MySQL each statement of a schema commits itself."""
+async def apply(tx: Transaction, step: Step, url: str, failure: type[Exception]) -> None:
+    """Do one step and record it. SQLite undoes both together; on MySQL each statement of a schema commits itself.
+
+    :param url: of the database, without the password, for messages.
+    :param failure: what the engine raises.
+    :raises ConfigurationError: a statement fails; the message says whose it is.
+    """
     for statement in step.statements:
-        await tx.execute(statement)
+        try:
+            await tx.execute(statement)
+        except failure as error:
+            raise ConfigurationError(
+                f"migration {step.version} of {step.owner} cannot be applied to {url}: {error.args[-1]}; mend it, then"
+                " `db upgrade` goes on"
+            ) from error
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     await tx.execute(_RECORD, {"owner": step.owner, "version": step.version, "now": now})
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jsonrpc_tm.api import hookimpl
+from jsonrpc_tm.api import DefaultPolicy, hookimpl
 from jsonrpc_tm.app import DEFAULT_PLUGINS, configure, create_service, load_plugins
 from jsonrpc_tm.core.errors import ConfigurationError, Forbidden, InvalidParams
 from jsonrpc_tm.core.identity import Identity
@@ -152,7 +152,7 @@ def test_two_policies_are_both_named():
     class First:
         @hookimpl
         def register_policy(self):
-            yield object()
+            yield DefaultPolicy()
 
     class Second(First):
         pass

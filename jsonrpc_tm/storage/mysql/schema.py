@@ -73,12 +73,7 @@ async def prepare(
         raise ConfigurationError(f"another process has been migrating {url} for an hour")
     found = await migrate.plan(tx, migrations)
     for step in found.pending:
-        try:
-            await migrate.apply(_Resuming(tx), step)
-        except driver.Error as error:
-            raise ConfigurationError(
-                f"{step} cannot be applied to {url}: {error.args[-1]}; mend it, then `db upgrade` goes on"
-            ) from error
+        await migrate.apply(_Resuming(tx), step, url, driver.Error)
         logger.info("migrated %s: %s", url, step)
     return [str(step) for step in found.pending]
 

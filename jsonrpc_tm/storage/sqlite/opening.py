@@ -75,7 +75,7 @@ class Opening:
             if found.pending and not upgrade:
                 raise migrate.refuse(found)
             for step in found.pending:
-                drive("migrate", migrate.apply(tx, step))
+                drive("migrate", migrate.apply(tx, step, self.url, sqlite3.Error))
             if found.pending and (broken := connection.execute("PRAGMA foreign_key_check").fetchone()):
                 raise ConfigurationError(f"after migrating, a row of {broken[0]} refers to one that is not there")
             connection.execute("COMMIT")

@@ -61,6 +61,6 @@ async def test_a_step_that_fails_says_why(open_mysql, mariadb, mysql_url):
     await open_mysql().upgrade()
     mariadb.sql(f"CREATE USER weak_{database}; GRANT SELECT, INSERT ON {database}.* TO weak_{database}")
     weak = open_mysql(mysql_url.replace("root@", f"weak_{database}@"), migrations=PLUGIN)
-    with pytest.raises(ConfigurationError, match=r"notes 1 cannot be applied.*CREATE command denied"):
+    with pytest.raises(ConfigurationError, match=r"migration 1 of notes cannot be applied.*CREATE command denied"):
         await weak.upgrade()
     assert await open_mysql(migrations=PLUGIN).upgrade() == ["notes 1", "notes 2"]
