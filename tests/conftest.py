@@ -58,7 +58,10 @@ NOT_QUICK = (
     *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py", "rpc/test_body.py"),
     *("storage/test_contract.py", "storage/test_sqlite.py", "storage/test_runner.py", "storage/test_migrate.py"),
     "plugin/test_manager.py",
-    *(f"reports/test_{name}.py" for name in ("answers_out", "in_flight", "check_config", "command_line", "databases")),
+    *(
+        f"reports/test_{name}.py"
+        for name in ("answers_out", "idle_connections", "in_flight", "check_config", "command_line", "databases")
+    ),
     *(f"reports/test_{name}.py" for name in ("exposed_files", "outputs")),
 )
 """Where sockets, processes, certificates, waiting, much data or many random calls are what is tested."""

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from ..core.addresses import normal
 from ..core.errors import InternalError, InvalidRequest
 from .endpoint import ONLY_CONTINUE, Refusal, refuse, request_id_of
+from .waiting import ACCEPTED
 
 NAME = "jsonrpc-tm"
 """What the header Server says: no versions."""
@@ -27,6 +28,16 @@ class Connection(web.RequestHandler):
     """One connection."""
 
     _peer: Any = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is there."""
+        return self._current_request is not None or bool(self._messages)
+
+    @property
+    def used(self) -> bool:
+        """Whether there was ever one."""
+        return self._request_count > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -114,4 +125,7 @@ def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamR
 
 class _Connections(web.Server):
     def __call__(self) -> Connection:
-        return Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
+        made = Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
+        if (accepted := ACCEPTED.get()) is not None:
+            accepted.conversation = made
+        return made

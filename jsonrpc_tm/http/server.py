@@ -30,7 +30,7 @@ from .health import Readiness
 from .notify import READY, STOPPING, notify
 from .reload import Reloader
 from .routes import add_routes
-from .tls import Accepting
+from .waiting import Accepting, Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ async def listening(
     try:
         # the number of connections taken at once, which asyncio confuses with the queue's length: few, so that
         # worker processes share a burst
-        site = web.SockSite(runner, Accepting.of(bound), ssl_context=context, backlog=1)
+        site = web.SockSite(runner, Accepting.of(bound, Waiting(settings)), ssl_context=context, backlog=1)
         await site.start()
         bound.listen(_QUEUE)
         yield listener.url(bound, settings, context is not None)

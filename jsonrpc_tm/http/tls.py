@@ -1,13 +1,10 @@
 """The server's TLS context: client certificates asked for but not insisted on, files read again when they change."""
 
 import logging
-import os
 import re
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -15,10 +12,10 @@ from typing import Any, cast
 from ..auth import devcerts, trust, users
 from ..auth.changed_files import RELOAD, fingerprint
 from ..auth.server_certificate import ServerCertificate
-from ..core.addresses import normal
 from ..core.errors import ConfigurationError
 from ..core.problems import Problems
 from ..settings import Settings
+from .waiting import ACCEPTED
 
 logger = logging.getLogger(__name__)
 
@@ -241,29 +238,9 @@ class ReloadingContext(ssl.SSLContext):
             self.refresh()
         connection = self._current.wrap_bio(*args, **kwargs)
         if isinstance(connection, LoggedConnection):
-            connection.address = _accepted.get()
+            accepted = ACCEPTED.get()
+            connection.address = None if accepted is None else accepted.address
         return connection
-
-
-_accepted: ContextVar[str | None] = ContextVar("accepted", default=None)
-
-
-class Accepting(socket.socket):
-    """A listening socket that says whom it accepted, for handshakes that fail: TLS does not know its peer.
-
-    asyncio makes a connection, with its TLS object, in a task of its own, which has a copy of the context variables.
-    """
-
-    @classmethod
-    def of(cls, bound: socket.socket) -> "Accepting":
-        """Return a copy of a listening socket; both must be closed."""
-        return cls(fileno=os.dup(bound.fileno()))
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """Return a connection and the address of its peer."""
-        connection, address = super().accept()
-        _accepted.set(normal(address[0]) if isinstance(address, tuple) else None)
-        return connection, address
 
 
 class LoggedConnection(ssl.SSLObject):

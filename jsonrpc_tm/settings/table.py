@@ -215,6 +215,14 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "alone. 0 for any number.",
         reload=True,
     ),
+    Setting(
+        "limits.idle_connections",
+        Number(0),
+        500,
+        "Connections of one address on which no request runs, in each process; one more ends the oldest. 0 for any "
+        "number.",
+        reload=True,
+    ),
     Setting("limits.string_length", Number(1), 64 * 2**20, "Longest string in a request, characters."),
     Setting(
         "storage.url",

@@ -66,7 +66,8 @@ RELOADED = {
     *(f"server.tls.{name}" for name in ("certificate", "client_ca", "crl", "key", "warn_days")),
     *("limits.anonymous_calls", "limits.calls_per_minute", "limits.failures_per_minute"),
     # read when they are needed
-    *("authorization.statuses", "files.pattern", "limits.anonymous_body"),
+    *("authorization.statuses", "files.pattern", "limits.anonymous_body", "limits.idle_connections"),
+    "limits.memory",
     *("server.balancers", "server.forwarded_header"),
 }
 
