@@ -1,7 +1,8 @@
-"""B10, attack 15: a database that is down, or only reads, is known to be so, and comes back by itself."""
+"""B10, attacks 15 and 17: a database that is down, or only reads, is known to be so, and comes back by itself."""
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
@@ -137,3 +138,17 @@ async def test_attack_15_a_read_only_server_is_read_and_says_what_it_is(mysql_ur
         await until(lambda: storage.trouble is None)
         await storage.run("add", add_files, ["/d"])
         assert list(await storage.run("read", file_ids, read=True)) == ["/a", "/d"]
+
+
+@pytest.mark.mariadb
+def test_attack_17_each_server_of_the_tests_has_a_folder_of_its_own_for_temporary_tables(mariadb, pytestconfig):
+    assert mariadb.sql("SELECT @@tmpdir").strip() == str(mariadb.temporary)
+    assert mariadb.temporary.parent == mariadb.folder
+    # all servers are started by that class, also the cluster's
+    starting = [
+        path.name
+        for folder in ("jsonrpc_tm", "tests", "benchmarks")
+        for path in (pytestconfig.rootpath / folder).rglob("*.py")
+        if "--datadir" in path.read_text("utf-8") and path.name != Path(__file__).name
+    ]
+    assert starting == ["mariadb.py"]

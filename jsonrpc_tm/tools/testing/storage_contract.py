@@ -271,6 +271,7 @@ class StorageContract(DialectContract, StreamContract):
         """The schema is the program's, and every column of the model is there."""
         await storage.ready()
         assert storage.trouble is None
+        assert await storage.check() == []
         schema = await storage.schema()
         assert schema.present == schema.wanted
         assert schema.present[CORE] >= 1
