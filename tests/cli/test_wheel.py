@@ -74,4 +74,4 @@ def test_it_replays(tm):
 
 
 def test_shipped_plugins_are_in_it(tm):
-    assert "audit_log (shipped, plugins/audit_log.py)" in tm("plugins")
+    assert "private_reads (shipped, plugins/private_reads.py)" in tm("plugins")
