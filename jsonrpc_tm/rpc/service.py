@@ -29,6 +29,9 @@ from .method import Method, Registry
 from .method_rules import check_identity, check_properties
 
 logger = logging.getLogger(__name__)
+_MANY = 10_000
+# more are refused unseen
+_MOST_PARAMETERS = 50
 Lifetime = Callable[["Service"], AbstractAsyncContextManager[None]]
 """Returns what is entered when the server starts and left when it stops."""
 
@@ -144,7 +147,7 @@ class Service:
             method = self.registry.get(name)
             rule = self.rules[name]
             check_identity(name, rule, context.identity)
-            arguments = method.load(params)
+            arguments = await asyncio.to_thread(method.load, params) if _are_long(params) else method.load(params)
             check_properties(name, rule, context.identity)
             result = await contained(self._perform[name](context, arguments))
             outcome = "ok"
@@ -201,6 +204,12 @@ class Service:
     def report(self, record: CallRecord) -> None:
         """Tell the observers of a call, or of a request that was refused before any call (method ``""``)."""
         _tell(self.observers, record)
+
+
+def _are_long(params: Sequence[Any] | Mapping[str, Any] | None) -> bool:
+    """Whether looking at parameters one by one takes milliseconds: others go on meanwhile."""
+    members = params.values() if isinstance(params, Mapping) else params or ()
+    return len(members) <= _MOST_PARAMETERS and any(type(one) in (list, dict) and len(one) > _MANY for one in members)
 
 
 def _reason(error: TMError) -> str:

@@ -32,8 +32,8 @@ Answer = Callable[[Service, Context, Mapping[str, str]], Awaitable[bytes | bytea
 logger = logging.getLogger(__name__)
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 501: "Not Implemented"}
 _JSON = "application/json"
-_LONG = 64 * 1024
-"""A longer body is taken apart in a thread: nobody else waits for it."""
+LONG = 64 * 1024
+"""A longer text is taken apart in a thread: nobody else waits for it."""
 
 
 class Status(Exception):
@@ -84,7 +84,7 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
     kind = request.headers.get("Content-Type", "")
     try:
         body = await read_body(request, identity)
-        if len(body) <= _LONG:
+        if len(body) <= LONG:
             fields = form.parse(kind, body)
         else:
             fields = await asyncio.to_thread(form.parse, kind, body)

@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from jsonrpc_tm.api import Context, Method, Service, Users, check_identity, check_properties, errors
+from jsonrpc_tm.api import Context, Method, RequestLimits, Service, Users, check_identity, check_properties, errors
 
 from . import answers, methods
-from .endpoint import Handler, Status, acting, limits, respond
+from .endpoint import LONG, Handler, Status, acting, limits, respond
 from .jencode import PIECE, Undecodable, decode, encode
 
 P = ParamSpec("P")
@@ -36,7 +36,8 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
     context = acting(service, context, fields)
     _permit(service, context, name)
     try:
-        given = decode(fields.get("args", "[]"), limits(service))
+        text = fields.get("args", "[]")
+        given = await _decoded(text, limits(service))
         if not isinstance(given, list):
             raise Undecodable("args is no list")
         reply = await _reply(service, context, ours, given, records=records)
@@ -48,6 +49,11 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
     if isinstance(reply, Listing):
         return await asyncio.to_thread(reply.text, as_text=as_text)
     return await _aside(reply.get("Value"), _json, reply, as_text=as_text)
+
+
+async def _decoded(text: str, limits: RequestLimits) -> Any:
+    """Return the value of a JEncoded text, long ones taken apart in a thread."""
+    return decode(text, limits) if len(text) <= LONG else await asyncio.to_thread(decode, text, limits)
 
 
 def _permit(service: Service, context: Context, name: str) -> None:

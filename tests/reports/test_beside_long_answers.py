@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from jsonrpc_tm.api import Method, fields
+from jsonrpc_tm.api import Method, RequestLimits, fields
 from jsonrpc_tm.auth.users import ConfiguredUsers
 from jsonrpc_tm.core import breath
 from jsonrpc_tm.core.context import Context
@@ -138,3 +139,38 @@ def test_a13_diracs_rows_become_text_a_few_at_a_time(
 
 async def _nothing(outside: Any, condDict: Any) -> None:
     """Do nothing."""
+
+
+async def test_a13_long_parameters_are_looked_at_in_a_thread() -> None:
+    seen = []
+
+    class Seen(fields.Texts):
+        def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+            seen.append(threading.current_thread() is threading.main_thread())
+            return super()._deserialize(value)
+
+    async def count(outside: Any, lfns: list[str]) -> int:
+        """Count."""
+        return len(lfns)
+
+    service = make_service(Method("count", count, {"lfns": Seen(required=True)}, rule="all"))
+    names = [f"/f{n}" for n in range(10_001)]
+    assert await service.call(service.context(), "count", [names[:10]]) == 10
+    assert await service.call(service.context(), "count", [names]) == 10_001
+    assert await service.call(service.context(), "count", {"lfns": names}) == 10_001
+    assert seen == [True, False, False]
+
+
+async def test_a13_diracs_long_arguments_are_taken_apart_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = manager.decode
+
+    def decode(text: str, limits: RequestLimits) -> Any:
+        seen.append(threading.current_thread() is threading.main_thread())
+        return real(text, limits)
+
+    monkeypatch.setattr(manager, "decode", decode)
+    limits = RequestLimits(64, 2**20)
+    assert await manager._decoded("[1]", limits) == [1]
+    assert await manager._decoded(json.dumps(["x" * 70_000]), limits) == ["x" * 70_000]
+    assert seen == [True, False]
