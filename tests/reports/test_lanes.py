@@ -20,6 +20,8 @@ from ..waiting import until
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000) SELECT COUNT(*) FROM n"
 SLEEP = "SELECT SLEEP(600)"
+# unlike SLEEP it does not end by itself when the connection does
+BUSY = "SELECT BENCHMARK(1000000000000, 1)"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
@@ -131,11 +133,11 @@ async def test_attack_6_a_caller_with_nothing_at_work_is_never_sent_away_because
 
 @pytest.mark.mariadb
 async def test_attack_6_the_server_ends_what_nobody_waits_for(mysql_url, mariadb):
-    def asleep():
-        return mariadb.sql("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(600)'")
+    def at_work():
+        return mariadb.sql("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%(1000000000000, 1)'")
 
     async def opened(tx):
-        return None, Select(SLEEP)
+        return None, Select(BUSY)
 
     async def stream(storage):
         async with storage.stream("slow", opened):
@@ -144,16 +146,16 @@ async def test_attack_6_the_server_ends_what_nobody_waits_for(mysql_url, mariadb
     options = {"pool_size": 4}
     async with MySQLProvider().open(mysql_url, migrate=True, migrations=(), options=options) as storage:
         calls = [
-            storage.run("read", lambda tx: tx.fetch_value(SLEEP), read=True),
-            storage.run("write", lambda tx: tx.fetch_value(SLEEP)),
+            storage.run("read", lambda tx: tx.fetch_value(BUSY), read=True),
+            storage.run("write", lambda tx: tx.fetch_value(BUSY)),
             stream(storage),
         ]
         tasks = [asyncio.create_task(call) for call in calls]
-        await until(lambda: asleep().startswith("3"))
+        await until(lambda: at_work().startswith("3"))
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await until(lambda: asleep().startswith("0"))
+        await until(lambda: at_work().startswith("0"))
         await until(lambda: (storage.pool._places.free, storage.reading._places.free) == (2, 2))
 
 
