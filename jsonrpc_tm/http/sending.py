@@ -39,17 +39,29 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
     :param patience: seconds after which a client that takes nothing is given up, at least, and at most twice as many; 0
         for none.
     """
-    if isinstance(response, web.Response) and not response.prepared:
-        body = response.body
-        if isinstance(body, bytes | bytearray) and len(body) > PART:
-            response.body = _Parts(body)
-    with contextlib.suppress(ConnectionError), _watched(request, patience):
-        await response.prepare(request)
-        await response.write_eof()
-        pause, longest = _LOOKS
-        while _unsent(request):
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
+    with contextlib.suppress(ConnectionError):
+        if (
+            isinstance(response, web.Response)
+            and not response.prepared
+            and isinstance(response.body, bytes | bytearray)
+        ):
+            if len(response.body) <= PART:
+                await _write(request, response)
+                if not _unsent(request):
+                    return
+            else:
+                response.body = _Parts(response.body)
+        with _watched(request, patience):
+            await _write(request, response)
+            pause, longest = _LOOKS
+            while _unsent(request):
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, longest)
+
+
+async def _write(request: web.Request, response: web.StreamResponse) -> None:
+    await response.prepare(request)
+    await response.write_eof()
 
 
 @contextlib.contextmanager
