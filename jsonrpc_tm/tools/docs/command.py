@@ -12,7 +12,7 @@ from ...cli.client_options import client_options, make_client
 from ...cli.program import Program, pass_program, print_json
 from ...core.spelling import suggestion
 from ..replay.scenario import load
-from .page import kind, methods_page, signature
+from .page import docstring, kind, methods_page, signature
 
 
 @click.command()
@@ -70,7 +70,8 @@ async def _discover(program: Program, options: Mapping[str, str | None]) -> dict
 
 
 def _description(entry: Mapping[str, Any]) -> list[str]:
-    lines = [signature(entry), "", entry.get("description") or entry.get("summary", ""), ""]
+    prose, raised = docstring(entry.get("description") or entry.get("summary", ""))
+    lines = [signature(entry), "", prose, ""]
     for param in entry["params"]:
         text = param.get("description", "")
         lines.append(f"  {param['name']} ({kind(param['schema'])})" + f": {text}" * bool(text))
@@ -78,4 +79,5 @@ def _description(entry: Mapping[str, Any]) -> list[str]:
     needs = " or ".join(rule) if isinstance(rule, list) else rule
     if entry.get("x-right"):
         needs += ", and the right on the transformation"
-    return [*lines, "", f"Result: {entry['result'].get('description', '')}", f"Open to: {needs}"]
+    lines += ["", f"Result: {entry['result'].get('description', '')}", f"Open to: {needs}"]
+    return [*lines, *["Errors:"] * bool(raised), *(f"  {name}: {why}" for name, why in raised)]

@@ -82,7 +82,7 @@ def _topic(service: Service, plugins: Plugins, method: Method) -> str:
 
 def _method(entry: Mapping[str, Any], example: tuple[str, str, str] | None) -> Iterator[str]:
     yield f"### `{signature(entry)}`{' ✎' if entry['x-right'] else ''}\n"
-    text, errors = _docstring(entry["description"])
+    text, errors = docstring(entry["description"])
     yield f"{text}\n"
     if entry["params"]:
         yield "| parameter | type | |\n| --- | --- | --- |"
@@ -101,7 +101,7 @@ def _method(entry: Mapping[str, Any], example: tuple[str, str, str] | None) -> I
         yield f"Called by `{caller}`:\n\n```json\n{call}\n{answer}\n```\n"
 
 
-def _docstring(doc: str) -> tuple[str, list[tuple[str, str]]]:
+def docstring(doc: str) -> tuple[str, list[tuple[str, str]]]:
     """Return the prose of a docstring, and the errors it names with their reasons."""
     prose, *tagged = re.split(r"^:", doc, flags=re.MULTILINE)
     raised = (re.match(r"raises (\w+): (.*)", part, flags=re.DOTALL) for part in tagged)
