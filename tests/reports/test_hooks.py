@@ -80,3 +80,24 @@ def test_e8_a_migration_that_is_none_says_whose_it_is(name, value):
     settings, plugins = configure({}, plugins=[wrong])
     with pytest.raises(ConfigurationError, match=r"^plugin Notes .*, register_migrations: migration 1 of notes:"):
         plugins.collect("register_migrations", settings=settings)
+
+
+SETTING = """
+from jsonrpc_tm.api import Setting, hookimpl
+
+
+@hookimpl
+def register_settings():
+    yield Setting("mine.color", "text", "blue", "Which color.")
+"""
+
+
+def test_e8_settings_of_plugins_are_listed(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(SETTING)
+    assert run(["--set", "plugins.paths=[mine.py]", "settings"]) == 0
+    assert 'mine.color = "blue"\n    Which color.\n' in capsys.readouterr().out
+    assert run(["--set", "plugins.paths=[mine.py]", "settings", "--markdown"]) == 0
+    page = capsys.readouterr().out
+    assert "\n## mine\n" in page and "| `mine.color` | text | `blue` | Which color. |" in page
+    assert "| `audit_log.enabled` |" in page, "shipped ones too"
