@@ -17,52 +17,20 @@ settings.load_profile("patient")
 HERE = Path(__file__).parent
 NOT_QUICK = (
     *("auth", "chaos", "cli", "client", "cluster", "dirac", "docs", "http", "interop", "plugins"),
+    *("storage/mysql", "tools/adopt", "tools/demo", "tools/replay", "tools/testing"),
+    *("tools/test_harness.py", "tools/test_tokens.py", "plugin/test_manager.py", "rpc/test_body.py"),
+    *("test_fuzz.py", "test_operations.py", "test_benchmarks.py", "test_makefile.py", "test_imports.py"),
+    *("methods/test_model.py", "methods/test_races.py", "methods/test_round_trips.py"),
+    *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py"),
+    *("storage/test_contract.py", "storage/test_sqlite.py", "storage/test_runner.py", "storage/test_migrate.py"),
     *(
         f"reports/test_{name}.py"
         for name in (
-            "processes",
-            "health",
-            "reload",
-            "sockets",
-            "lanes",
-            "database_down",
-            "database_files",
-            "verify",
-            "forwarded",
-        )
+            "audit answers_out browsers callers check_config command_line connections database_down database_files"
+            " databases discover exposed_files forwarded handshakes health idle_connections in_flight lanes node_client outputs"
+            " processes reload requests sockets verify"
+        ).split()
     ),
-    *(
-        "reports/test_connections.py",
-        "reports/test_browsers.py",
-        "reports/test_callers.py",
-        "reports/test_handshakes.py",
-        "reports/test_requests.py",
-    ),
-    *(
-        "storage/mysql",
-        "tools/adopt",
-        "tools/demo",
-        "tools/replay",
-        "tools/testing",
-        "tools/test_harness.py",
-        "tools/test_tokens.py",
-    ),
-    *("test_fuzz.py", "test_operations.py", "test_benchmarks.py", "test_makefile.py", "test_imports.py"),
-    *(
-        "methods/test_model.py",
-        "methods/test_races.py",
-        "methods/test_round_trips.py",
-        "reports/test_node_client.py",
-        "reports/test_discover.py",
-    ),
-    *("storage/test_streams.py", "storage/test_durability.py", "storage/test_method_plans.py", "rpc/test_body.py"),
-    *("storage/test_contract.py", "storage/test_sqlite.py", "storage/test_runner.py", "storage/test_migrate.py"),
-    "plugin/test_manager.py",
-    *(
-        f"reports/test_{name}.py"
-        for name in ("answers_out", "idle_connections", "in_flight", "check_config", "command_line", "databases")
-    ),
-    *(f"reports/test_{name}.py" for name in ("exposed_files", "outputs")),
 )
 """Where sockets, processes, certificates, waiting, much data or many random calls are what is tested."""
 SLOW_FIXTURES = {

@@ -29,6 +29,7 @@ async def make_many(client, caller, acknowledged, enough):
         try:
             await client.call("addTransformation", name, *ADD[1:])
         except ConnectionFailed:
+            enough.set()
             return
         acknowledged.append(name)
         if len(acknowledged) == 40:
