@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
 
     def main(args: Sequence[str] | None = None) -> NoReturn:
         """Say what is missing where the client alone is installed."""
-        print(f"Error: jsonrpc-tm needs the package {_missing}: pip install 'jsonrpc-tm[server]'", file=sys.stderr)
+        print(f"Error: jsonrpc-tm needs the package {_missing}: pip install jsonrpc-tm", file=sys.stderr)
         sys.exit(2)
 
 

@@ -304,7 +304,7 @@ def test_the_configuration_and_the_entry_point_are_what_they_are_called():
     assert yaml.safe_load(blocks(PAGE, "yaml")[0]) == {"plugins": {"paths": ["my-plugins"]}}
     project = tomllib.loads(blocks(PAGE, "toml")[0])["project"]
     assert project["entry-points"] == {"jsonrpc_tm": {"stuck": "my_package.stuck"}}
-    assert project["dependencies"] == ["jsonrpc-tm[server]"]
+    assert project["dependencies"] == ["jsonrpc-tm"]
     assert f"JSONRPC_TM_API = {api.API_VERSION}\n" in blocks(PAGE, "python")
 
 
