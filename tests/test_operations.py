@@ -30,7 +30,7 @@ async def compare(first: str, second: str, sequence: Sequence[Operation]) -> lis
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=SUPPRESSED)
+@settings(max_examples=20, deadline=None, suppress_health_check=SUPPRESSED)
 @given(sequence=operations())
 def test_a_file_and_memory_agree(sequence: list[Operation], tmp_path: Path) -> None:
     assert asyncio.run(compare("sqlite://:memory:", f"sqlite:///{tmp_path}/tm.db", sequence)) == []
@@ -68,7 +68,7 @@ def test_many_calls_succeed() -> None:
     counts = {"result": 0, "error": 0}
 
     # the same examples each time: the share of refusals in random ones varies
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=SUPPRESSED)
+    @settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=SUPPRESSED)
     @given(sequence=operations())
     def count(sequence: list[Operation]) -> None:
         async def run() -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jsonrpc_tm.core.errors import StorageUnavailable
-from jsonrpc_tm.storage.mysql import verbs
+from jsonrpc_tm.storage.mysql import pool, verbs
 from jsonrpc_tm.storage.mysql.commit import MARK
 from jsonrpc_tm.storage.mysql.driver import driver
 from jsonrpc_tm.storage.mysql.verbs import Statement
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.mariadb
 
 # START TRANSACTION with the first statement of the body, the second one, the marker with COMMIT
 COMMANDS = 3
+SETTINGS = pool.session_settings
 COMMIT = COMMANDS - 1
 
 
@@ -23,6 +24,19 @@ COMMIT = COMMANDS - 1
 async def proxy(mariadb):
     async with Proxy(mariadb.port) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def soon_given_up(monkeypatch):
+    """Transactions whose server seems to have gone are ended after 3 s of silence instead of 30."""
+
+    def settings(*given, **named):
+        return [
+            text.replace("idle_transaction_timeout = 30", "idle_transaction_timeout = 3")
+            for text in SETTINGS(*given, **named)
+        ]
+
+    monkeypatch.setattr(pool, "session_settings", settings)
 
 
 @pytest.fixture
@@ -70,7 +84,7 @@ async def test_it_happens_exactly_once(storage, proxy, point, mode):
     assert await storage.run("lfns", _lfns, read=True) == [result]
 
 
-async def test_a_commit_that_arrives_late_has_no_effect(storage, proxy):
+async def test_a_commit_that_arrives_late_has_no_effect(soon_given_up, storage, proxy):
     """The marker that goes with it is taken by then."""
     body = Body()
     proxy.arm(COMMIT, "late")
@@ -125,7 +139,7 @@ async def test_a_server_that_does_not_come_back_makes_the_outcome_unknown(storag
     assert raised.value.data == {"retryable": True, "outcome": "unknown"}
 
 
-async def test_a_transaction_held_open_by_the_network_is_run_again(storage, proxy):
+async def test_a_transaction_held_open_by_the_network_is_run_again(soon_given_up, storage, proxy):
     proxy.arm(COMMIT, "held")
     assert await storage.run("add", Body()) == "/run/2"
     assert await storage.run("lfns", _lfns, read=True) == ["/run/2"]

@@ -28,7 +28,7 @@ def test_twice_on_one_database(tmp_path):
         file.write("size\tlfn\n" + "".join(f"{number}\t/demo/{number:04d}.root\n" for number in range(203)))
     database = tmp_path / "demo.db"
     for _ in range(2):
-        done = run_demo("--storage", f"sqlite:///{database}", "--files", str(names), "--workers", "8")
+        done = run_demo("--storage", f"sqlite:///{database}", "--files", str(names), "--workers", "3")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "all numbers are right" in done.stdout
     with closing(sqlite3.connect(database)) as connection:
