@@ -110,7 +110,7 @@ def test_a_factory_that_fails_is_named(part: str, failure: BaseException) -> Non
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             raise failure
 
-        open = __call__
+        open = scratch = __call__
 
     class Plugin:
         pass

@@ -130,7 +130,7 @@ async def test_attack_16_the_configuration_names_the_types(site: Site) -> None:
     async with jwts.serve(site, types=["at+jwt", "application/vo+jwt"]) as server:
         found = {typ: (await jwts.ask(site, server, _typed(typ))).status for typ in (None, "JWT", "at+jwt", "VO+jwt")}
         assert found == {None: 401, "JWT": 401, "at+jwt": 200, "VO+jwt": 200}
-    with pytest.raises(ConfigurationError, match="types must not be empty"):
+    with pytest.raises(ConfigurationError, match="types: Must not be empty"):
         async with jwts.serve(site, types=[]):
             pass
 

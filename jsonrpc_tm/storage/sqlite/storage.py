@@ -243,7 +243,8 @@ class SqliteStorage:
         return SqliteSource(self._connect_stream, self._watch(), self._stream_threads, name)
 
     def _connect_stream(self) -> sqlite3.Connection:
-        self._check()
+        if self._files is not None:
+            self._files.look()  # a glance would not do: the name is about to be opened
         return self._opening.connect("ro")
 
     async def ready(self) -> None:
