@@ -208,3 +208,17 @@ async def test_attack_10_a_call_that_meets_damage_is_the_last(spoiled, monkeypat
 def test_attack_10_db_check_tells_damage(spoiled, capsys):
     assert run(["db", "check", "--set", f"storage.url=sqlite:///{spoiled}"]) == 1
     assert "damaged: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_attack_10_a_database_may_be_reached_by_a_link(tmp_path, there):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "tm.db").symlink_to("real/other.db")
+    if there:
+        async with SqliteStorage(tmp_path / "real" / "other.db"):
+            pass
+    async with SqliteStorage(tmp_path / "tm.db") as storage:
+        await storage.run("add", add_files, ["/a"])
+        os.unlink(tmp_path / "real" / "other.db-wal")
+        assert await refused(storage, "gone")
+    assert os.stat(tmp_path / "real" / "other.db").st_mode & 0o777 == 0o600

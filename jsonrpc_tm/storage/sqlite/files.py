@@ -58,7 +58,8 @@ class DatabaseFiles:
     """
 
     def __init__(self, path: Path) -> None:
-        self._paths = [f"{path}{suffix}" for suffix in ("", "-wal", "-shm")]
+        # SQLite puts the others beside the file that a link leads to
+        self._paths = [f"{path.resolve()}{suffix}" for suffix in ("", "-wal", "-shm")]
         self.damage: str | None = None
         """What is wrong with them for good."""
         self._looked = 0.0

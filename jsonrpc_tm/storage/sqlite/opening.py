@@ -121,6 +121,7 @@ class Opening:
 
 def keep_private(path: Path) -> None:
     """Make the file, if it is not there, for its owner alone; SQLite gives the files beside it the same rights."""
+    path = path.resolve()  # a link that leads nowhere yet is there
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
