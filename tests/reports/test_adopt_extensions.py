@@ -21,28 +21,29 @@ ALTER TABLE Transformations ADD COLUMN Hot BOOLEAN DEFAULT 0, ADD FULLTEXT INDEX
 ALTER TABLE TransformationFiles ADD COLUMN RunNumber INT DEFAULT 0, ADD COLUMN Size BIGINT,
   ADD COLUMN FileType VARCHAR(32), ADD COLUMN RAWAncestors INT, ADD INDEX (RunNumber, TransformationID),
   ADD COLUMN Big TINYINT AS (Size > 1000) STORED, ADD COLUMN Kind VARCHAR(40) AS (CONCAT(FileType, '-', Status)),
-  ADD COLUMN Extra LONGTEXT CHECK (JSON_VALID(Extra)), ADD COLUMN Flags BIT(9), ADD INDEX (UsedSE(20));
+  ADD COLUMN Extra LONGTEXT CHECK (JSON_VALID(Extra)), ADD COLUMN Flags BIT(9), ADD INDEX (UsedSE(20)),
+  ADD COLUMN Doc JSON, ADD INDEX (UsedSE(10) DESC, LastUpdate DESC);
 ALTER TABLE TransformationTasks ADD COLUMN RunNumber INT DEFAULT 0, MODIFY ExternalID VARCHAR(64) DEFAULT '';
 ALTER TABLE TaskInputs DROP FOREIGN KEY TaskInputs_ibfk_1, DROP PRIMARY KEY, ADD UNIQUE (TransformationID, TaskID),
   ADD COLUMN Row INT AUTO_INCREMENT PRIMARY KEY FIRST;
 CREATE TABLE BkQueries (BkQueryID INT PRIMARY KEY) ENGINE=InnoDB;
 UPDATE Transformations SET Hot = 1, Label = 'é', Ratio = 16777217, Touched = '2012-01-01 00:00:00' WHERE
   TransformationID = 1;
-UPDATE TransformationFiles SET Size = 5000, FileType = 'DST', Extra = '{"a": "é"}', Flags = b'101010101'
-  WHERE FileID = 1;
+UPDATE TransformationFiles SET Size = 5000, FileType = 'DST', Extra = '{"a": "é"}', Flags = b'101010101',
+  Doc = '{"b": "é"}' WHERE FileID = 1;
 """
 COLUMNS = {
     "Transformations": ["Hot", "Label", "Ratio", "Site", "Touched", "Since"],
-    "TransformationFiles": ["RunNumber", "Size", "FileType", "RAWAncestors", "Big", "Kind", "Extra", "Flags"],
+    "TransformationFiles": ["RunNumber", "Size", "FileType", "RAWAncestors", "Big", "Kind", "Extra", "Flags", "Doc"],
     "TransformationTasks": ["RunNumber"],
 }
 INDEXES = {
     "Transformations": {("Description", "LongDescription"), ("Label", "Site", "TransformationID")},
-    "TransformationFiles": {("RunNumber", "TransformationID"), ("UsedSE(20)",)},
+    "TransformationFiles": {("RunNumber", "TransformationID"), ("UsedSE(20)",), ("UsedSE(10) DESC", "LastUpdate DESC")},
     "TaskInputs": {("Row",)},
 }
 VALUES = """SELECT HEX(Label), Hot, CAST(Ratio AS DOUBLE), Site, Touched, Since FROM {}Transformations ORDER BY 1;
-SELECT TransformationID, FileID, RunNumber, Size, FileType, RAWAncestors, Big, Kind, Extra, HEX(Flags)
+SELECT TransformationID, FileID, RunNumber, Size, FileType, RAWAncestors, Big, Kind, Extra, Doc, HEX(Flags)
   FROM {}TransformationFiles ORDER BY 1, 2;
 SELECT Row, TaskID FROM {}TaskInputs;"""
 
@@ -57,6 +58,8 @@ ALTER TABLE TransformationTasks ADD COLUMN Campaign INT, ADD CONSTRAINT Campaign
 CREATE TABLE BkQueriesNew (TransformationID INT PRIMARY KEY, CONSTRAINT Bk FOREIGN KEY (TransformationID)
   REFERENCES Transformations (TransformationID)) ENGINE=InnoDB;
 INSERT INTO BkQueriesNew VALUES (1);
+ALTER TABLE TransformationLog ADD COLUMN Since TIMESTAMP(6) GENERATED ALWAYS AS ROW START, ADD SYSTEM VERSIONING,
+  ADD COLUMN Until TIMESTAMP(6) GENERATED ALWAYS AS ROW END, ADD PERIOD FOR SYSTEM_TIME (Since, Until);
 CREATE TRIGGER Watch BEFORE UPDATE ON Transformations FOR EACH ROW SET NEW.LastUpdate = NOW();
 """
 
@@ -138,6 +141,9 @@ async def test_d3_what_is_not_kept_is_named(mariadb, make):
         "CONSTRAINT `Known` CHECK (`Status` in ('New','Active')): left out",
         "KEY `Wide` (`FileMask`,`Description`,`Author`,`AuthorGroup`): left out, 4080 bytes",
         "Transformations: COMMENT='of the site': left out",
+        "TransformationLog.Until: timestamp(6) GENERATED ALWAYS AS ROW END: left out",
+        "TransformationLog: PRIMARY KEY (`recid`,`Until`): left out",
+        "TransformationLog: WITH SYSTEM VERSIONING PERIOD FOR SYSTEM_TIME (`Since`, `Until`): left out",
         "SPATIAL KEY `Place` (`Place`): left out",
         "CONSTRAINT `Campaigned` FOREIGN KEY (`Campaign`) REFERENCES `Campaigns` (`ID`): left out",
     ):
@@ -146,6 +152,7 @@ async def test_d3_what_is_not_kept_is_named(mariadb, make):
     assert found["triggers"].examples == ("Watch on Transformations",)
     report = await adopt(storage)
     assert report.results["Transformations"].copied == 2
+    assert report.results["TransformationLog"].copied == 4
     assert mariadb.sql("SELECT * FROM BkQueriesNew", database) == "1\n"
 
 

@@ -93,7 +93,7 @@ class Database:
         """Return the names of the tables."""
         rows = await self.tx.fetch_all(
             "SELECT TABLE_NAME AS name FROM information_schema.TABLES"
-            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
         )
         return {row["name"] for row in rows}
 

@@ -12,7 +12,8 @@ _PARENTS = {"Transformations", "DataFiles", "TransformationFiles", "Transformati
 """Tables to which foreign keys of the reference lead."""
 _NAME = r"(?:`(?P<quoted>(?:[^`]|``)+)`|(?P<bare>\w+))"
 _KEY = re.compile(
-    rf"(?P<kind>(?:(?:PRIMARY|UNIQUE|FULLTEXT|SPATIAL|VECTOR) )?KEY) (?:{_NAME} )?\((?P<columns>.*?)\)(?= |$)"
+    rf"(?P<kind>(?:(?:PRIMARY|UNIQUE|FULLTEXT|SPATIAL|VECTOR) )?KEY) (?:{_NAME} )?"
+    r"\((?P<columns>(?:`(?:[^`]|``)+`|[^()`]|\((?:[^()]|\([^()]*\))*\))*)\)"
 )
 _CONSTRAINT = re.compile(rf"CONSTRAINT {_NAME} (?P<rest>.*)")
 _COLUMN = re.compile(rf"{_NAME} (?P<rest>.*)")
@@ -22,6 +23,8 @@ _USUAL_OPTIONS = r"ENGINE=\w+|AUTO_INCREMENT=\d+|DEFAULT (CHARSET|CHARACTER SET)
 # not part of what an operator changed: type, character set, NULL; numbers may have quotes
 _USUAL_PARTS = rf"^\w+(\([^)]*\))?( unsigned)?{_CHARSET}| NOT NULL\b| AUTO_INCREMENT\b| DEFAULT NULL\b|(?<!T) NULL\b"
 _ORDINARY = ("PRIMARY KEY", "UNIQUE KEY", "KEY")
+_OF_VERSIONS = " GENERATED ALWAYS AS ROW "
+"""Of columns that only a table with SYSTEM VERSIONING can have."""
 _OWN_DEFAULTS = {"'AprioriGood'", "''", "'StringType'"}
 """Defaults of the reference that are others here."""
 
@@ -31,7 +34,7 @@ class Index:
     """An index.
 
     :param kind: such as ``UNIQUE KEY``.
-    :param columns: with the length of a prefix, where there is one.
+    :param columns: with the length of a prefix and ``DESC``, where there is one.
     """
 
     kind: str
@@ -122,6 +125,8 @@ def plan(
         if name in new.columns:
             made.definition.columns[name] = _widened(new.columns[name], column, name in indexed)
             _compare(made, f"{table}.{name}", text, made.definition.columns[name])
+        elif _OF_VERSIONS in text:
+            made.lost.append(f"{table}.{name}: {text}: left out")
         else:
             made.definition.columns[name] = kept = _kept(column, text)
             if not column.nullable and " NOT NULL" not in kept and not column.generated:
@@ -131,6 +136,8 @@ def plan(
         if key.kind in _ORDINARY and (key.columns in keys or (key.kind == "KEY" and key.columns in mine)):
             if not any(key.columns == each[: len(key.columns)] for each in mine):
                 made.own.append(f"{table}: {key.text}: no longer there")
+        elif any(_column_of(part) not in made.definition.columns for part in key.columns):
+            made.lost.append(f"{table}: {key.text}: left out, as is a column of it")
         elif key.kind in _ORDINARY and (size := _size(key, columns, new)) > KEY_BYTES:
             made.lost.append(f"{table}: {key.text}: left out, {size} bytes are more than an index holds ({KEY_BYTES})")
         elif key.kind not in (*_ORDINARY, "FULLTEXT KEY"):
@@ -186,11 +193,16 @@ def _renamed(key: Index) -> Index:
     return Index("UNIQUE KEY", "", key.columns, key.text.replace("PRIMARY KEY", "UNIQUE KEY", 1))
 
 
+def _column_of(part: str) -> str:
+    """Return the column that a part of an index is of: it may say how much of it, and the direction."""
+    return part.removesuffix(" DESC").partition("(")[0]
+
+
 def _size(key: Index, columns: Mapping[str, SourceColumn], new: Definition) -> int:
     """Return the bytes that an index takes at most."""
     total = 0
     for part in key.columns:
-        name, _, prefix = part.partition("(")
+        name, prefix = _column_of(part), part.partition("(")[2]
         column = columns[name]
         characters = int(prefix.partition(")")[0]) if prefix else column.length or 8
         # the core's texts are utf8mb4 from now on, others stay as they are

@@ -135,7 +135,8 @@ async def _definitions(database: Database, found: Survey, schema: Mapping[str, D
         keys = {table.key, table.unique, *table.indexes}
         found.plans[table.name] = plan(table.name, old, columns, schema[table.name], keys)
         lost += found.plans[table.name].lost
-        extra = sorted(columns.keys() - schema[table.name].columns.keys())
+        kept_columns = found.plans[table.name].definition.columns.keys()
+        extra = sorted((columns.keys() & kept_columns) - schema[table.name].columns.keys())
         if extra:
             found.note("extra-columns", f"{table.name} has further columns; they are kept.", extra, whole=True)
         kept = [key.text for key in found.plans[table.name].definition.keys if key not in schema[table.name].keys]

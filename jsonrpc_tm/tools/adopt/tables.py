@@ -118,7 +118,8 @@ def owned(parents: Mapping[str, tuple[str, ...]]) -> str:
 
 def checksum(expressions: list[str]) -> str:
     """Return the aggregates that stand for a set of rows: their number, and two of a hash of each row."""
-    parts = ", ".join(f"COALESCE(CONCAT('=', {part}), '0')" for part in expressions)
+    # as bytes: texts of different collations do not go together
+    parts = ", ".join(f"COALESCE(CONCAT('=', CAST({part} AS BINARY)), '0')" for part in expressions)
     row = f"MD5(CONCAT_WS(',', {parts}))"
     return (
         "COUNT(*) AS n,"
