@@ -122,7 +122,7 @@ def log_lines(work: Work, trans: Transformation) -> Rows:
     if added := _added(work):
         source += " JOIN Transformations t ON t.TransformationID = l.TransformationID"
         for name in added:
-            sql, kind = TRANSFORMATION_SQL[name]
+            sql, kind, *_ = TRANSFORMATION_SQL[name]
             columns[name] = Expression(f"CASE WHEN t.Author = l.Author THEN {sql} END", kind)
     return Rows(columns, source, only(work, trans, "l."), " ORDER BY l.recid")
 

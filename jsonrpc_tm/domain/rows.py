@@ -20,7 +20,7 @@ FILE_SQL: Expressions = {"LFN": expressions(DATA_FILES, "d.")["LFN"], **expressi
 
 def in_answers(dialect: Dialect, expression: Expression) -> str:
     """Return the SQL of an expression as answers show it: dates as ``YYYY-MM-DDTHH:MM:SSZ``, all else as it is."""
-    sql, kind = expression
+    sql, kind = expression.sql, expression.kind
     # the format functions of the engines would need literals with colons
     return dialect.concat(f"REPLACE({sql}, ' ', 'T')", "'Z'") if kind == "date" else sql
 

@@ -25,10 +25,12 @@ class Expression(NamedTuple):
 
     :param sql: a column with the alias of its table, or what is computed of some.
     :param kind: how its values compare, and how answers show them.
+    :param long: it may be a text of any length.
     """
 
     sql: str
     kind: ColumnKind
+    long: bool = False
 
 
 Expressions = Mapping[str, Expression]
@@ -44,7 +46,10 @@ def expressions(table: Table, prefix: str = "") -> Expressions:
 
 @cache
 def _expressions(table_name: str, prefix: str) -> Expressions:
-    return {name: Expression(f"{prefix}{name}", column.kind) for name, column in TABLES[table_name].columns.items()}
+    return {
+        name: Expression(f"{prefix}{name}", column.kind, column.length is None)
+        for name, column in TABLES[table_name].columns.items()
+    }
 
 
 def _number(value: Any) -> float:
@@ -90,6 +95,8 @@ LISTING: Mapping[str, str] = {"=": "in", "!=": "nin", "in": "in", "nin": "nin"}
 _ORDERING = ("<", "<=", ">", ">=")
 _OPERATORS = (*LISTING, *_ORDERING, "like")
 _PATTERN_LENGTH = 4096  # characters; an engine refuses patterns of 50,000 bytes, and escaping may triple them
+# on a text of megabytes: engines try what stands between two % at every place of it, and cannot be stopped at that
+_SHORT_PATTERN_LENGTH = 100
 
 
 class Comparison(NamedTuple):
@@ -142,7 +149,8 @@ def _operation(column: Expression, operator: str, value: Any) -> Comparison:
         return Comparison(column, operator, scalar(column.kind, value))
     if column.kind != "text":
         raise BadValue("Only text is like a pattern.")
-    pattern = values.text(values.number_as_text(value), _PATTERN_LENGTH)
+    most = _SHORT_PATTERN_LENGTH if column.long else _PATTERN_LENGTH
+    pattern = values.text(values.number_as_text(value), most)
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
         raise BadValue("Ends with a backslash that escapes nothing.")
     return Comparison(column, "like", pattern)
@@ -246,9 +254,10 @@ class Where:
 
     def meet(self, comparisons: Iterable[Comparison]) -> None:
         """Add a condDict that was read."""
-        for (sql, kind), operator, wanted in comparisons:
+        for column, operator, wanted in comparisons:
+            sql = column.sql
             if operator in ("in", "nin"):
-                self.among(sql, wanted, kind, without=operator == "nin")
+                self.among(sql, wanted, column.kind, without=operator == "nin")
             elif operator == "=":
                 self.equal(sql, wanted)
             elif operator == "like":

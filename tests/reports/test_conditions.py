@@ -207,3 +207,19 @@ async def test_c5_a_scalar_or_equals_fixes_the_transformation_for_after(sqlite_t
     for open_ in ([1], {"=": [1]}, {"in": 1}, {"<=": 1}, {"=": None}, None):
         assert await sqlite_tm(method, condDict={"TransformationID": open_}, after=[1, 1]) == []
         await sqlite_tm.refused("InvalidParams", method, condDict={"TransformationID": open_}, after=1)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "most"),
+    [
+        ("Transformations", "Body", 100),
+        ("AdditionalParameters", "ParameterValue", 100),
+        ("TaskInputs", "InputVector", 100),
+        ("DataFiles", "LFN", 4096),
+    ],
+)
+async def test_attack_2_patterns_on_texts_of_any_length_are_short(sqlite_tm, table, column, most):
+    assert await sqlite_tm("getCounters", table, [column], {column: {"like": "a" * most}}) == []
+    longer = {column: {"like": "a" * (most + 1)}}
+    data = await sqlite_tm.refused("InvalidParams", "getCounters", table, [column], longer)
+    assert f"Longer than {most} characters" in str(data["errors"])

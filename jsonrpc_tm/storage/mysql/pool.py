@@ -68,8 +68,8 @@ class Pool:
     _ending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        kind = "writes" if self.writes else "reads"
-        full = f"Every connection to the database that {kind}, or your share of them, is busy"
+        share = ", or your share of them," if self.share else ""
+        full = f"Every connection to the database that {'writes' if self.writes else 'reads'}{share} is busy"
         self._places = Lanes(self.size, share=self.share, wait=self.timeout, full=full)
 
     async def acquire(self, caller: str = "") -> Session:
