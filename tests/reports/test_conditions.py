@@ -213,7 +213,6 @@ async def test_c5_a_scalar_or_equals_fixes_the_transformation_for_after(sqlite_t
     ("table", "column", "most"),
     [
         ("Transformations", "Body", 100),
-        ("AdditionalParameters", "ParameterValue", 100),
         ("TaskInputs", "InputVector", 100),
         ("DataFiles", "LFN", 4096),
     ],
