@@ -27,8 +27,8 @@ NOT_QUICK = (
         f"reports/test_{name}.py"
         for name in (
             "audit answers_out browsers callers check_config command_line connections database_down database_files"
-            " databases discover exposed_files forwarded handshakes health idle_connections in_flight lanes"
-            " node_client outputs processes reload requests sockets verify"
+            " databases discover exposed_files forwarded handshakes health idle_connections in_flight install lanes"
+            " node_client outputs processes production_page reload requests sockets verify"
         ).split()
     ),
 )
