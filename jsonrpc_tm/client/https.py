@@ -18,6 +18,8 @@ _GZIP_FROM = 16 * 1024  # bytes; below, compressing costs more than it saves
 _CONNECT_TIMEOUT = 30  # seconds
 # how OpenSSL calls what is no TLS, in its releases up to 3.1 and since
 _NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+# OpenSSL's numbers for chains that lead to no authority that is known
+_UNKNOWN_AUTHORITY = {18, 19, 20, 21}
 
 
 class Client(BaseClient):
@@ -119,7 +121,8 @@ def _reason(error: BaseException) -> str:
     """Return what went wrong in words, for an error of aiohttp."""
     inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     if isinstance(inner, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted ({inner.verify_message})"
+        unknown = "; `ca` names its authority" if inner.verify_code in _UNKNOWN_AUTHORITY else ""
+        return f"its certificate is not accepted ({inner.verify_message}{unknown})"
     if isinstance(inner, ssl.SSLError):
         return f"TLS failed ({inner.reason or 'unknown reason'})"
     if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
