@@ -98,9 +98,13 @@ def shown(heading: str, prefix: str, number: int = 0) -> set[str]:
 
 class TestSnippets:
     def test_the_method_works_as_the_test_on_the_page_says(self, tmp_path):
-        for name in ("stuck.py", "conftest.py", "test_stuck.py"):
-            (tmp_path / name).write_text(files(PAGE)[name])
-        (tmp_path / "pyproject.toml").write_text(*blocks("docs/testing.md", "toml"))
+        config, project = blocks(PAGE, "yaml")[0], blocks(PAGE, "toml")[1]
+        (tmp_path / "my-plugins").mkdir()
+        for name in ("my-plugins/stuck.py", "conftest.py", "test_stuck.py"):
+            (tmp_path / name).write_text(files(PAGE)[name.rpartition("/")[2]])
+        (tmp_path / "pyproject.toml").write_text(project)
+        (tmp_path / "config.yaml").write_text(config)
+        assert "stuck.files" in create_service(tmp_path / "config.yaml").registry
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
