@@ -1,14 +1,19 @@
-"""docs/operations.md, "Running the server": its units are valid, and its commands free forgotten tasks."""
+"""docs/operations.md, "Running the server": its units and configuration are valid, its commands free forgotten tasks.
+
+A backup of SQLite comes back, too.
+"""
 
 import configparser
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from jsonrpc_tm.app import configure
 from jsonrpc_tm.cli.main import run
 from jsonrpc_tm.settings import Settings
 from tests.cli.processes import environment, server
@@ -80,3 +85,36 @@ def test_e11_forgotten_tasks_are_freed_as_the_page_says(place, monkeypatch, caps
         with monkeypatch.context() as patch:
             check(command.replace(moment, "2100-01-01 00:00:00"), expected, folder, env, patch, capsys)
     assert tm("getTransformationTaskStats", "t") == '{"Created":3,"TotalCreated":3}\n'
+
+
+def test_e11_the_configuration_is_right_and_writes_where_the_unit_lets_it(tmp_path):
+    (text,) = [block for block in blocks(PAGE, "yaml") if "/etc/jsonrpc-tm/config.yaml" in block]
+    (tmp_path / "config.yaml").write_text(text)
+    settings = configure(tmp_path / "config.yaml")[0]
+    assert str(settings.path("audit_log.path")).startswith("/var/lib/jsonrpc-tm/")
+    assert settings["storage.url"].startswith("sqlite:////var/lib/jsonrpc-tm/")
+    assert "ProtectSystem=strict" in UNITS["jsonrpc-tm.service"]
+    assert "StateDirectory=jsonrpc-tm" in UNITS["jsonrpc-tm.service"]
+
+
+def test_a_backup_of_sqlite_comes_back(place, tmp_path):
+    _, env = place
+    backup, restore = [text for text in blocks(PAGE, "sh") if "tm-backup.db" in text]
+
+    def shell(commands: str) -> str:
+        words = commands.replace("jsonrpc-tm ", f"{sys.executable} -m jsonrpc_tm ")
+        words = words.replace("python3 ", f"{sys.executable} ")
+        done = subprocess.run(["sh", "-ec", words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    add = "jsonrpc-tm call addTransformation {} d l Simulation P A '' --url {}"
+    with server(tmp_path, environment()) as url:
+        shell(add.format("before", url))
+        shell(backup)
+        shell(add.format("after", url))
+    assert (tmp_path / "tm-backup.db").stat().st_mode & 0o077 == 0
+    assert "up to date" in shell(restore)
+    with server(tmp_path, environment()) as url:
+        listed = shell(f"jsonrpc-tm call getTransformations columns='[\"TransformationName\"]' --url {url}")
+    assert listed == '[{"TransformationName":"before"}]\n'
