@@ -185,7 +185,7 @@ class Storage(Protocol):
         """
 
     async def ready(self) -> None:
-        """Return when the database answers.
+        """Return when the database answers. When all that may read do, it does not wait for them: it answers those.
 
         :raises StorageUnavailable: it does not.
         """

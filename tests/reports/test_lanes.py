@@ -125,6 +125,10 @@ async def test_attack_6_a_caller_with_nothing_at_work_is_never_sent_away_because
     await asyncio.sleep(0.5)
     await storage.run("add", add_files, ["/a"])
     assert not other.done()
+    # nor do they make the server unready
+    async with asyncio.timeout(2):
+        await storage.ready()
+        assert not (await storage.schema()).pending
     for task in hogs:
         task.cancel()
     async with asyncio.timeout(30):

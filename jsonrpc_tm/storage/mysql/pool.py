@@ -72,6 +72,11 @@ class Pool:
         full = f"Every connection to the database that {'writes' if self.writes else 'reads'}{share} is busy"
         self._places = Lanes(self.size, share=self.share, wait=self.timeout, full=full)
 
+    @property
+    def full(self) -> bool:
+        """Whether every connection is at work."""
+        return not self._places.free
+
     async def acquire(self, caller: str = "") -> Session:
         """Return a session that is alone with its caller until ``release``.
 

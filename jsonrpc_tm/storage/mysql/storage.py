@@ -142,6 +142,8 @@ class MySQLStorage:
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``. Unlike ``run`` it does not wait for better times."""
         self.runner.circuit.check(read=True)
+        if self.reading.full:
+            return
         # the first may find a connection that broke while nobody used it; the second makes a new one
         for last in (False, True):
             try:

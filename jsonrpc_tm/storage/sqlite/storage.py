@@ -247,17 +247,23 @@ class SqliteStorage:
             self._files.look()  # a glance would not do: the name is about to be opened
         return self._opening.connect("ro")
 
+    @property
+    def _crowded(self) -> bool:
+        """Whether every connection that reads is at work."""
+        return self._readers > 0 and not self._lanes.free
+
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``."""
         if self.trouble is not None:
             raise StorageUnavailable(self.trouble)
-        await self.run("ready", migrate.probe, read=True)
+        if not self._crowded:
+            await self.run("ready", migrate.probe, read=True)
 
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
         if self.path and not self.path.exists():
             raise ConfigurationError(f"there is no database {self.path}: run `jsonrpc-tm db upgrade`")
-        if self._open:
+        if self._open and not self._crowded:
             return await self.run("schema", self._describe, read=True)
         connection = await self._retry(lambda: self._opening.connect("ro"))
         try:
