@@ -97,12 +97,14 @@ class Client(BaseClient):
     def _why(self, error: BaseException) -> str:
         """Return what went wrong, and what may be behind it."""
         reason = _reason(error)
+        closed = not self._answered and not isinstance(error, aiohttp.ClientConnectorError | TimeoutError)
         if self._ssl is not None:
             if self._cert is not None and (problem := ended(self._cert, datetime.now(UTC))) is not None:
                 return f"{reason}; {problem}"
+            if self._cert is not None and closed:
+                return f"{reason} (it may have refused the certificate: its log says why)"
             plain = getattr(getattr(error, "os_error", None), "reason", None) in _NO_TLS
             return f"{reason} (is it http?)" if plain else reason
-        closed = not self._answered and not isinstance(error, aiohttp.ClientConnectorError | TimeoutError)
         return f"{reason} (is it https?)" if closed else reason
 
 

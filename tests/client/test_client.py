@@ -300,6 +300,12 @@ class TestTLS:
                 await client.call("whoami")
         assert not caught.value.sent
 
+    async def test_a_certificate_that_the_server_refuses(self, url, files):
+        trustme.CA().issue_cert(common_name="eve").private_key_and_cert_chain_pem.write_to_path(files / "eve.pem")
+        async with Client(url, cert=files / "eve.pem", ca=files / "ca.pem") as client:
+            with pytest.raises(ConnectionFailed, match=r"\(it may have refused the certificate: its log says why\)"):
+                await client.call("whoami")
+
     def test_files_that_are_wrong(self, files):
         (files / "garbage.pem").write_text("garbage")
         for options, message in (
