@@ -13,7 +13,7 @@ help: ## show this list
 
 # once, and again only when the dependencies may have changed
 $(READY): pyproject.toml
-	@echo "preparing $(VENV)"
+	@echo "preparing $(VENV), which takes a minute or two"
 	@.ci/environment $(VENV)
 
 .PHONY: demo run test quick lint unit test-slow test-interop test-cluster mutate bench fix docs clean
