@@ -155,7 +155,7 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
         if running.draining:
             response.force_close()
         if isinstance(response, web.Response) and isinstance(response.body, bytes | bytearray):
-            share.count(len(response.body))
+            share.send(len(response.body))
         # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
         await send(request, response, request.app[SERVICE].settings["server.write_timeout"])
     return response
@@ -206,7 +206,7 @@ async def _handle(request: web.Request, request_id: str) -> bytes | bytearray | 
         body = await _read(request, compressed, identity)
         context = context_of(request, identity, request_id)
         more = functools.partial(_count, request, identity, request_id)
-        return await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].check)
+        return await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].answer)
     except Unavailable as error:
         raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
     except ParseError as error:
@@ -256,6 +256,7 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
         raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
     except TooMany as excess:
         raise _too_many(request, ANONYMOUS, excess, request_id) from None
+    _share(request).stranger = identity.anonymous
     _count(request, identity, request_id)
     return identity
 

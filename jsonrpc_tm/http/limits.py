@@ -117,6 +117,9 @@ class RateLimits:
 class Budget:
     """The bytes in flight of all callers: bodies that were read, decompressed, and answers that are not out yet.
 
+    Callers without credentials have half of it together: whoever sends and reads slowly holds what is in flight, and
+    the others must not wait for strangers.
+
     :param settings: ``limits.memory`` is the most, 0 for any number.
     """
 
@@ -125,37 +128,39 @@ class Budget:
         # bodies are decompressed in threads
         self.lock = Lock()
         self.used = 0
+        self.strangers = 0
+        """What callers without credentials have of it."""
 
-    def check(self, number: int, held: int) -> None:
+    def check(self, number: int, held: int, stranger: bool = False) -> None:
         """Refuse *number* bytes more for a request that holds some; alone it gets whatever it wants.
 
+        :param stranger: whether its caller showed no credentials.
         :raises Unavailable: other requests have too many already.
         """
         limit: int = self._settings["limits.memory"]
-        if limit and self.used + number > limit and self.used > held:
+        if limit and (
+            (self.used + number > limit and self.used > held)
+            or (stranger and self.strangers + number > limit // 2 and self.strangers > held)
+        ):
             raise Unavailable("The server has too much in flight at the moment")
 
 
 class Share:
     """What one request has of a budget; ``with`` gives it back at the end."""
 
+    stranger = False
+    """Whether the caller showed no credentials; to be said before anything is taken."""
+
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._held = 0
+        self._held = self._answers = 0
         self._lock = budget.lock
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> "Share":
+        return self
 
     def __exit__(self, *exc: object) -> None:
-        self.count(-self._held)
-
-    def check(self, number: int) -> None:
-        """Refuse an answer of *number* bytes that is not needed.
-
-        :raises Unavailable: see ``Budget.check``.
-        """
-        self._budget.check(number, self._held)
+        self._count(-self._held)
 
     def take(self, number: int) -> None:
         """Take *number* bytes, which come.
@@ -163,15 +168,34 @@ class Share:
         :raises Unavailable: see ``Budget.check``.
         """
         with self._lock:
-            self._budget.check(number, self._held)
-            self._budget.used += number
-        self._held += number
+            self._budget.check(number, self._held, self.stranger)
+            self._add(number)
 
-    def count(self, number: int) -> None:
-        """Take bytes that are there already, or give some back."""
+    def answer(self, number: int, needed: bool) -> None:
+        """Take the *number* bytes of an answer, or of a part of it.
+
+        :param needed: it is sent in any case.
+        :raises Unavailable: see ``Budget.check``; it is not sent then.
+        """
+        if needed:
+            self._count(number)
+        else:
+            self.take(number)
+        self._answers += number
+
+    def send(self, number: int) -> None:
+        """Count the whole answer, *number* bytes; parts of it may have been taken before."""
+        self._count(number - self._answers)
+
+    def _count(self, number: int) -> None:
         with self._lock:
-            self._budget.used += number
+            self._add(number)
+
+    def _add(self, number: int) -> None:
         self._held += number
+        self._budget.used += number
+        if self.stranger:
+            self._budget.strangers += number
 
 
 def _place(remote: str | None) -> str | None:

@@ -32,6 +32,7 @@ with warnings.catch_warnings():
 
 logger = logging.getLogger(__name__)
 
+Room = Callable[[int, bool], None]
 _TOO_LARGE = "answer too large"
 # bytes: parsing is a hundredth of a second and more from here on, so others go on between its steps
 _LONG = 256 * 1024
@@ -57,7 +58,7 @@ class Dispatcher:
         body: bytes,
         context: Context,
         more: Callable[[int], None] | None = None,
-        room: Callable[[int], None] | None = None,
+        room: Room | None = None,
     ) -> Text | None:
         """Return the answer to a request, or to a batch of them.
 
@@ -65,7 +66,8 @@ class Dispatcher:
         :param context: of the request; its id is given back in every error object. Each entry of a batch has the time
             at which it began.
         :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
-        :param room: told of the bytes of an answer to what changed nothing; it may raise Unavailable.
+        :param room: told of the bytes of each answer as it is made, and whether it is needed, because it tells of a
+            change; for others it may raise Unavailable.
         :return: JSON text; None when only notifications were sent.
         :raises Unavailable: there is no room for the answer to a single request.
         """
@@ -96,14 +98,15 @@ class Dispatcher:
             raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {most}{whose}")
 
     async def _batch(
-        self, entries: list[Any], suspect: bool, context: Context, room: Callable[[int], None] | None
+        self, entries: list[Any], suspect: bool, context: Context, room: Room | None
     ) -> Text | None:
-        answers: list[Text] = []
-        refused = size = 0
+        # one text from the beginning: parts of it beside the whole would take the memory twice
+        text = bytearray()
+        refused = 0
         breath = Breath()
         for index, entry in enumerate(entries):
             await breath.taken()
-            full = self._max_answer and size > self._max_answer
+            full = self._max_answer and len(text) > self._max_answer
             try:
                 _check(entry, excess(entry, self._limits) if suspect else None)
                 if full:
@@ -113,21 +116,25 @@ class Dispatcher:
                 if full and type(entry) is dict and "id" not in entry:
                     continue
                 error.data["index"] = index
-                answers.append(failure(error, context.request_id, _id(entry)))
+                text += b"," + failure(error, context.request_id, _id(entry))
                 continue
             try:
                 answer = await self._answer(entry, replace(context, now=self._service.clock()), room)
             except Unavailable as error:
                 answer = failure(error, context.request_id, _id(entry))
             if answer is not None:
-                answers.append(answer)
-                size += len(answer)
+                text += b","
+                text += answer
         if refused:
             # one line, however many: garbage must not fill the log
             logger.info("refused %d entries of a batch", refused, extra=_facts(context))
-        return b"[%b]" % b",".join(answers) if answers else None
+        if not text:
+            return None
+        text[:1] = b"["
+        text += b"]"
+        return text
 
-    async def _answer(self, entry: dict[str, Any], context: Context, room: Callable[[int], None] | None) -> Text | None:
+    async def _answer(self, entry: dict[str, Any], context: Context, room: Room | None) -> Text | None:
         name = entry["method"]
         request = Request(name, [context, name, entry.get("params")], entry.get("id", NOID))
         result = await call(request, NOCONTEXT, self._call)
@@ -139,9 +146,9 @@ class Dispatcher:
         except TypeError:
             logger.exception("%.100s gave no JSON", request.method, extra=_facts(context))
             return failure(InternalError("Internal error"), context.request_id, request.id)
-        # what was changed is told, whatever is in flight
-        if room is not None and not (name in self._service.registry and self._service.registry.get(name).changes):
-            room(len(text))
+        if room is not None:
+            # what was changed is told, whatever is in flight
+            room(len(text), name in self._service.registry and self._service.registry.get(name).changes)
         return text
 
     async def _call(self, context: Context, name: str, params: Any) -> Any:

@@ -115,8 +115,8 @@ class TestAnswers:
         entries = [{"jsonrpc": "2.0", "method": f"long.{kind}", "id": kind} for kind in ("read", "write")]
 
         async def asked(request: Any) -> Any:
-            share = Share(budget)
-            answer = await dispatcher.handle(orjson.dumps(request), tm_service.context(), None, share.check)
+            with Share(budget) as share:
+                answer = await dispatcher.handle(orjson.dumps(request), tm_service.context(), None, share.answer)
             return orjson.loads(answer or b"")
 
         assert [answer["id"] for answer in await asked(entries)] == ["read", "write"]
@@ -130,6 +130,52 @@ class TestAnswers:
                 await asked(entries[0])
             assert (await asked(entries[1]))["result"] == "x" * 1000
 
+    async def test_attack_8_the_answers_of_a_batch_count_while_it_runs(self, tm_service: Service) -> None:
+        budget = Budget({"limits.memory": 5000})
+        dispatcher = Dispatcher(tm_service)
+        entries = [{"jsonrpc": "2.0", "method": "long.read", "id": number} for number in range(4)]
+
+        async def asked(share: Share) -> tuple[int, int]:
+            answer = await dispatcher.handle(orjson.dumps(entries), tm_service.context(), None, share.answer)
+            share.send(len(answer or b""))
+            return sum("result" in one for one in orjson.loads(answer or b"")), len(answer or b"")
+
+        first, second = Share(budget), Share(budget)
+        with first, second:
+            assert (await asked(first))[0] == 4
+            taken = budget.used
+            given, size = await asked(second)
+            assert given == 0
+            assert budget.used == taken + size
+        assert budget.used == 0
+
+
+def test_attack_8_callers_without_credentials_leave_half_to_the_others() -> None:
+    budget = Budget({"limits.memory": 100})
+    one, other, known = Share(budget), Share(budget), Share(budget)
+    one.stranger = other.stranger = True
+    with one, other:
+        one.take(40)
+        other.take(10)
+        with pytest.raises(Unavailable):
+            other.take(1)
+        with known:
+            known.take(50)
+    with one:
+        one.take(1000)  # alone
+    assert (budget.used, budget.strangers) == (0, 0)
+
+
+async def test_attack_8_who_shows_no_credentials_is_such_a_caller() -> None:
+    service = make_service(**{"limits.memory": 200 * KB, "limits.anonymous_body": 0})
+    async with (
+        serving(service) as wire,
+        _sending(wire, 400 * KB, 60 * KB) as rest,
+        _sending(wire, 400 * KB, 60 * KB) as more,
+    ):
+        answers = await asyncio.gather(rest(), more())
+    assert sorted(b" 503 " in answer for answer in answers) == [False, True]
+
 
 def test_attack_8_everything_is_given_back() -> None:
     budget = Budget({"limits.memory": 100})
@@ -139,7 +185,7 @@ def test_attack_8_everything_is_given_back() -> None:
         second.take(40)
         with pytest.raises(Unavailable):
             second.take(1)
-        second.count(50)
+        second.answer(50, needed=True)
         assert budget.used == 150
     assert budget.used == 0
     first.take(1000)  # alone
