@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import glob
 import logging
 import os
 import queue
@@ -129,7 +130,7 @@ class Journal:
 
     def _rotated(self) -> list[tuple[int, Path]]:
         """Return the rotated files with their numbers, newest first."""
-        names = (path.name.rpartition(".")[2] for path in self.path.parent.glob(f"{self.path.name}.*"))
+        names = (path.name.rpartition(".")[2] for path in self.path.parent.glob(f"{glob.escape(self.path.name)}.*"))
         return [(number, Path(f"{self.path}.{number}")) for number in sorted(int(n) for n in names if n.isdigit())]
 
     def read(

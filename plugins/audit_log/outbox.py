@@ -138,7 +138,8 @@ class Outbox:
         :param doubtful: somebody wrote some of them and died before they were out of the database.
         """
         if doubtful:
-            there = {orjson.dumps(line) for line in self.journal.read(4 * _BATCH, lambda line: "change" in line)}
+            written = self.journal.read(4 * _BATCH, lambda line: line.get("change") is not None)
+            there = set(map(orjson.dumps, written))
             lines = [line for line in lines if line not in there]
         if lines:
             self.journal.append(lines, durable=True)

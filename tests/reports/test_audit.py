@@ -142,3 +142,24 @@ def test_attack_4_reading_back_is_bounded(tmp_path):
     journal.close()
     assert len(journal.read(1000, lambda line: True)) == 100
     assert 30 < len(journal.read(1000, lambda line: True, at_most=500)) < 40
+
+
+@pytest.mark.parametrize("name", ["audit.jsonl", "audit[1].jsonl"])
+def test_attack_4_rotation_overwrites_nothing_whatever_the_file_is_called(tmp_path, name):
+    journal = audit_log().Journal(tmp_path / name, 30, 0)
+    journal.open()
+    for number in range(20):
+        journal.append([b'{"number": %d}' % number])
+    journal.close()
+    assert [line["number"] for line in journal.read(100, lambda line: True)] == list(range(20))
+
+
+def test_attack_12_refused_calls_do_not_hide_which_changes_are_written(tmp_path):
+    parts = audit_log()
+    journal = parts.Journal(tmp_path / "audit.jsonl", 2**30, 0)
+    journal.open()
+    change = b'{"change":1,"method":"m"}'
+    journal.append([change, *[b'{"change":null}'] * 3000])
+    parts.Outbox(journal)._append([change], doubtful=True)
+    journal.close()
+    assert (tmp_path / "audit.jsonl").read_bytes().count(change) == 1
