@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from ..client import Client
+from ..client import Client, endpoint
 from ..http.listener import local_url
 from ..settings import Settings
 from .program import F
@@ -52,6 +52,7 @@ def make_client(settings: Settings, options: Mapping[str, str | None]) -> Client
         chosen["url"] = local_url(settings)
     if options.get("cert") is not None and options.get("key") is None:
         chosen["key"] = None  # it is in the certificate's file; the setting belongs to another one
+    chosen["url"] = endpoint(chosen["url"])
     _develop(settings, chosen)
     return Client(**chosen, timeout=settings["client.timeout"])
 

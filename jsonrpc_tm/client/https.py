@@ -7,6 +7,7 @@ import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -33,7 +34,8 @@ class Client(BaseClient):
     :param group: group to act in (``X-TM-Group``).
     :param timeout: seconds for one call, connecting included.
     :param connections: most connections at once.
-    :raises ConfigurationError: a file cannot be read or is not what it should be, or the URL is none.
+    :raises ConfigurationError: a file cannot be read or is not what it should be, the URL is none, or token or group
+        cannot be sent.
     """
 
     def __init__(
@@ -55,9 +57,9 @@ class Client(BaseClient):
         self._ssl = tls_context(cert=cert, key=key, ca=ca) if self.url.startswith("https:") else None
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
-            self._headers["Authorization"] = f"Bearer {token}"
+            self._headers["Authorization"] = f"Bearer {_sendable('token', token)}"
         if group is not None:
-            self._headers["X-TM-Group"] = group
+            self._headers["X-TM-Group"] = _sendable("group", group)
         # servers take nothing compressed from strangers
         self._compresses = cert is not None or token is not None
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
@@ -114,9 +116,23 @@ def endpoint(url: str) -> str:
     :raises ConfigurationError: it is none.
     """
     scheme, separator, rest = url.partition("://")
-    if scheme not in ("http", "https") or not separator or not rest.partition("/")[0]:
+    try:
+        usable = scheme in ("http", "https") and bool(separator and urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:  # brackets without an end, or a port that is no number or too large
+        usable = False
+    if not usable or not url.isprintable():
         raise ConfigurationError(f"{url!r} is not the URL of a server; it looks like https://host:8443/rpc")
     return url if "/" in rest else f"{url}/rpc"
+
+
+def _sendable(name: str, text: str) -> str:
+    """Return a text that fits in a header; the message does not repeat it, since it may be a secret.
+
+    :raises ConfigurationError: it does not fit.
+    """
+    if not text.isprintable():
+        raise ConfigurationError(f"the {name} has a character that no header may have, perhaps the end of a line")
+    return text
 
 
 def _reason(error: BaseException) -> str:

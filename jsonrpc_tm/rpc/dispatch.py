@@ -97,9 +97,7 @@ class Dispatcher:
         if len(entries) > most:
             raise InvalidRequest(f"Invalid request: the batch has {len(entries)} entries, at most {most}{whose}")
 
-    async def _batch(
-        self, entries: list[Any], suspect: bool, context: Context, room: Room | None
-    ) -> Text | None:
+    async def _batch(self, entries: list[Any], suspect: bool, context: Context, room: Room | None) -> Text | None:
         # one text from the beginning: parts of it beside the whole would take the memory twice
         text = bytearray()
         refused = 0

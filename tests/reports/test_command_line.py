@@ -181,3 +181,20 @@ def test_b5_a_terminal_shows_words_and_a_program_gets_json(place, tm):
     for words in (["call", "pin"], ["call", "--json", "pin"]):
         code, out, err = tm(*words)
         assert (code, out, err.count("\n"), json.loads(err)["code"]) == (1, "", 1, -32601)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "sentence"),
+    [
+        ("--token", "secret\nx", "the token has a character that no header may have"),
+        ("--group", "a\x00b", "the group has a character that no header may have"),
+        ("--url", "https://[::1/rpc", "is not the URL of a server"),
+        ("--url", "https://host:99999/rpc", "is not the URL of a server"),
+        ("--url", "https://:8443/rpc", "is not the URL of a server"),
+    ],
+)
+def test_b5_what_cannot_be_sent_is_no_bug(tm, option, text, sentence):
+    code, out, err = tm("call", "ping", option, text)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert "secret" not in err
