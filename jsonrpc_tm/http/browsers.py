@@ -15,7 +15,7 @@ from ..core.addresses import host, is_loopback
 from ..core.errors import Forbidden
 from ..core.identity import ANONYMOUS
 from ..rpc.service import Service
-from .endpoint import Refusal, refused, report, request_id_of
+from .endpoint import Refusal, count, refused, report, request_id_of
 from .tls import ReloadingContext
 
 _SITE, _MODE, _DESTINATION = "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"
@@ -59,9 +59,13 @@ class _Rules:
         reason = self._foreign_page(request) or self._foreign_host(request)
         if reason is not None:
             request_id = request_id_of(request)
-            error = Forbidden(f"Forbidden: {reason}")
-            report(request, ANONYMOUS, error, request_id)
-            return await refused(request, Refusal(403, error), request_id)
+            refusal = Refusal(403, Forbidden(f"Forbidden: {reason}"))
+            try:
+                count(request, ANONYMOUS, request_id)
+                report(request, ANONYMOUS, refusal.error, request_id)
+            except Refusal as excess:
+                refusal = excess
+            return await refused(request, refusal, request_id)
         asks_first = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
         if asks_first and request.headers.get(hdrs.ORIGIN) in self._origins:
             return web.Response(status=204)

@@ -205,7 +205,7 @@ async def _handle(request: web.Request, request_id: str) -> bytes | bytearray | 
         identity = await caller(request, request_id)
         body = await _read(request, compressed, identity)
         context = context_of(request, identity, request_id)
-        more = functools.partial(_count, request, identity, request_id)
+        more = functools.partial(count, request, identity, request_id)
         return await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].answer)
     except Unavailable as error:
         raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
@@ -249,6 +249,7 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
         )
     except BadCredentials as error:
         limits.failed(remote)
+        count(request, ANONYMOUS, request_id)
         report(request, ANONYMOUS, error, request_id)
         raise Refusal(401, error, WWW_Authenticate="Bearer") from None
     except (Unavailable, StorageUnavailable) as error:
@@ -257,11 +258,15 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     except TooMany as excess:
         raise _too_many(request, ANONYMOUS, excess, request_id) from None
     _share(request).stranger = identity.anonymous
-    _count(request, identity, request_id)
+    count(request, identity, request_id)
     return identity
 
 
-def _count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:
+def count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:
+    """Count calls against the limits.
+
+    :raises Refusal: they are too many (429).
+    """
     try:
         request.app[LIMITS].calls(identity, request.remote, calls)
     except TooMany as excess:
@@ -270,7 +275,8 @@ def _count(request: web.Request, identity: Identity, request_id: str, calls: int
 
 def _too_many(request: web.Request, identity: Identity, excess: TooMany, request_id: str) -> Refusal:
     error = InvalidRequest(f"Invalid request: {excess}")
-    report(request, identity, error, request_id)
+    if not excess.again:  # or whoever does not stop would fill the audit log
+        report(request, identity, error, request_id)
     return Refusal(429, error, Retry_After=str(excess.seconds))
 
 

@@ -21,11 +21,13 @@ class TooMany(Exception):
     """A limit is reached.
 
     :param seconds: after which it is worth trying again, 1 or more.
+    :param again: whether the same was refused already, and nothing admitted since: once is enough for records.
     """
 
-    def __init__(self, message: str, seconds: int) -> None:
+    def __init__(self, message: str, seconds: int, again: bool) -> None:
         super().__init__(message)
         self.seconds = seconds
+        self.again = again
 
 
 class Buckets:
@@ -41,6 +43,8 @@ class Buckets:
         self._clock = clock
         # what is left, and when that was
         self._left: dict[object, tuple[float, float]] = {}
+        # those of them that were refused since
+        self._refused: set[object] = set()
 
     def resize(self, per_minute: int) -> None:
         """Allow *per_minute* from now on."""
@@ -53,7 +57,9 @@ class Buckets:
         """
         left = self._now(key)
         if self._size and left < 1:
-            raise TooMany(self._message, max(1, math.ceil((1 - left) / self._rate)))
+            again = key in self._refused
+            self._refused.add(key)
+            raise TooMany(self._message, max(1, math.ceil((1 - left) / self._rate)), again)
 
     def take(self, key: object, number: int = 1) -> None:
         """Count *number* things; what is taken beyond the limit has to be waited for."""
@@ -62,6 +68,7 @@ class Buckets:
             if key not in self._left and len(self._left) >= MOST:
                 self._forget()
             self._left[key] = left, self._clock()
+            self._refused.discard(key)
 
     def _now(self, key: object) -> float:
         left, when = self._left.get(key, (self._size, 0.0))
@@ -72,6 +79,7 @@ class Buckets:
         self._left = {key: value for key, value in self._left.items() if self._now(key) < self._size}
         if len(self._left) >= MOST:
             self._left.clear()
+        self._refused.intersection_update(self._left)
 
 
 class RateLimits:

@@ -19,7 +19,7 @@ from jsonrpc_tm.auth.users import ConfiguredUsers
 from jsonrpc_tm.core.errors import ConfigurationError, StorageUnavailable, Unavailable
 from jsonrpc_tm.core.identity import ANONYMOUS, Credentials, Identity
 from jsonrpc_tm.core.records import CallRecord
-from jsonrpc_tm.http.limits import RateLimits, TooMany
+from jsonrpc_tm.http.limits import Buckets, RateLimits, TooMany
 from jsonrpc_tm.rpc.dispatch import Dispatcher
 from jsonrpc_tm.settings import load
 from tests.auth import jwts
@@ -218,6 +218,39 @@ async def test_attack_3_calls_without_credentials() -> None:
                 assert answer.status == 200
     async with _limited(calls=0) as wire:
         assert {(await wire.post([ECHO] * 10)).status for _ in range(20)} == {200}
+
+
+async def test_attack_4_requests_that_are_refused_whole_are_limited_and_fill_no_audit_log() -> None:
+    records: list[CallRecord] = []
+    tokens = Tokens(USERS, {})
+    limits: Any = {"limits.anonymous_calls": 3}
+    refused: Any = {"Authorization": "Bearer x"}, {"Origin": "https://evil.example"}
+    for status, headers in zip((401, 403), refused, strict=True):
+        records.clear()
+        async with serving(make_service(authenticators=[tokens], observers=[records.append], **limits)) as wire:
+            statuses = [(await wire.post(ECHO, **headers)).status for _ in range(8)]
+            assert statuses == [status] * 3 + [429] * 5
+            assert len(records) == 4
+
+
+def test_attack_4_a_refusal_is_new_when_something_was_admitted_since() -> None:
+    now = 0.0
+    buckets = Buckets(60, "", lambda: now)
+    found: list[bool] = []
+
+    def refused() -> None:
+        with pytest.raises(TooMany) as caught:
+            buckets.check("x")
+        found.append(caught.value.again)
+
+    buckets.take("x", 60)
+    refused()
+    refused()
+    now += 1
+    buckets.check("x")
+    buckets.take("x")
+    refused()
+    assert found == [False, True, False]
 
 
 def test_attack_3_an_address_of_ipv6_is_one_of_many() -> None:
