@@ -107,6 +107,10 @@ class Dialect(ABC):
     def characters(self, expression: str) -> str:
         """Return the length of a text in characters."""
 
+    def short(self, text: str) -> str:
+        """Return what stands for a text in a list, of which the engine makes an index for itself."""
+        return text
+
     @abstractmethod
     def like(self, column: str, pattern: str) -> str:
         """Return the condition that a text is like a pattern (SQL expressions) of ``pattern``; exact case."""
@@ -320,6 +324,10 @@ class MySQL(Dialect):
     def characters(self, expression: str) -> str:
         """Return ``CHAR_LENGTH``; ``LENGTH`` counts bytes."""
         return f"CHAR_LENGTH({expression})"
+
+    def short(self, text: str) -> str:
+        """Return a hash: lists of LONGTEXT are read anew for every row."""
+        return f"SHA1({text})"
 
     def like(self, column: str, pattern: str) -> str:
         """Return ``LIKE``; the collation of the columns is exact, and backslash escapes by default."""

@@ -17,6 +17,8 @@ from .dialect import Dialect, PackedKind
 
 LONG_LIST = 500
 """Longer IN lists travel as one JSON array: engines bound the number of parameters of a statement."""
+_UNIQUE_TEXTS = ("LFN", "TransformationName")
+"""Texts by which an engine finds rows, instead of looking every row up in a list."""
 _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 
 
@@ -237,7 +239,9 @@ class Where:
         if len(given) > LONG_LIST:
             name = self._bind(self._dialect.pack(given))[1:]
             array = self._dialect.array(name, _PACKED[kind])
-            choices.append(f"{sql} {isin} (SELECT listed.value FROM {array} AS listed)")
+            by_index = not (without or null) and sql.rpartition(".")[2] in _UNIQUE_TEXTS
+            short = self._dialect.short if _PACKED[kind] == "text" and not by_index else str
+            choices.append(f"{short(sql)} {isin} (SELECT {short('listed.value')} FROM {array} AS listed)")
         elif given:
             choices.append(f"{sql} {isin} ({', '.join(map(self._bind, given))})")
         if null or (without and given):

@@ -6,6 +6,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from jsonrpc_tm.domain.rows import FILE_SQL
+from jsonrpc_tm.storage.mysql import MySQLProvider
+from jsonrpc_tm.storage.where import Where
+
 EXAMPLES = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
 )
@@ -152,6 +156,40 @@ async def test_c5_a_long_list_has_an_exact_complement(rows):
             len(await rows("getTransformationFiles", {"TaskID": {operator: numbers}})) for operator in ("in", "nin")
         ]
         assert sum(counts) == len(ROWS) and counts[0] == 13 + (None in numbers)
+
+
+@pytest.mark.parametrize("column", ["LFN", "UsedSE", "LastUpdate"])
+@pytest.mark.parametrize("null", [False, True])
+async def test_c5_a_long_list_selects_what_its_parts_select(rows, column, null):
+    everything = await rows("getTransformationFiles", columns=["FileID", column])
+    chosen = {row[column] for row in everything[::2]} - {None} | ({None} if null else set())
+    filler = [f"2001-01-01 00:{n // 60:02d}:{n % 60:02d}" for n in range(600)]
+    for operator in ("in", "nin"):
+        found = await rows("getTransformationFiles", {column: {operator: [*chosen, *filler]}})
+        expected = [row["FileID"] for row in everything if (row[column] in chosen) == (operator == "in")]
+        assert [row["FileID"] for row in found] == expected
+
+
+@pytest.mark.mariadb
+async def test_c5_mariadb_makes_an_index_of_a_long_list_of_texts(mysql_url):
+    async def fill(tx):
+        await tx.execute("INSERT INTO DataFiles (FileID, LFN, Status) SELECT seq, seq, 'New' FROM seq_1_to_5000")
+        values = "FileID, 'Unused', UTC_TIMESTAMP(), UTC_TIMESTAMP() FROM DataFiles"
+        columns = "TransformationID, FileID, Status, LastUpdate, InsertedTime"
+        await tx.execute("SET SESSION foreign_key_checks = 0")
+        await tx.execute(f"INSERT INTO TransformationFiles ({columns}) SELECT 1, {values}")
+
+    async def plan(tx, column, operator):
+        where = Where(tx.dialect)
+        where.conditions(FILE_SQL, {column: {operator: [f"/{number}" for number in range(600)]}})
+        joined = "TransformationFiles f JOIN DataFiles d ON d.FileID = f.FileID"
+        return await tx.fetch_all(f"EXPLAIN SELECT COUNT(*) FROM {joined} WHERE {where.text}", where.parameters)
+
+    async with MySQLProvider().open(mysql_url, migrate=True, migrations=(), options={}) as storage:
+        await storage.run("fill", fill)
+        for column, operator in (("UsedSE", "in"), ("UsedSE", "nin"), ("LFN", "nin")):
+            kinds = [row["select_type"] for row in await storage.run("plan", plan, column, operator, read=True)]
+            assert "DEPENDENT SUBQUERY" not in kinds and "MATERIALIZED" in kinds
 
 
 async def test_c5_values_of_any_json_are_compared_as_such(tm):
