@@ -185,7 +185,7 @@ class Storage(Protocol):
         """
 
     async def ready(self) -> None:
-        """Return when the database answers. When all that may read do, it does not wait for them: it answers those.
+        """Return when the database answers. It does not wait for those who read, however many do.
 
         :raises StorageUnavailable: it does not.
         """

@@ -142,12 +142,13 @@ class MySQLStorage:
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``. Unlike ``run`` it does not wait for better times."""
         self.runner.circuit.check(read=True)
-        if self.reading.full:
-            return
         # the first may find a connection that broke while nobody used it; the second makes a new one
         for last in (False, True):
             try:
-                await self.attempts.run("ready", migrate.probe, read=True)
+                if self.reading.full:
+                    await self._probe(self.reading)
+                else:
+                    await self.attempts.run("ready", migrate.probe, read=True)
                 break
             except (driver.Error, OSError) as error:
                 if last:
@@ -168,10 +169,13 @@ class MySQLStorage:
         async with self.session() as session:
             return await prepare(self.plain(session), self._migrations, self.url, upgrade=True)
 
-    async def _probe(self) -> None:
-        """Return when a host takes changes, and has the schema."""
+    async def _probe(self, pool: Pool | None = None) -> None:
+        """Return when a host has the schema, as a connection of its own tells.
+
+        :param pool: says whether it must take changes; None: it must.
+        """
         async with asyncio.timeout(self.pool.timeout):
-            session = await self.pool.connect()
+            session = await (pool or self.pool).connect()
             try:
                 await migrate.probe(self.plain(session))
             finally:

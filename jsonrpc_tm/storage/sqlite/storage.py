@@ -256,8 +256,18 @@ class SqliteStorage:
         """Return when the database answers; see ``Storage.ready``."""
         if self.trouble is not None:
             raise StorageUnavailable(self.trouble)
-        if not self._crowded:
+        if self._crowded:
+            await self.runner.run("ready", lambda: asyncio.to_thread(self._probe), read=True)
+        else:
             await self.run("ready", migrate.probe, read=True)
+
+    def _probe(self) -> None:
+        """Ask the database on a connection of its own."""
+        connection = self._connect_stream()
+        try:
+            drive("ready", migrate.probe(SqliteTransaction(connection, "ready", self._watch())))
+        finally:
+            connection.close()
 
     async def schema(self) -> Schema:
         """Return the state of the schema; see ``Storage.schema``."""
