@@ -11,6 +11,7 @@ import pytest
 from jsonrpc_tm.cli.main import run
 from jsonrpc_tm.core.errors import ConfigurationError, StorageUnavailable
 from jsonrpc_tm.storage.sqlite import SqliteStorage, files
+from jsonrpc_tm.storage.sqlite import storage as sqlite_storage
 from jsonrpc_tm.storage.sqlite.opening import Opening
 from jsonrpc_tm.tools.testing.storage_contract import add_files, count, file_ids
 
@@ -175,6 +176,28 @@ async def spoiled(tmp_path):
 async def test_attack_10_a_damaged_file_is_not_served(spoiled):
     with pytest.raises(ConfigurationError, match="is damaged: `jsonrpc-tm db check` says more"):
         await SqliteStorage(spoiled).__aenter__()
+
+
+async def test_attack_10_the_limit_of_a_statement_does_not_end_the_look_at_the_whole_file(spoiled, monkeypatch):
+    monkeypatch.setattr(sqlite_storage, "STEPS_BETWEEN_LOOKS", 1)
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        await SqliteStorage(spoiled, statement_timeout=1e-9, start_check=0).__aenter__()
+
+
+async def test_attack_10_a_look_that_fails_does_not_keep_the_storage_from_closing(tmp_path, monkeypatch, caplog):
+    connect = Opening.connect
+
+    def no_handle(self, mode):
+        if mode == "ro" and storage._files is not None:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(self, mode)
+
+    monkeypatch.setattr(Opening, "connect", no_handle)
+    storage = SqliteStorage(tmp_path / "tm.db")
+    async with storage:
+        await storage.run("add", add_files, ["/a"])
+    assert not os.path.exists(tmp_path / "tm.db-wal")
+    assert "was not checked for damage" in caplog.text
 
 
 async def test_attack_10_damage_found_after_the_start_ends_the_service(spoiled, monkeypatch, caplog):

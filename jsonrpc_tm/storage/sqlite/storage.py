@@ -1,7 +1,9 @@
 """SQLite: the embedded default. WAL, ``synchronous=FULL``, one writer, a few readers."""
 
 import asyncio
+import contextlib
 import logging
+import math
 import queue
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -146,7 +148,8 @@ class SqliteStorage:
         """
         if self._files is None:
             return
-        self._reading_through = self._watch()
+        # however long it takes: reading a large file through may take longer than any statement should
+        self._reading_through = Watch(self.runner.statement, math.inf)
         self._whole = asyncio.get_running_loop().run_in_executor(None, self._read_through, self._files)
         await asyncio.wait([self._whole], timeout=self._start_check or None)
         if self._files.damage:
@@ -154,17 +157,15 @@ class SqliteStorage:
 
     def _read_through(self, files: DatabaseFiles) -> None:
         """Look for damage of the whole file, in a thread."""
-        connection = self._opening.connect("ro")
-        connection.set_progress_handler(self._reading_through.late, STEPS_BETWEEN_LOOKS)
         self._reading_through.begin()
         try:
-            found = findings(connection)
-        except sqlite3.Error as error:
+            with contextlib.closing(self._opening.connect("ro")) as connection:
+                connection.set_progress_handler(self._reading_through.late, STEPS_BETWEEN_LOOKS)
+                found = findings(connection)
+        except (sqlite3.Error, ConfigurationError) as error:
             if self._open:
                 logger.warning("%s was not checked for damage; `jsonrpc-tm db check` does: %s", self.path, error)
             return
-        finally:
-            connection.close()
         if found:
             files.damage = DAMAGED
             logger.error("%s is damaged: %s", self.path, "; ".join(found[:10]))
