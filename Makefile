@@ -25,7 +25,7 @@ run: $(READY) ## start a server with config.yaml
 
 test: unit lint ## everything that must hold: style, types and tests, on both databases
 
-quick: $(READY) ## the tests that need no network and no MariaDB, in half a minute
+quick: $(READY) ## the tests that need no network and no MariaDB, in about a minute
 	$(BIN)/python -m pytest -q -n 2 --quick $(ARGS)
 
 lint: $(READY) ## style, types, rooms, change notes

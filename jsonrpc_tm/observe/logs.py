@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from ..core.cutting import shortened
+from ..core.cutting import SHOWN, shortened
 from ..core.errors import CatalogError, InternalError, StorageUnavailable
 from ..core.events import Event
 from ..core.records import CallRecord
@@ -59,21 +59,26 @@ def _blotted(match: re.Match[str]) -> str:
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     """Return what the caller gave as ``extra``, long texts cut."""
     return {
-        key: shortened(value) if isinstance(value, str) else value
+        key: _cut(value, SHOWN) if isinstance(value, str) else value
         for key, value in vars(record).items()
         if key not in _STANDARD and value is not None
     }
 
 
 def _message(record: logging.LogRecord) -> str:
-    return shortened(record.getMessage(), _SHOWN_OF_MESSAGE)
+    return _cut(record.getMessage(), _SHOWN_OF_MESSAGE)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return *text* or its beginning; half a secret would no longer look like one."""
+    return text if len(text) <= limit else shortened(redact(text), limit)
 
 
 def _trace(record: logging.LogRecord) -> str:
     if not record.exc_info:
         return ""
     lines = "".join(traceback.format_exception(*record.exc_info)).rstrip().split("\n")
-    return "\n".join(shortened(line, _SHOWN_OF_TRACE_LINE) for line in lines)
+    return "\n".join(_cut(line, _SHOWN_OF_TRACE_LINE) for line in lines)
 
 
 def _moment(record: logging.LogRecord) -> datetime:

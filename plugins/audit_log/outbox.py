@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from jsonrpc_tm.api import CallRecord, Migration, Service, TMError, Transaction, Work, stored
+from jsonrpc_tm.api import CallRecord, Migration, Service, Transaction, Work, stored
 
 from .journal import Journal
 from .lines import line_of
@@ -54,6 +54,7 @@ class Outbox:
         self._host = socket.gethostname()[:255]
         self._something: asyncio.Event | None = None
         self._service: Service | None = None
+        self._stuck = False
 
     async def write(self, work: Work, record: CallRecord) -> None:
         """Write the line of a change, in its transaction."""
@@ -75,13 +76,15 @@ class Outbox:
         try:
             yield
         finally:
-            carrier.cancel()
-            await asyncio.wait([carrier])
-            self._service = self._something = None
+            # not cancelled: a thread may be writing what the next attempt would write again
+            something, self._service, self._something = self._something, None, None
+            something.set()
+            await carrier
             await self._try(service)
 
     async def _work(self, service: Service, something: asyncio.Event) -> None:
-        while await something.wait():
+        while self._service is service:
+            await something.wait()
             something.clear()
             if not await self._try(service):
                 something.set()
@@ -90,10 +93,13 @@ class Outbox:
     async def _try(self, service: Service) -> bool:
         try:
             await self.carry(service)
-        except (OSError, TMError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            logger.error("changes wait in the database to be written to %s: %s", self.journal.path, reason)
+        except Exception as error:
+            if not self._stuck:
+                reason = getattr(error, "strerror", None) or str(error)
+                logger.error("changes wait in the database to be written to %s: %s", self.journal.path, reason)
+            self._stuck = True
             return False
+        self._stuck = False
         return True
 
     async def settle(self) -> None:

@@ -35,3 +35,10 @@ async def test_attack_4_what_a_call_is_about_is_cut(sqlite_tm):
     for record in records:
         assert len(f"{record.method}{record.target}{record.reason}") < 600
     assert records[2].target.endswith("... and 1 more")
+
+
+def test_attack_4_what_is_cut_shows_no_half_of_a_secret():
+    record = logging.makeLogRecord(
+        {"msg": f"mysql://tm:{'secret' * 400}@db/tm", "url": f"mysql://tm:{'secret' * 60}@db"}
+    )
+    assert "secret" not in logs.JSONFormatter().format(record)
