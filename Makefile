@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV), which takes a minute or two"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test quick lint unit test-slow test-interop test-cluster mutate bench fix docs clean
+.PHONY: demo run test quick lint unit coverage test-slow test-interop test-cluster mutate bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -35,9 +35,12 @@ lint: $(READY) ## style, types, rooms, change notes
 	$(BIN)/lint-imports
 	@$(BIN)/towncrier build --draft --version next >/dev/null
 
-unit: $(READY) ## tests with a report of what they covered
+unit: $(READY) ## tests with a report of what they covered within their own process
 	@.ci/packages
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
+
+coverage: $(READY) ## the same, servers and commands that tests start included; takes a third longer
+	COVER_PROCESSES=subprocess $(MAKE) unit
 
 test-slow: $(READY) ## tests that take minutes: servers killed under load, large databases
 	@.ci/packages
