@@ -39,6 +39,8 @@ MIGRATION = Migration(
 _BATCH = 500
 _ORPHANED = timedelta(minutes=5)
 """After so long, lines of a host that is gone are written by another."""
+FAREWELL = 10.0
+"""Seconds that the last lines have when the server stops; what is left waits in the database."""
 _AGAIN = 1.0
 """Seconds until it is tried again."""
 
@@ -76,11 +78,15 @@ class Outbox:
         try:
             yield
         finally:
-            # not cancelled: a thread may be writing what the next attempt would write again
+            # not cancelled at once: a thread may be writing what the next attempt would write again
             something, self._service, self._something = self._something, None, None
             something.set()
-            await carrier
-            await self._try(service)
+            try:
+                async with asyncio.timeout(FAREWELL):
+                    await carrier
+                    await self._try(service)
+            except TimeoutError:
+                logger.warning("changes wait in the database: the next start writes them to %s", self.journal.path)
 
     async def _work(self, service: Service, something: asyncio.Event) -> None:
         while self._service is service:

@@ -81,6 +81,27 @@ async def test_attack_12_lines_are_written_once_though_the_database_fails_in_bet
     assert targets(tmp_path / "logs" / "audit.jsonl") == {"t": 1, "u": 1}
 
 
+async def test_attack_12_a_database_that_hangs_does_not_keep_the_server_from_stopping(tmp_path, monkeypatch, caplog):
+    url = f"sqlite:///{tmp_path}/tm.db"
+    async with server(tmp_path, **{"storage.url": url}) as service:
+        (audit,) = (one.__self__ for one in service.lifetimes if hasattr(getattr(one, "__self__", None), "outbox"))
+        monkeypatch.setitem(audit.outbox.carry.__globals__, "FAREWELL", 0.2)
+        await call(service, "audit.tail", [], MANAGER)
+        run = service.storage.run
+
+        async def hanging(name, body, *args, **more):
+            if name == "audit_log":
+                await asyncio.Event().wait()
+            return await run(name, body, *args, **more)
+
+        service.storage.run = hanging
+        await call(service, "addTransformation", ADD, MANAGER)
+    assert "changes wait in the database: the next start writes them" in caplog.text
+    async with server(tmp_path, **{"storage.url": url}):
+        pass
+    assert targets(tmp_path / "logs" / "audit.jsonl") == {"t": 1}
+
+
 async def test_attack_12_a_change_whose_line_cannot_be_written_is_undone(tmp_path):
     async with server(tmp_path) as service:
 
