@@ -15,6 +15,8 @@ from ..settings import Settings
 from ..storage.base import Transaction, chunks, exclude_other_nodes
 from ..storage.dialect import Dialect
 from ..storage.where import Where, expressions
+from . import counters, event_log
+from .counters import Counted
 
 LISTED = 1000
 """The most identifiers that an event lists."""
@@ -43,8 +45,11 @@ class Held(Transformation):
 
     Only ``Work`` makes one: whoever has it has asked for the right. Every function that changes a transformation takes
     one, so that nobody forgets to ask.
+
+    :param shared: others may hold it too, also shared: enough for who changes files or tasks that it locks itself.
     """
 
+    shared: bool = False
     grant: InitVar[object] = None
 
     def __post_init__(self, grant: object) -> None:
@@ -59,7 +64,7 @@ class Work:
     :param action: the method called, for the policy.
     """
 
-    __slots__ = ("action", "context", "dialect", "events", "parts", "tx")
+    __slots__ = ("action", "context", "counts", "dialect", "events", "parts", "tx")
 
     def __init__(self, tx: Transaction, context: Context, parts: DomainParts, action: str) -> None:
         self.tx = tx
@@ -68,16 +73,20 @@ class Work:
         self.parts = parts
         self.action = action
         self.events: list[Event] = []
+        self.counts: Counter[tuple[int, Counted, str]] = Counter()
 
-    async def hold(self, trans: int | str) -> Held:
+    async def hold(self, trans: int | str, *, shared: bool = False) -> Held:
         """Lock a transformation's row and return it if the caller may change it.
 
         :param trans: id or name.
+        :param shared: see ``Held``. Who holds it so must not hold it otherwise afterwards: two of them would wait for
+            each other.
         :raises Forbidden: the caller has no right on it, or must not learn that it does not exist.
         :raises NotFound: it does not exist.
         """
         policy, identity = self.parts.policy, self.context.identity
-        found = await self._find(_named(Where(self.dialect), trans), self.dialect.for_update)
+        lock = self.dialect.for_share if shared else self.dialect.for_update
+        found = await self._find(_named(Where(self.dialect), trans), lock)
         if found is None:
             if policy.may_probe(identity):
                 raise unknown(trans)
@@ -91,7 +100,7 @@ class Work:
             error = Forbidden(f"You may not call {self.action} on {trans!r}", needs=list(needs))
             error.add_note(decision.reason)
             raise error
-        return Held(**_facts(found), grant=_GRANT)
+        return Held(**_facts(found), shared=shared, grant=_GRANT)
 
     async def hold_wanting(self, ids: Iterable[int]) -> list[Held]:
         """Lock transformations that take what the catalog announces, or lose what it has no more; no right is asked.
@@ -164,6 +173,15 @@ class Work:
                 having = f"SELECT FileID FROM TransformationFiles WHERE {theirs.text}"
                 where.add(f"{prefix}FileID IN ({having})", **theirs.parameters)
         return where
+
+    def count(self, kind: Counted, trans_id: int, status: str, number: int) -> None:
+        """Note that a transformation has more files or tasks with a status than before, or fewer."""
+        self.counts[trans_id, kind, status] += number
+
+    async def settle(self) -> None:
+        """Write the counters and the events. It is the last thing that a transaction does."""
+        await counters.write(self.tx, self.context, self.counts)
+        await event_log.write(self.tx, self.events)
 
     def emit(self, type: str, trans: Held | None, /, **data: Any) -> None:
         """Tell of a change when it is committed; not at all when it is not. One event a call, type and transformation.

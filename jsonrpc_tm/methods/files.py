@@ -154,7 +154,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         "setFileStatusForTransformation",
         set_file_status,
         {"transName": trans, "dictOfNewFilesStatus": statuses},
-        access=Change("transName"),
+        access=Change("transName", shared=True),
         errors=(InvalidState,),
         result=results.NULL,
     )

@@ -142,7 +142,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             "taskID": fields.Ids(required=True, metadata={"description": "one task or a list of them"}),
             "status": word,
         },
-        access=Change(),
+        access=Change(shared=True),
         errors=(InvalidState,),
         result=results.NULL,
     )
@@ -151,7 +151,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         "setTaskStatusAndWmsID",
         set_task_status_and_wms_id,
         {"transName": trans, "taskID": fields.Id(required=True), "status": word, "taskWmsID": number},
-        access=Change(),
+        access=Change(shared=True),
         errors=(InvalidState,),
         result=results.NULL,
     )

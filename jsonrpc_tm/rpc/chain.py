@@ -170,7 +170,9 @@ class Afterwards(Outside):
         """Run ``body(work, …)`` in a transaction of its own; its events are told when it is committed."""
 
         async def collecting(work: Work) -> tuple[T, list[Event]]:
-            return await body(work, *args, **kwargs), work.events
+            result = await body(work, *args, **kwargs)
+            await work.settle()
+            return result, work.events
 
         result: T
         result, events = await self._run(collecting, False)
@@ -192,7 +194,7 @@ def compose(method: Method, ground: Ground) -> Perform:
         handler = _proved(handler)
     prepare, after = _partly(method.prepare, 1), _partly(method.after, 3)
     trans = None if access is None else access.trans
-    find = Work.hold if isinstance(access, Change) else Work.seen
+    find = functools.partial(Work.hold, shared=access.shared) if isinstance(access, Change) else Work.seen
 
     async def prepared_for(context: Context, arguments: Arguments) -> Any:
         return None if prepare is None else await prepare(Outside(ground, context, name), arguments)
@@ -219,6 +221,8 @@ def compose(method: Method, ground: Ground) -> Perform:
                 result = await handler(work, transformation, *given, **own)
             for write in writers:
                 await write(work, record_of(context, method, arguments, begin))
+            if not read:
+                await work.settle()
             return result, work.events
 
         return await ground.storage.run(name, body, read=read, caller=context.caller)

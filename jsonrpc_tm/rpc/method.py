@@ -43,9 +43,11 @@ class Change:
     right on it checked. A method cannot forget to ask.
 
     :param trans: the parameter that names it.
+    :param shared: others may hold it at the same time, see ``Work.hold``.
     """
 
     trans: str = "transName"
+    shared: bool = False
 
 
 Access = Read | Write | Change

@@ -9,7 +9,8 @@ from jsonrpc_tm.storage.dialect import Dialect, MySQL, SQLite
 PACKAGE = Path(jsonrpc_tm.__file__).parent
 # adoption speaks to MySQL only; the demo counts a second time past the storage, on purpose
 ENGINES = (
-    "storage/dialect.py",
+    "storage/dialect/sqlite.py",
+    "storage/dialect/mysql.py",
     "storage/sqlite/*.py",
     "storage/mysql/*.py",
     "tools/adopt/*.py",

@@ -12,7 +12,7 @@ from ...storage.base import Row, chunks
 from .. import names
 from ..missing import not_there
 from ..work import Held, Work
-from .status_rules import ask, ask_rows, move
+from .status_rules import ask, bear, move
 
 SUFFIX = "-inherited"
 SEPARATOR = ";"
@@ -50,6 +50,7 @@ async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, s
         for chunk in chunks(sorted(added)):
             parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), "now": work.context.timestamp}
             await work.tx.execute(insert, parameters)
+        work.count("file", trans.id, "Unused", len(added))
         work.emit("files.added", trans, count=len(added), ids=added)
     return {lfn: "Present" if lfn in present else "Added" for lfn in given}
 
@@ -83,7 +84,10 @@ async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> list[dict[s
     source = work.dialect.records("pairs", trans="int", file="int")
     on = "target.TransformationID = source.trans AND target.FileID = source.file"
     deleted = f"{on} AND target.Status = 'Deleted'"
-    born = f"NULL AS old, 'Unused' AS new FROM {source} AS source LEFT JOIN TransformationFiles target ON {on}"
+    born = (
+        f"SELECT source.trans, 'Unused' AS new FROM {source} AS source LEFT JOIN TransformationFiles target ON {on}"
+        " WHERE target.Status IS NULL"
+    )
     insert = _insert_new(work, f"SELECT trans AS TransformationID, file AS FileID, {_BORN} FROM {source} AS pairs")
     removed = (
         "SELECT target.TransformationID, target.TaskID, target.FileID"
@@ -92,7 +96,7 @@ async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> list[dict[s
     out_of_tasks: list[dict[str, Any]] = []
     for chunk in chunks(pairs):
         parameters = {"pairs": work.dialect.pack([[trans.id, file_id] for trans, file_id in chunk])}
-        await ask_rows(work, "file", f"{born} WHERE target.Status IS NULL", parameters)
+        await bear(work, "file", born, parameters)
         await work.tx.execute(insert, {**parameters, "now": work.context.timestamp})
         if rows := await work.tx.fetch_all(removed, parameters):
             anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
@@ -155,7 +159,8 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
     """
     source = work.dialect.records("changes", FileID="int", Status="text", Errors="int")
     on = "target.TransformationID = :trans AND target.FileID = source.FileID"
-    for chunk in chunks([[file_id, *change] for file_id, change in changes.items()]):
+    # in one order for all who hold the transformation at the same time
+    for chunk in chunks([[file_id, *change] for file_id, change in sorted(changes.items())]):
         parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
         counted = {"ErrorCount": "target.ErrorCount + source.Errors"}
         if await move(work, "file", source, on, "source.Status", parameters, counted) != len(chunk):
@@ -249,7 +254,7 @@ async def inherit(work: Work, parent: Held, child: Held) -> None:
     )
     if too_long is not None:
         raise InvalidState(f"Files with status {too_long!r} cannot be inherited: {too_long + SUFFIX!r} is too long")
-    await ask_rows(work, "file", f"NULL AS old, {status} AS new {_PARENTS}", parameters)
+    await bear(work, "file", f"SELECT :child AS trans, {status} AS new {_PARENTS}", parameters)
     task_id = f"CASE WHEN {_KEPT} OR TaskID >= {FACTOR} THEN TaskID ELSE :parent * {FACTOR} + TaskID END"
     copied = await work.tx.execute(
         "INSERT INTO TransformationFiles (TransformationID, FileID, Status, ErrorCount, TaskID, TargetSE, UsedSE,"

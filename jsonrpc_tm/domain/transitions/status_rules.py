@@ -1,10 +1,11 @@
-"""Plugins' rules on statuses, asked before a change is made; and the one statement that moves rows."""
+"""Plugins' rules on statuses, asked before a change is made; the statements that move rows; and what is counted."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from ...core.errors import InvalidState
 from ...storage.base import Parameters
+from ..counters import Counted
 from ..work import Work
 
 StatusKind = Literal["transformation", "file", "task"]
@@ -35,20 +36,9 @@ def ask(work: Work, kind: StatusKind, changes: Iterable[tuple[str | None, str]])
                 raise InvalidState(reason, old=old, new=new)
 
 
-async def ask_rows(work: Work, kind: StatusKind, select: str, parameters: Parameters) -> None:
-    """Like ``ask`` for rows of the database; without rules it costs nothing.
-
-    :param select: the columns ``old`` and ``new``, and where they come from.
-    :raises InvalidState: a rule forbids a change.
-    """
-    if any(rule.kind == kind for rule in work.parts.status_rules):
-        rows = await work.tx.fetch_all(f"SELECT DISTINCT {select}", parameters)
-        ask(work, kind, [(row["old"], row["new"]) for row in rows])
-
-
 async def move(
     work: Work,
-    kind: Literal["file", "task"],
+    kind: Counted,
     source: str,
     on: str,
     to: str,
@@ -58,6 +48,8 @@ async def move(
 ) -> int:
     """Give the rows ``target`` that match a row ``source`` another status; return how many there were.
 
+    The rules are asked, and the counters hear of it.
+
     :param source: a table, or a derived table of the dialect; each target matches at most one of its rows.
     :param on: condition over ``target`` and ``source``.
     :param to: the new status, an SQL expression over ``source``.
@@ -66,7 +58,33 @@ async def move(
     :raises InvalidState: a rule forbids a change.
     """
     table, status, moved = _COLUMNS[kind]
-    changes = f"target.{status} AS old, {to} AS new FROM {source} AS source JOIN {table} target ON {on}"
-    await ask_rows(work, kind, changes, parameters)
-    update = work.dialect.update_join(table, source, on, {status: to, **assignments, moved: ":now"}, target_first)
+    dialect = work.dialect
+    # locked, so that what is counted is what is moved: others may hold the same transformation
+    tables = dialect.joined(table, source, target_first)
+    rows = await work.tx.fetch_all(
+        f"SELECT target.TransformationID AS holder, target.{status} AS former, {to} AS next, COUNT(*) AS number"
+        f" FROM {tables} ON {on} GROUP BY holder, former, next{dialect.for_update}",
+        parameters,
+    )
+    if not rows:
+        return 0
+    ask(work, kind, [(row["former"], row["next"]) for row in rows])
+    for row in rows:
+        work.count(kind, row["holder"], row["former"], -row["number"])
+        work.count(kind, row["holder"], row["next"], row["number"])
+    update = dialect.update_join(table, source, on, {status: to, **assignments, moved: ":now"}, target_first)
     return await work.tx.execute(update, {**parameters, "now": work.context.timestamp})
+
+
+async def bear(work: Work, kind: Counted, select: str, parameters: Parameters) -> None:
+    """Ask the rules about rows that are about to be made, and let the counters hear of them.
+
+    :param select: the columns ``trans`` and ``new`` of each, as a query.
+    :raises InvalidState: a rule forbids it.
+    """
+    rows = await work.tx.fetch_all(
+        f"SELECT trans, new, COUNT(*) AS number FROM ({select}) AS born GROUP BY trans, new", parameters
+    )
+    ask(work, kind, [(None, row["new"]) for row in rows])
+    for row in rows:
+        work.count(kind, row["trans"], row["new"], row["number"])

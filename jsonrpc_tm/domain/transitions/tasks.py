@@ -37,6 +37,7 @@ async def add(work: Work, trans: Held, number: int, se: str = "Unknown") -> list
             f" FROM {work.dialect.array('ids', 'int')} AS made",
             {"trans": trans.id, "ids": work.dialect.pack(chunk), "se": se, "now": work.context.timestamp},
         )
+    work.count("task", trans.id, "Created", number)
     work.emit("tasks.created", trans, count=number, ids=ids)
     return ids
 
@@ -78,7 +79,8 @@ async def report(work: Work, trans: Held, task_ids: Sequence[int], values: Mappi
     """
     ids = list(dict.fromkeys(task_ids))
     further = {column: f":{column}" for column in values if column != "ExternalStatus"}
-    for chunk in chunks(ids):
+    # in one order for all who hold the transformation at the same time
+    for chunk in chunks(sorted(ids)):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), **values}
         source = work.dialect.array("ids", "int")
         if await move(work, "task", source, _MINE, ":ExternalStatus", parameters, further) != len(chunk):
@@ -127,6 +129,17 @@ async def drop(work: Work, trans: Held, low: int, high: int) -> None:
     bounds = {"trans": trans.id, "low": low, "high": high}
     await files.free(work, trans, _IN_RANGE, bounds)
     await work.tx.execute(f"DELETE FROM TaskInputs WHERE {_IN_RANGE}", bounds)
+    await work.tx.execute(
+        "DELETE FROM ObjectAttributes WHERE TransformationID = :trans AND Kind = 'task'"
+        " AND ObjectID BETWEEN :low AND :high",
+        bounds,
+    )
+    statuses = await work.tx.fetch_all(
+        f"SELECT ExternalStatus, COUNT(*) AS number FROM TransformationTasks WHERE {_IN_RANGE} GROUP BY ExternalStatus",
+        bounds,
+    )
+    for row in statuses:
+        work.count("task", trans.id, row["ExternalStatus"], -row["number"])
     dropped = await work.tx.execute(f"DELETE FROM TransformationTasks WHERE {_IN_RANGE}", bounds)
     await note(work, trans, f"Deleted tasks from {low} to {high}")
     work.emit("tasks.deleted", trans, count=dropped, first=low, last=high)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...core.errors import Forbidden
 from ...storage.base import chunks
+from .. import counters
 from ..transformation_log import note
 from ..work import Held, Work
 from .status_rules import ask
@@ -73,6 +74,10 @@ async def clear(work: Work, trans: Held) -> dict[str, int]:
         " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = f.FileID AND other.TransformationID <> :trans)",
         mine,
     )
+    for (kind, status), number in (await counters.totals(work.tx, trans.id)).items():
+        work.count(kind, trans.id, status, -number)
+    for table in ("ObjectAttributes", "Leases"):
+        await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", mine)
     gone = {
         table: await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", mine)
         for table in (
@@ -97,6 +102,7 @@ async def clear(work: Work, trans: Held) -> dict[str, int]:
 async def delete(work: Work, trans: Held) -> None:
     """Delete a transformation and everything of it, its log included."""
     await clear(work, trans)
-    for table in ("AdditionalParameters", "TransformationLog", "TaskCounters", "Transformations"):
+    work.counts.clear()
+    for table in (*counters.TABLES, "AdditionalParameters", "TransformationLog", "TaskCounters", "Transformations"):
         await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", {"trans": trans.id})
     work.emit("transformation.deleted", trans, name=trans.name)

@@ -81,8 +81,10 @@ CREATE TABLE TransformationTasks (
     TargetSE VARCHAR(255) NOT NULL DEFAULT 'Unknown',
     CreationTime DATETIME NOT NULL,
     LastUpdateTime DATETIME NOT NULL,
+    Lease BIGINT,
     PRIMARY KEY (TransformationID, TaskID),
     KEY TransformationTasks_Status (TransformationID, ExternalStatus, TaskID),
+    KEY TransformationTasks_Lease (TransformationID, Lease, TaskID),
     CONSTRAINT TransformationTasks_Transformation FOREIGN KEY (TransformationID)
         REFERENCES Transformations (TransformationID)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
@@ -136,6 +138,81 @@ CREATE TABLE TaskCounters (
     TransformationID BIGINT NOT NULL PRIMARY KEY,
     LastTaskID BIGINT NOT NULL DEFAULT 0,
     CONSTRAINT TaskCounters_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+-- Changes of the numbers of files and tasks by status. A writer adds to a row of its own (Bucket), so that nobody waits;
+-- they are folded into StatusCounts and StatusHistory later. A total is the sum over StatusCounts and StatusDeltas.
+CREATE TABLE StatusDeltas (
+    TransformationID BIGINT NOT NULL,
+    Kind VARCHAR(8) NOT NULL,
+    Status VARCHAR(32) NOT NULL,
+    Minute BIGINT NOT NULL,
+    Bucket BIGINT NOT NULL,
+    N BIGINT NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status, Minute, Bucket),
+    KEY StatusDeltas_Minute (Minute)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE StatusCounts (
+    TransformationID BIGINT NOT NULL,
+    Kind VARCHAR(8) NOT NULL,
+    Status VARCHAR(32) NOT NULL,
+    N BIGINT NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE StatusHistory (
+    TransformationID BIGINT NOT NULL,
+    Kind VARCHAR(8) NOT NULL,
+    Status VARCHAR(32) NOT NULL,
+    Minute BIGINT NOT NULL,
+    N BIGINT NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status, Minute),
+    KEY StatusHistory_Minute (Minute)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+-- What was committed. Serials are given when a row is written, and a lower one may be committed later; revisions are
+-- given after the commit, and are dense.
+CREATE TABLE Events (
+    Serial BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    Revision BIGINT,
+    Time DATETIME NOT NULL,
+    Type VARCHAR(255) NOT NULL,
+    TransformationID BIGINT,
+    Data LONGTEXT NOT NULL,
+    Author VARCHAR(255) NOT NULL,
+    RequestID VARCHAR(255) NOT NULL,
+    UNIQUE KEY Events_Revision (Revision),
+    KEY Events_Time (Time)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE EventHead (
+    Name VARCHAR(8) NOT NULL PRIMARY KEY,
+    Revision BIGINT NOT NULL DEFAULT 0
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+-- A claim of tasks; its number is the fence.
+CREATE TABLE Leases (
+    Lease BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    TransformationID BIGINT NOT NULL,
+    LeaseUntil DATETIME NOT NULL,
+    Deadline DATETIME,
+    KEY Leases_Transformation (TransformationID, LeaseUntil),
+    KEY Leases_Until (LeaseUntil),
+    CONSTRAINT Leases_Transformation FOREIGN KEY (TransformationID)
+        REFERENCES Transformations (TransformationID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+-- Attributes of files (ObjectID is the FileID) and tasks; those of transformations are AdditionalParameters.
+CREATE TABLE ObjectAttributes (
+    TransformationID BIGINT NOT NULL,
+    Kind VARCHAR(8) NOT NULL,
+    ObjectID BIGINT NOT NULL,
+    Name VARCHAR(255) NOT NULL,
+    Value LONGTEXT NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, ObjectID, Name),
+    CONSTRAINT ObjectAttributes_Transformation FOREIGN KEY (TransformationID)
         REFERENCES Transformations (TransformationID)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 

@@ -66,9 +66,12 @@ CREATE TABLE TransformationTasks (
     TargetSE TEXT NOT NULL DEFAULT 'Unknown',
     CreationTime TEXT NOT NULL,
     LastUpdateTime TEXT NOT NULL,
+    Lease INTEGER,
     PRIMARY KEY (TransformationID, TaskID)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX TransformationTasks_Status ON TransformationTasks (TransformationID, ExternalStatus, TaskID);
+CREATE INDEX TransformationTasks_Lease ON TransformationTasks (TransformationID, Lease, TaskID)
+    WHERE Lease IS NOT NULL;
 
 CREATE TABLE TransformationFileTasks (
     TransformationID INTEGER NOT NULL,
@@ -112,6 +115,69 @@ CREATE TABLE TaskCounters (
     TransformationID INTEGER PRIMARY KEY REFERENCES Transformations,
     LastTaskID INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- Changes of the numbers of files and tasks by status. A writer adds to a row of its own (Bucket), so that nobody waits;
+-- they are folded into StatusCounts and StatusHistory later. A total is the sum over StatusCounts and StatusDeltas.
+CREATE TABLE StatusDeltas (
+    TransformationID INTEGER NOT NULL,
+    Kind TEXT NOT NULL,
+    Status TEXT NOT NULL,
+    Minute INTEGER NOT NULL,
+    Bucket INTEGER NOT NULL,
+    N INTEGER NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status, Minute, Bucket)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX StatusDeltas_Minute ON StatusDeltas (Minute);
+
+CREATE TABLE StatusCounts (
+    TransformationID INTEGER NOT NULL,
+    Kind TEXT NOT NULL,
+    Status TEXT NOT NULL,
+    N INTEGER NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE StatusHistory (
+    TransformationID INTEGER NOT NULL,
+    Kind TEXT NOT NULL,
+    Status TEXT NOT NULL,
+    Minute INTEGER NOT NULL,
+    N INTEGER NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status, Minute)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX StatusHistory_Minute ON StatusHistory (Minute);
+
+-- What was committed, in the order of its revisions: one writer commits after the other, so they are dense.
+CREATE TABLE Events (
+    Revision INTEGER PRIMARY KEY AUTOINCREMENT,
+    Time TEXT NOT NULL,
+    Type TEXT NOT NULL,
+    TransformationID INTEGER,
+    Data TEXT NOT NULL,
+    Author TEXT NOT NULL,
+    RequestID TEXT NOT NULL
+) STRICT;
+CREATE INDEX Events_Time ON Events (Time);
+
+-- A claim of tasks; its number is the fence.
+CREATE TABLE Leases (
+    Lease INTEGER PRIMARY KEY AUTOINCREMENT,
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    LeaseUntil TEXT NOT NULL,
+    Deadline TEXT
+) STRICT;
+CREATE INDEX Leases_Transformation ON Leases (TransformationID, LeaseUntil);
+CREATE INDEX Leases_Until ON Leases (LeaseUntil);
+
+-- Attributes of files (ObjectID is the FileID) and tasks; those of transformations are AdditionalParameters.
+CREATE TABLE ObjectAttributes (
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    Kind TEXT NOT NULL,
+    ObjectID INTEGER NOT NULL,
+    Name TEXT NOT NULL,
+    Value TEXT NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, ObjectID, Name)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE CatalogFields (
     FieldName TEXT PRIMARY KEY,
@@ -163,5 +229,15 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('CatalogFields', 'sqlite_autoindex_CatalogFields_1', '100 1'),
     ('CatalogDirectories', 'sqlite_autoindex_CatalogDirectories_1', '10000 1'),
     ('CatalogFiles', 'sqlite_autoindex_CatalogFiles_1', '10000000 1'),
-    ('CatalogFiles', 'CatalogFiles_Directory', '10000000 1000 1');
+    ('CatalogFiles', 'CatalogFiles_Directory', '10000000 1000 1'),
+    ('TransformationTasks', 'TransformationTasks_Lease', '2000000 10000 100 1'),
+    ('StatusDeltas', 'StatusDeltas', '100000 20 10 4 2 1'),
+    ('StatusDeltas', 'StatusDeltas_Minute', '100000 10000'),
+    ('StatusCounts', 'StatusCounts', '100000 10 5 1'),
+    ('StatusHistory', 'StatusHistory', '10000000 1000 500 100 1'),
+    ('StatusHistory', 'StatusHistory_Minute', '10000000 1000'),
+    ('Events', 'Events_Time', '10000000 10'),
+    ('Leases', 'Leases_Transformation', '100000 100 1'),
+    ('Leases', 'Leases_Until', '100000 1'),
+    ('ObjectAttributes', 'ObjectAttributes', '20000000 10000 5000 2 1');
 ANALYZE sqlite_schema;

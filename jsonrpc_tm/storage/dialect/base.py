@@ -1,0 +1,146 @@
+"""The pieces of SQL that engines spell differently, by name.
+
+Facts measured on SQLite 3.40 and MariaDB 10.11. Parameters are named (``:name``) on both.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import orjson
+
+PackedKind = Literal["int", "float", "text"]
+"""Kind of a packed value."""
+
+
+class Dialect(ABC):
+    """What both engines spell the same; each of them fills in the rest."""
+
+    name: ClassVar[str]
+    for_update: ClassVar[str]
+    for_share: ClassVar[str]
+    """What holds a row that others may hold too, but nobody change. Who has it must not ask for more."""
+    connection: ClassVar[str]
+    """A number that no other connection has at the same time."""
+    straight_join: ClassVar[str]
+    by_key: ClassVar[str]
+    """What follows a table that is joined by its primary key and locked: no other row may be locked on the way."""
+    tables: ClassVar[str]
+    """Query: the tables of the database, as ``name``."""
+    numbered: ClassVar[str]
+    """Query: those that gave out identifiers, as ``name``."""
+    cluster_lock: ClassVar[str]
+    """Statement that takes the names ``:names`` (packed), see ``storage.base.exclude_other_nodes``; empty on
+    a single server."""
+    columns: ClassVar[str]
+    """Query: its columns, as ``table_name`` and ``column_name``."""
+
+    def ddl(self, statement: str) -> str:
+        """Return a statement of the schema as this engine wants it."""
+        return statement
+
+    def pack(self, values: Iterable[Any]) -> str:
+        """Return *values* as the JSON text that ``array`` and ``records`` take."""
+        return orjson.dumps(values if isinstance(values, list | tuple) else list(values)).decode()
+
+    @abstractmethod
+    def array(self, parameter: str, kind: PackedKind = "text") -> str:
+        """Return a derived table with the columns ``position`` (from 0) and ``value`` of a packed list.
+
+        Write ``FROM {array} AS wanted {straight_join} T ON …`` so that the engine looks each value up in T.
+        """
+
+    @abstractmethod
+    def records(self, parameter: str, **columns: PackedKind) -> str:
+        """Return a derived table of a packed list of lists: ``position`` (from 0) and the named columns, in order."""
+
+    @abstractmethod
+    def insert_new(self, table: str, columns: Sequence[str], select: str, key: Sequence[str]) -> str:
+        """Return an INSERT of *select*'s rows that leaves alone the rows whose *key* is there already.
+
+        Not for tables whose engine gives out identifiers: rows left alone may use some up. See ``insert_new_rows``.
+        """
+
+    @abstractmethod
+    def insert_new_rows(self, table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+        """Return an INSERT for ``executemany``, parameters named like the columns; present keys are left alone.
+
+        Identifiers come in the order of the rows. A row left alone may use one up, so ask first which are new.
+        """
+
+    @abstractmethod
+    def upsert(self, table: str, columns: Sequence[str], key: Sequence[str], update: Sequence[str]) -> str:
+        """Return an INSERT with parameters named like the columns; where *key* is there, *update* is set instead."""
+
+    @abstractmethod
+    def add_up(self, table: str, columns: Sequence[str], select: str, key: Sequence[str], number: str) -> str:
+        """Return an INSERT of *select*'s rows; where *key* is there, *number* is added to the row's own."""
+
+    @abstractmethod
+    def joined(self, table: str, source: str, target_first: bool = False) -> str:
+        """Return the FROM of a join as ``update_join`` makes it, up to its ON."""
+
+    @abstractmethod
+    def update_join(
+        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+    ) -> str:
+        """Return an UPDATE of the rows ``target`` of *table* that match a row ``source`` of *source*.
+
+        :param source: a table or a derived table; each target row must match at most one of its rows.
+        :param on: condition over ``target`` and ``source``.
+        :param assignments: expression by column. It may use ``source``; of ``target`` only columns not assigned
+            before it, because MySQL assigns from left to right.
+        :param target_first: the targets are found without the source, and no index finds them by it.
+        """
+
+    @abstractmethod
+    def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
+        """Return a DELETE of the rows ``target`` of *table* that match a row ``source`` of *source*.
+
+        :param key: the table's primary key; may be left out for the tables of ``model.TABLES``.
+        """
+
+    @abstractmethod
+    def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
+        """Return the condition that *columns* sort after *values* (SQL expressions), in a form an index serves."""
+
+    @abstractmethod
+    def day(self, column: str) -> str:
+        """Return the day of a date column as text, ``YYYY-MM-DD``."""
+
+    @abstractmethod
+    def concat(self, *parts: str) -> str:
+        """Return the concatenation of text expressions."""
+
+    @abstractmethod
+    def characters(self, expression: str) -> str:
+        """Return the length of a text in characters."""
+
+    def short(self, text: str) -> str:
+        """Return what stands for a text in a list, of which the engine makes an index for itself."""
+        return text
+
+    @abstractmethod
+    def like(self, column: str, pattern: str) -> str:
+        """Return the condition that a text is like a pattern (SQL expressions) of ``pattern``; exact case."""
+
+    def pattern(self, text: str) -> str:
+        """Return a pattern (``%``, ``_``, backslash escapes, and stands before some character) as ``like`` takes it."""
+        return text
+
+    @abstractmethod
+    def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:
+        """Return statements that empty *tables*, whatever refers to what, and begin identifiers at 1 again.
+
+        :param numbered: those of them whose engine gives out identifiers, see ``numbered``.
+        """
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names with commas between them."""
+    return ", ".join(names)
+
+
+def insert(table: str, columns: Sequence[str]) -> str:
+    """Return an INSERT of one row, parameters named like the columns."""
+    return f"INSERT INTO {table} ({listed(columns)}) VALUES ({listed(f':{c}' for c in columns)})"

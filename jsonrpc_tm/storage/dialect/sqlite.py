@@ -1,0 +1,118 @@
+"""The SQL of SQLite. Facts measured on 3.40."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from ...core import model
+from .base import Dialect, PackedKind, insert, listed
+
+_LIKE = re.compile(r"\\.|.", re.DOTALL)
+_GLOB = {"%": "*", "_": "?"}
+_GLOB_ITSELF = {sign: f"[{sign}]" for sign in "*?["}
+
+
+class SQLite(Dialect):
+    """SQLite 3.37 and later. The whole file is locked by a writer: row locks say nothing."""
+
+    name = "sqlite"
+    for_update = ""
+    for_share = ""
+    connection = "0"
+    cluster_lock = ""
+    straight_join = "CROSS JOIN"
+    by_key = ""
+    tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
+    numbered = "SELECT name FROM sqlite_sequence"
+    columns = (
+        "SELECT t.name AS table_name, c.name AS column_name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c"
+        " WHERE t.type = 'table'"
+    )
+
+    def array(self, parameter: str, kind: PackedKind = "text") -> str:
+        """Return ``json_each``; its key is the position."""
+        return f"(SELECT key AS position, value FROM json_each(:{parameter}))"
+
+    def records(self, parameter: str, **columns: PackedKind) -> str:
+        """Return ``json_each`` with one ``json_extract`` a column."""
+        extracted = listed(f"json_extract(value, '$[{i}]') AS {column}" for i, column in enumerate(columns))
+        return f"(SELECT key AS position, {extracted} FROM json_each(:{parameter}))"
+
+    def insert_new(self, table: str, columns: Sequence[str], select: str, key: Sequence[str]) -> str:
+        """Return ``ON CONFLICT DO NOTHING``; the WHERE keeps the parser from reading ON as a join's."""
+        names = listed(columns)
+        return (
+            f"INSERT INTO {table} ({names}) SELECT * FROM ({select}) AS source WHERE true"
+            f" ON CONFLICT ({listed(key)}) DO NOTHING"
+        )
+
+    def insert_new_rows(self, table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+        """Return ``ON CONFLICT DO NOTHING``."""
+        return f"{insert(table, columns)} ON CONFLICT ({listed(key)}) DO NOTHING"
+
+    def upsert(self, table: str, columns: Sequence[str], key: Sequence[str], update: Sequence[str]) -> str:
+        """Return ``ON CONFLICT DO UPDATE``."""
+        assigned = listed(f"{c} = excluded.{c}" for c in update)
+        return f"{insert(table, columns)} ON CONFLICT ({listed(key)}) DO UPDATE SET {assigned}"
+
+    def add_up(self, table: str, columns: Sequence[str], select: str, key: Sequence[str], number: str) -> str:
+        """Return ``ON CONFLICT DO UPDATE``; the WHERE keeps the parser from reading ON as a join's."""
+        return (
+            f"INSERT INTO {table} ({listed(columns)}) SELECT * FROM ({select}) AS source WHERE true"
+            f" ON CONFLICT ({listed(key)}) DO UPDATE SET {number} = {number} + excluded.{number}"
+        )
+
+    def joined(self, table: str, source: str, target_first: bool = False) -> str:
+        """Return a ``CROSS JOIN``, whose order is kept."""
+        return f"(SELECT * FROM {source} LIMIT -1) AS source CROSS JOIN {table} AS target"
+
+    def update_join(
+        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+    ) -> str:
+        """Return ``UPDATE … FROM``.
+
+        The LIMIT, which limits nothing, has the source made first: else the planner may read all of it again for every
+        row of the table.
+        """
+        assigned = listed(f"{column} = {expression}" for column, expression in assignments.items())
+        return f"UPDATE {table} AS target SET {assigned} FROM (SELECT * FROM {source} LIMIT -1) AS source WHERE {on}"
+
+    def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
+        """Return a DELETE by key: a correlated EXISTS would read the source once for every row of the table."""
+        names = key or model.TABLES[table].key
+        selected = listed(f"target.{name}" for name in names)
+        return (
+            f"DELETE FROM {table} WHERE ({listed(names)}) IN"
+            f" (SELECT {selected} FROM {source} AS source CROSS JOIN {table} AS target ON {on})"
+        )
+
+    def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
+        """Return a comparison of row values."""
+        return f"({listed(columns)}) > ({listed(values)})"
+
+    def day(self, column: str) -> str:
+        """Dates are text here."""
+        return f"substr({column}, 1, 10)"
+
+    def concat(self, *parts: str) -> str:
+        """Return the parts with ``||``."""
+        return "(" + " || ".join(parts) + ")"
+
+    def characters(self, expression: str) -> str:
+        """Return ``length``, which counts characters of text."""
+        return f"length({expression})"
+
+    def like(self, column: str, pattern: str) -> str:
+        """Return GLOB: here LIKE takes upper and lower case for the same, and no index serves it."""
+        return f"{column} GLOB {pattern}"
+
+    def pattern(self, text: str) -> str:
+        """Return the pattern in GLOB's signs, of which those that stand for themselves are in brackets."""
+        return _LIKE.sub(lambda found: _GLOB.get(found[0]) or _GLOB_ITSELF.get(found[0][-1], found[0][-1]), text)
+
+    def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:
+        """Return DELETEs; foreign keys are looked at when the transaction ends."""
+        deletes = [f"DELETE FROM {table}" for table in tables]
+        return ["PRAGMA defer_foreign_keys = ON", *deletes, "DELETE FROM sqlite_sequence"]
+
+
+SQLITE = SQLite()

@@ -1,0 +1,89 @@
+-- What programs need that work beside each other: counters, the log of events, leases, attributes.
+
+ALTER TABLE TransformationTasks ADD COLUMN Lease INTEGER;
+CREATE INDEX TransformationTasks_Lease ON TransformationTasks (TransformationID, Lease, TaskID)
+    WHERE Lease IS NOT NULL;
+
+-- Changes of the numbers of files and tasks by status. A writer adds to a row of its own (Bucket), so that nobody waits;
+-- they are folded into StatusCounts and StatusHistory later. A total is the sum over StatusCounts and StatusDeltas.
+CREATE TABLE StatusDeltas (
+    TransformationID INTEGER NOT NULL,
+    Kind TEXT NOT NULL,
+    Status TEXT NOT NULL,
+    Minute INTEGER NOT NULL,
+    Bucket INTEGER NOT NULL,
+    N INTEGER NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status, Minute, Bucket)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX StatusDeltas_Minute ON StatusDeltas (Minute);
+
+CREATE TABLE StatusCounts (
+    TransformationID INTEGER NOT NULL,
+    Kind TEXT NOT NULL,
+    Status TEXT NOT NULL,
+    N INTEGER NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE StatusHistory (
+    TransformationID INTEGER NOT NULL,
+    Kind TEXT NOT NULL,
+    Status TEXT NOT NULL,
+    Minute INTEGER NOT NULL,
+    N INTEGER NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, Status, Minute)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX StatusHistory_Minute ON StatusHistory (Minute);
+
+-- What was committed, in the order of its revisions: one writer commits after the other, so they are dense.
+CREATE TABLE Events (
+    Revision INTEGER PRIMARY KEY AUTOINCREMENT,
+    Time TEXT NOT NULL,
+    Type TEXT NOT NULL,
+    TransformationID INTEGER,
+    Data TEXT NOT NULL,
+    Author TEXT NOT NULL,
+    RequestID TEXT NOT NULL
+) STRICT;
+CREATE INDEX Events_Time ON Events (Time);
+
+-- A claim of tasks; its number is the fence.
+CREATE TABLE Leases (
+    Lease INTEGER PRIMARY KEY AUTOINCREMENT,
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    LeaseUntil TEXT NOT NULL,
+    Deadline TEXT
+) STRICT;
+CREATE INDEX Leases_Transformation ON Leases (TransformationID, LeaseUntil);
+CREATE INDEX Leases_Until ON Leases (LeaseUntil);
+
+-- Attributes of files (ObjectID is the FileID) and tasks; those of transformations are AdditionalParameters.
+CREATE TABLE ObjectAttributes (
+    TransformationID INTEGER NOT NULL REFERENCES Transformations,
+    Kind TEXT NOT NULL,
+    ObjectID INTEGER NOT NULL,
+    Name TEXT NOT NULL,
+    Value TEXT NOT NULL,
+    PRIMARY KEY (TransformationID, Kind, ObjectID, Name)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO StatusCounts (TransformationID, Kind, Status, N)
+    SELECT TransformationID, 'file', Status, COUNT(*) FROM TransformationFiles GROUP BY TransformationID, Status;
+INSERT INTO StatusCounts (TransformationID, Kind, Status, N)
+    SELECT TransformationID, 'task', ExternalStatus, COUNT(*) FROM TransformationTasks
+    GROUP BY TransformationID, ExternalStatus;
+INSERT INTO StatusHistory (TransformationID, Kind, Status, Minute, N)
+    SELECT TransformationID, Kind, Status, CAST(strftime('%s', 'now') AS INTEGER) / 60, N FROM StatusCounts;
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('TransformationTasks', 'TransformationTasks_Lease', '2000000 10000 100 1'),
+    ('StatusDeltas', 'StatusDeltas', '100000 20 10 4 2 1'),
+    ('StatusDeltas', 'StatusDeltas_Minute', '100000 10000'),
+    ('StatusCounts', 'StatusCounts', '100000 10 5 1'),
+    ('StatusHistory', 'StatusHistory', '10000000 1000 500 100 1'),
+    ('StatusHistory', 'StatusHistory_Minute', '10000000 1000'),
+    ('Events', 'Events_Time', '10000000 10'),
+    ('Leases', 'Leases_Transformation', '100000 100 1'),
+    ('Leases', 'Leases_Until', '100000 1'),
+    ('ObjectAttributes', 'ObjectAttributes', '20000000 10000 5000 2 1');
+ANALYZE sqlite_schema;
