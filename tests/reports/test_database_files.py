@@ -1,6 +1,7 @@
 """Attacks 10 and 11: files of SQLite that others change are noticed, and nothing is acknowledged into them."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -157,8 +158,10 @@ def look_on(watched, ended):
 
 def spoil(path):
     """Make the rows of files unreadable, in the table and in its index."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        (roots,) = connection.execute("SELECT MAX(rootpage) FROM sqlite_schema").fetchone()
     content = bytearray(path.read_bytes())
-    for at in range(4096 * 40, len(content), 4096):
+    for at in range(4096 * roots, len(content), 4096):
         if content[at] in (10, 13):
             content[at + 8 : at + 200] = b"\xff" * 192
     path.write_bytes(content)
