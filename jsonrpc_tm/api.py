@@ -54,7 +54,8 @@ from .rpc.method_rules import check_identity, check_properties
 from .rpc.service import Lifetime, Service
 from .settings.loading import Settings
 from .settings.table import Setting
-from .storage.base import Schema, Select, Storage, StorageProvider, Transaction, chunks
+from .storage import keys
+from .storage.base import CallKey, Schema, Select, Storage, StorageProvider, Transaction, chunks
 from .storage.circuit import Failure
 from .storage.runner import Runner
 
@@ -80,6 +81,7 @@ __all__ = [
     "Asker",
     "Authenticator",
     "AuthenticatorFactory",
+    "CallKey",
     "CallRecord",
     "Catalog",
     "CatalogProvider",
@@ -145,6 +147,7 @@ __all__ = [
     "fields",
     "finished",
     "hookimpl",
+    "keys",
     "make_client",
     "matches",
     "note",

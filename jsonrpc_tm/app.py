@@ -56,6 +56,7 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.methods.catalog_admin",
     "jsonrpc_tm.methods.monitoring",
     "jsonrpc_tm.methods.service",
+    "jsonrpc_tm.rpc.old_keys",
 )
 """The core consists of plugins too."""
 

@@ -1,7 +1,11 @@
 """What all clients can do: calls, notifications, batches, and errors as exceptions."""
 
+import asyncio
 import itertools
 import json
+import random
+import secrets
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
@@ -12,6 +16,8 @@ from ..core import errors
 from ..core.errors import TMError
 
 Params = Sequence[Any] | Mapping[str, Any]
+PAUSES = (0.1, 5.0)
+"""Seconds before a call is sent again: at first, each time twice as many, and at most."""
 
 
 class ConnectionFailed(Exception):
@@ -38,8 +44,11 @@ class BaseClient(ABC):
         return None
 
     @abstractmethod
-    async def _send(self, body: bytes) -> tuple[int, bytes]:
-        """Send the body of a request; return the HTTP status and the body of the answer."""
+    async def _send(self, body: bytes, headers: Mapping[str, str] = {}) -> tuple[int, bytes]:
+        """Send the body of a request; return the HTTP status and the body of the answer.
+
+        :param headers: sent beside the usual ones.
+        """
 
     async def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call a method and return its result.
@@ -54,6 +63,37 @@ class BaseClient(ABC):
         request = _request(method, args, kwargs) | {"id": next(self._ids)}
         return _result(await self._exchange(request))
 
+    async def once(self, method: str, params: Params = (), *, key: str | None = None, patience: float = 300) -> Any:
+        """Call a method that changes something, again and again until its outcome is known; the change is made once.
+
+        Answers that are lost, a server that has too much to do, and a database that is gone are no reason to give up.
+
+        :param params: by position or by name.
+        :param key: what the server remembers the call by (``Idempotency-Key``), 1 to 255 ASCII characters; None for one
+            that nobody else has. With your own you may go on later, also from another process: the same key, method and
+            parameters give the first result, as long as the server keeps it (a day).
+        :param patience: seconds after which the call is not sent again.
+        :raises ValueError: *key* is none, or the parameters are no JSON.
+        :raises TMError: the server answered with an error that does not pass by itself; nothing was changed.
+        :raises ConnectionFailed: there was no answer in time; it may have been done, or not.
+        """
+        headers = _keyed(secrets.token_hex(16) if key is None else key)
+        request = {"jsonrpc": "2.0", "method": method, "params": params, "id": next(self._ids)}
+        end = time.monotonic() + patience
+        pause, longest = PAUSES
+        while True:
+            try:
+                return _result(await self._exchange(request, headers))
+            except (ConnectionFailed, TMError) as error:
+                if isinstance(error, TMError) and not error.data.get("retryable"):
+                    raise
+                # callers that were turned away together must not come back together
+                wait = random.uniform(pause / 2, pause)
+                if time.monotonic() + wait > end:
+                    raise
+            await asyncio.sleep(wait)
+            pause = min(2 * pause, longest)
+
     async def notify(self, method: str, /, *args: Any, **kwargs: Any) -> None:
         """Call a method without asking for its result or its error.
 
@@ -64,10 +104,12 @@ class BaseClient(ABC):
         if answer is not None:
             _result(answer)
 
-    async def batch(self, calls: Iterable[tuple[str, Params]]) -> list[Any]:
+    async def batch(self, calls: Iterable[tuple[str, Params]], *, key: str | None = None) -> list[Any]:
         """Make several calls in one request, run by the server in order; not one transaction.
 
         :param calls: methods with their parameters.
+        :param key: as for ``once``: sent again with the same key, calls that were made give their first result.
+        :raises ValueError: *key* is none, or the parameters are no JSON.
         :returns: for each call its result, or the error as an exception object.
         :raises TMError: the server refused the whole request.
         :raises ConnectionFailed: there is no answer.
@@ -77,7 +119,7 @@ class BaseClient(ABC):
         ]
         if not requests:
             return []
-        answers = await self._exchange(requests)
+        answers = await self._exchange(requests, {} if key is None else _keyed(key))
         if not isinstance(answers, list):
             _result(answers)
             raise ConnectionFailed("The server answered a batch with a single result.", sent=True)
@@ -90,8 +132,8 @@ class BaseClient(ABC):
                 results.append(error)
         return results
 
-    async def _exchange(self, request: Any) -> Any:
-        status, body = await self._send(_encode(request))
+    async def _exchange(self, request: Any, headers: Mapping[str, str] = {}) -> Any:
+        status, body = await self._send(_encode(request), headers)
         if status == 204:
             return None
         try:
@@ -112,6 +154,17 @@ def _request(method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dic
     if args or kwargs:
         request["params"] = kwargs or args
     return request
+
+
+def _keyed(key: str) -> dict[str, str]:
+    """Return the header that has a key, as a string of structured fields (RFC 8941).
+
+    :raises ValueError: it is none.
+    """
+    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise ValueError("a key is 1 to 255 printable ASCII characters; nothing was sent")
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    return {"Idempotency-Key": f'"{escaped}"'}
 
 
 def _encode(request: Any) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import os
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -78,12 +79,12 @@ class Client(BaseClient):
             await self._session.close()
             self._session = None
 
-    async def _send(self, body: bytes) -> tuple[int, bytes]:
+    async def _send(self, body: bytes, headers: Mapping[str, str] = {}) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("use the client in `async with`")
-        headers = self._headers
+        headers = {**self._headers, **headers}
         if self._compresses and len(body) >= _GZIP_FROM:
-            headers = headers | {"Content-Encoding": "gzip"}
+            headers["Content-Encoding"] = "gzip"
             body = await asyncio.to_thread(gzip.compress, body, 1)
         try:
             async with self._session.post(self.url, data=body, headers=headers, allow_redirects=False) as response:

@@ -30,6 +30,10 @@ class SyncClient:
         """Call a method and return its result; see ``BaseClient.call``."""
         return self._runner.run(self._client.call(method, *args, **kwargs))
 
-    def batch(self, calls: Iterable[tuple[str, Params]]) -> list[Any]:
+    def once(self, method: str, params: Params = (), **options: Any) -> Any:
+        """Call a method until its outcome is known; see ``BaseClient.once``."""
+        return self._runner.run(self._client.once(method, params, **options))
+
+    def batch(self, calls: Iterable[tuple[str, Params]], *, key: str | None = None) -> list[Any]:
         """Make several calls in one request; see ``BaseClient.batch``."""
-        return self._runner.run(self._client.batch(calls))
+        return self._runner.run(self._client.batch(calls, key=key))

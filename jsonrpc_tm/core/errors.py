@@ -100,7 +100,8 @@ class NotFound(TMError):
 class Conflict(TMError):
     """A name is taken, something is there already, or ``expected`` does not hold any more.
 
-    ``data.reason`` is ``name taken`` where another transformation has the name.
+    ``data.reason`` is ``name taken`` where another transformation has the name, ``key in use`` (then ``data.retryable``
+    is true) or ``key reused`` where the call's Idempotency-Key is another's.
     """
 
     code, type = -32009, "Conflict"

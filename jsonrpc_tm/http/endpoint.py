@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 _CONTENT_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
 ONLY_CONTINUE = "Invalid request: the only Expect that is met is 100-continue"
+REPLAYED = "Idempotency-Replayed"
+"""Header of answers that were given before."""
 _REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 # seconds
 _RETRY_AFTER = "5"
@@ -189,9 +191,10 @@ def refuse(request: web.BaseRequest, refusal: Refusal, request_id: str) -> web.R
     return response
 
 
-async def _handle(request: web.Request, request_id: str) -> bytes | bytearray | None:
+async def _handle(request: web.Request, request_id: str, headers: dict[str, str]) -> bytes | bytearray | None:
     """Return the body of the answer, None for an empty one.
 
+    :param headers: of the answer; more may be added.
     :raises Refusal: the answer is not HTTP 200 or 204.
     """
     if request.method != "POST":
@@ -206,7 +209,10 @@ async def _handle(request: web.Request, request_id: str) -> bytes | bytearray | 
         body = await _read(request, compressed, identity)
         context = context_of(request, identity, request_id)
         more = functools.partial(count, request, identity, request_id)
-        return await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].answer)
+        answer = await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].answer)
+        if context.replayed:
+            headers[REPLAYED] = "true"
+        return answer
     except Unavailable as error:
         raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
     except ParseError as error:
@@ -226,7 +232,9 @@ def context_of(request: web.Request, identity: Identity, request_id: str) -> Con
 
     # whoever uses the address looks whether it is a URL
     asked = f"{request.scheme}://{request.headers.get('Host', '')}{request.rel_url.raw_path}"
-    return request.app[SERVICE].context(identity, request_id, request.remote, gone=gone, url=asked)
+    # several are none
+    key = ", ".join(request.headers.getall("Idempotency-Key", ())) if "Idempotency-Key" in request.headers else None
+    return request.app[SERVICE].context(identity, request_id, request.remote, gone=gone, url=asked, key=key)
 
 
 async def caller(request: web.Request, request_id: str, headers: Mapping[str, str] | None = None) -> Identity:
@@ -274,7 +282,7 @@ def count(request: web.Request, identity: Identity, request_id: str, calls: int 
 
 
 def _too_many(request: web.Request, identity: Identity, excess: TooMany, request_id: str) -> Refusal:
-    error = InvalidRequest(f"Invalid request: {excess}")
+    error = InvalidRequest(f"Invalid request: {excess}", retryable=True)
     if not excess.again:  # or whoever does not stop would fill the audit log
         report(request, identity, error, request_id)
     return Refusal(429, error, Retry_After=str(excess.seconds))
@@ -378,8 +386,8 @@ async def _received(request: web.Request, limit: int) -> bytes:
 
 
 async def _respond(request: web.Request, request_id: str) -> web.Response:
-    body = await _handle(request, request_id)
     headers = {"X-Request-ID": request_id}
+    body = await _handle(request, request_id, headers)
     if body is None:
         return web.Response(status=204, headers=headers)
     response = web.Response(body=body, content_type="application/json", headers=headers, zlib_executor_size=PART)

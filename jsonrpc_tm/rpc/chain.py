@@ -10,19 +10,24 @@ from datetime import datetime
 from inspect import getdoc, signature
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
+import orjson
+
 from ..catalog.guard import GuardedCatalog
 from ..core.containment import contained
 from ..core.context import Context
+from ..core.errors import TMError
 from ..core.events import Event
 from ..core.identity import Asker, Policy
 from ..core.records import CallRecord
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
-from ..storage.base import Storage, Transaction
-from .answer import prove_json
+from ..storage import keys
+from ..storage.base import CallKey, Storage, Transaction
+from .answer import json_text, prove_json
 from .attendance import Attendance, Attended
 from .call_records import record_of
 from .method import Change, Handler, Method, Read
+from .retries import when_free
 
 logger = logging.getLogger(__name__)
 _OURS = f"{__package__.rpartition('.')[0]}.methods."
@@ -31,7 +36,7 @@ _FAREWELL = 1.0
 P = ParamSpec("P")
 T = TypeVar("T")
 Arguments = Mapping[str, Any]
-Perform = Callable[[Context, Arguments], Awaitable[Any]]
+Perform = Callable[[Context, Arguments, CallKey | None], Awaitable[Any]]
 Body = Callable[Concatenate[Work, P], Awaitable[T]]
 
 
@@ -199,19 +204,24 @@ def compose(method: Method, ground: Ground) -> Perform:
     async def prepared_for(context: Context, arguments: Arguments) -> Any:
         return None if prepare is None else await prepare(Outside(ground, context, name), arguments)
 
-    async def outside(context: Context, arguments: Arguments) -> Any:
+    async def outside(context: Context, arguments: Arguments, _: CallKey | None) -> Any:
         with Attended(ground.attendance, context):
             prepared = await prepared_for(context, arguments)
             return await handler(
                 Outside(ground, context, name), *((prepared,) if method.takes_prepared else ()), **arguments
             )
 
-    async def transact(context: Context, arguments: Arguments, prepared: Any, read: bool) -> tuple[Any, list[Event]]:
+    async def transact(
+        context: Context, arguments: Arguments, prepared: Any, key: CallKey | None, *, read: bool = False
+    ) -> tuple[Any, list[Event] | None]:
+        """Return the result and what happened; no list where the key has a result, so that nothing did."""
         given = (prepared,) if method.takes_prepared else ()
         writers = () if read else ground.change_writers
         begin = time.perf_counter()
 
-        async def body(tx: Transaction) -> tuple[Any, list[Event]]:
+        async def body(tx: Transaction) -> tuple[Any, list[Event] | None]:
+            if key is not None and (kept := await tx.claim(key)) is not None:
+                return orjson.loads(kept), None
             work = Work(tx, context, ground.domain, name)
             if trans is None:
                 result = await handler(work, *given, **arguments)
@@ -221,20 +231,26 @@ def compose(method: Method, ground: Ground) -> Perform:
                 result = await handler(work, transformation, *given, **own)
             for write in writers:
                 await write(work, record_of(context, method, arguments, begin))
+            if key is not None:
+                await keys.keep(tx, key, json_text(result).decode())
             if not read:
                 await work.settle()
             return result, work.events
 
-        return await ground.storage.run(name, body, read=read, caller=context.caller)
+        run = functools.partial(ground.storage.run, name, body, read=read, caller=context.caller)
+        return await (run() if key is None else when_free(run))
 
-    async def read(context: Context, arguments: Arguments) -> Any:
+    async def read(context: Context, arguments: Arguments, _: CallKey | None) -> Any:
         with Attended(ground.attendance, context):
             prepared = await prepared_for(context, arguments)
-            result, _ = await transact(context, arguments, prepared, True)
-        return result
+            found = await transact(context, arguments, prepared, None, read=True)
+        return found[0]
 
-    async def commit(context: Context, arguments: Arguments, prepared: Any) -> Any:
-        result, events = await transact(context, arguments, prepared, False)
+    async def commit(context: Context, arguments: Arguments, prepared: Any, key: CallKey | None) -> Any:
+        result, events = await transact(context, arguments, prepared, key)
+        if events is None:
+            context.replays[-1] = True
+            return result
         ground.tell(events)
         if after is not None:
             try:
@@ -249,9 +265,16 @@ def compose(method: Method, ground: Ground) -> Perform:
                 )
         return result
 
-    async def write(context: Context, arguments: Arguments) -> Any:
-        prepared = await prepared_for(context, arguments)
-        return await ground.shield(commit(context, arguments, prepared))
+    async def write(context: Context, arguments: Arguments, key: CallKey | None) -> Any:
+        try:
+            prepared = await prepared_for(context, arguments)
+        except TMError:
+            # it may be what the first call did that is in the way
+            if key is None or (kept := await ground.storage.run(name, keys.find, key, read=True)) is None:
+                raise
+            context.replays[-1] = True
+            return orjson.loads(kept)
+        return await ground.shield(commit(context, arguments, prepared, key))
 
     if access is None:
         return outside

@@ -117,7 +117,7 @@ class Dispatcher:
                 text += b"," + failure(error, context.request_id, _id(entry))
                 continue
             try:
-                answer = await self._answer(entry, replace(context, now=self._service.clock()), room)
+                answer = await self._answer(entry, replace(context, now=self._service.clock(), entry=index), room)
             except Unavailable as error:
                 answer = failure(error, context.request_id, _id(entry))
             if answer is not None:

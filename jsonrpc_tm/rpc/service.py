@@ -21,12 +21,13 @@ from ..core.identity import ANONYMOUS, Authenticator, Identity, Policy, Rule, Us
 from ..core.records import CallRecord, HealthCheck, Route, StatusRule
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
-from ..storage.base import Storage
+from ..storage.base import CallKey, Storage
 from . import openrpc
 from .call_records import record_of
 from .chain import Abandoned, Ground, Perform, compose
 from .method import Method, Registry
 from .method_rules import check_identity, check_properties
+from .retries import key_of
 
 logger = logging.getLogger(__name__)
 _MANY = 10_000
@@ -130,9 +131,10 @@ class Service:
         also: tuple[str, ...] = (),
         gone: Callable[[], bool] | None = None,
         url: str = "",
+        key: str | None = None,
     ) -> Context:
         """Return the context of a call that begins now; see ``Context``."""
-        return Context(identity, request_id, self.clock(), peer, also, gone, url)
+        return Context(identity, request_id, self.clock(), peer, also, gone, url, key)
 
     async def call(self, context: Context, name: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
         """Call a method and return its result. The checks come in the order of section 2 of the specification.
@@ -145,11 +147,19 @@ class Service:
         method: Method | None = None
         try:
             method = self.registry.get(name)
+            keyed = context.key is not None and context.identity.username is not None and method.changes
+            if keyed:
+                context.replays.append(False)
             rule = self.rules[name]
             check_identity(name, rule, context.identity)
-            arguments = await asyncio.to_thread(method.load, params) if _are_long(params) else method.load(params)
+            aside = _are_long(params)
+            arguments = await asyncio.to_thread(method.load, params) if aside else method.load(params)
             check_properties(name, rule, context.identity)
-            result = await contained(self._perform[name](context, arguments))
+            key: CallKey | None = None
+            if keyed:
+                asked = context, name, params, self.settings["idempotency.keep"]
+                key = await asyncio.to_thread(key_of, *asked) if aside else key_of(*asked)
+            result = await contained(self._perform[name](context, arguments, key))
             outcome = "ok"
             return result
         except TMError as error:

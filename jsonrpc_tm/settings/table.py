@@ -275,6 +275,13 @@ CORE_SETTINGS: tuple[Setting, ...] = (
     Setting("storage.tls.certificate", "path", None, "Certificate shown to the database, PEM."),
     Setting("storage.tls.key", "path", None, "Private key of that certificate, PEM."),
     Setting(
+        "idempotency.keep",
+        "seconds",
+        86_400,
+        "How long the result of a change that came with an `Idempotency-Key` is kept, for those who send it again; 0"
+        " keeps it for ever.",
+    ),
+    Setting(
         "authentication",
         PluggedList(),
         [{"x509": {}}],

@@ -16,6 +16,22 @@ Batch = list[tuple[Any, ...]]
 """Some rows of a stream, each a tuple in the order of the select list."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallKey:
+    """What a change is remembered by, see ``Transaction.claim``.
+
+    :param name: digest of who calls and of the key that was given.
+    :param digest: of what is called.
+    :param now: when the call began, in the stored form.
+    :param oldest: what was kept before is forgotten, in the stored form; empty where nothing is.
+    """
+
+    name: str
+    digest: str
+    now: str
+    oldest: str
+
+
 class Transaction(Protocol):
     """One open transaction.
 
@@ -50,6 +66,15 @@ class Transaction(Protocol):
         """Run a statement whose result nobody needs, at once or together with COMMIT, as suits the engine.
 
         Several of them keep their order. What the body does afterwards must not depend on them, nor touch their rows.
+        """
+
+    async def claim(self, key: CallKey) -> str | None:
+        """Claim a key as the first thing that a transaction does; ``storage.keys.keep`` then writes its result.
+
+        :return: the result that is kept under the key already, as JSON text: there is nothing to do. None: the key is
+            this transaction's, and becomes nobody's when it is rolled back.
+        :raises Conflict: another transaction has claimed the key and not ended (``storage.keys.KeyInUse``), or it was
+            used for another call.
         """
 
 

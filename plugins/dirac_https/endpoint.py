@@ -55,7 +55,7 @@ async def respond(request: web.Request, answer: Answer) -> web.StreamResponse:
 
 async def _response(request: web.Request, answer: Answer, request_id: str) -> web.Response:
     try:
-        body, raw = await _respond(request, answer, request_id)
+        body, raw, replayed = await _respond(request, answer, request_id)
     except Status as refused:
         return _page(refused.status)
     except Refusal as refused:
@@ -69,12 +69,14 @@ async def _response(request: web.Request, answer: Answer, request_id: str) -> we
         return _page(500)
     kind = f"{_JSON}; charset=UTF-8" if raw else _JSON
     response = web.Response(body=body, headers={"Content-Type": kind, "Vary": "Accept-Encoding"})
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
     compress(request, response, (web.ContentCoding.gzip,))
     return response
 
 
-async def _respond(request: web.Request, answer: Answer, request_id: str) -> tuple[bytes | bytearray, bool]:
-    """Return the JSON, and whether it was asked for raw."""
+async def _respond(request: web.Request, answer: Answer, request_id: str) -> tuple[bytes | bytearray, bool, bool]:
+    """Return the JSON, whether it was asked for raw, and whether it was given before."""
     if request.method != "POST":
         raise Status(405)
     # a group is claimed in the form here, never in a header
@@ -97,7 +99,7 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
     service = request.app[SERVICE]
     context = context_of(request, identity, request_id)
     try:
-        return await answer(service, context, fields), bool(fields.get("rawContent"))
+        return await answer(service, context, fields), bool(fields.get("rawContent")), context.replayed
     except Status as refused:
         if refused.error is not None:
             service.report(_record(name, context, refused.error))

@@ -308,6 +308,38 @@ async def test_the_configuration_server(dirac, admin):
     assert (await dirac.post(None, {"method": "whoami"}, path=path)).status == 401
 
 
+async def test_a_key_makes_a_change_happen_once_on_both_wires(dirac, admin):
+    key = {"Idempotency-Key": "k"}
+    form = {"method": "addTransformation", "args": json.dumps(ADD), "clientVO": "peervo"}
+    first, again = [await dirac.post(admin, form, **key) for _ in range(2)]
+    assert first.text == again.text == '{"OK": true, "Value": 1}'
+    assert ["Idempotency-Replayed" in reply.headers for reply in (first, again)] == [False, True]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    await dirac.call(admin, "addFilesToTransformation", 1, ["/w/1"])
+    await dirac.call(admin, "addTaskForTransformation", 1, ["/w/1"])
+    form = {"method": "getTasksToSubmit", "args": "[1, 10]"}
+    first, again = [await dirac.post(admin, form, **{"Idempotency-Key": '"j"'}) for _ in range(2)]
+    assert list(first.value["JobDictionary"]) == ["1"]
+    assert first.text == again.text
+    read = await dirac.post(admin, {"method": "getTransformations", "args": "[]"}, **key)
+    assert "Idempotency-Replayed" not in read.headers
+    bad = await dirac.post(admin, form, **{"Idempotency-Key": ""})
+    assert not bad.json["OK"]
+
+    async def rpc(*calls, batch=False):
+        requests = [{"jsonrpc": "2.0", "id": 1, "method": name, "params": params} for name, params in calls]
+        body = json.dumps(requests if batch else requests[0]).encode()
+        reply = await dirac.post(admin, body, path="/rpc", Content_Type="application/json", **key)
+        return reply.json, reply.headers.get("Idempotency-Replayed")
+
+    stop = ("setTransformationParameter", [1, "Status", "Stopped"])
+    refused, _ = await rpc(stop)
+    assert refused["error"]["data"]["reason"] == "key reused"
+    for replayed in (None, "true"):
+        assert (await rpc(("whoami", []), stop, batch=True))[1] == replayed
+    assert (await rpc(("whoami", [])))[1] is None
+
+
 async def test_what_is_refused_is_in_the_audit_log(tmp_path, dirac, credential):
     audit = tmp_path / "audit.jsonl"
     settings = {"audit_log.enabled": True, "audit_log.path": str(audit)}

@@ -276,7 +276,11 @@ class TestTables:
         [
             ("### Work", "work", members(Work) | set(Work.__slots__)),
             ("### Outside", "outside", members(Outside) | members(Afterwards) | {"context"}),
-            ("### Context", "context", {part.name for part in parts(Context)} | {"author", "caller", "timestamp"}),
+            (
+                "### Context",
+                "context",
+                {part.name for part in parts(Context)} | {"author", "caller", "replayed", "timestamp"},
+            ),
         ],
     )
     def test_every_member_is_on_the_page(self, heading, name, of):

@@ -25,7 +25,7 @@ class Mute(BaseClient):
         super().__init__()
         self.sent = []
 
-    async def _send(self, body):
+    async def _send(self, body, headers={}):
         self.sent.append(body)
         return 204, b""
 

@@ -77,7 +77,13 @@ class Books:
     """The service, and what its observers and listeners heard."""
 
     def __init__(
-        self, url: str, methods: Sequence[Method], lifetimes: Sequence[Any], listener: Any, grace: float
+        self,
+        url: str,
+        methods: Sequence[Method],
+        lifetimes: Sequence[Any],
+        listener: Any,
+        grace: float,
+        more: Sequence[Any],
     ) -> None:
         self.records: list[CallRecord] = []
         self.events: list[Event] = []
@@ -101,7 +107,7 @@ class Books:
             def register_lifetime(self) -> Any:
                 return lifetimes
 
-        plugins = load_plugins(extra=[Own()], entry_points=False, shipped=False)
+        plugins = load_plugins(extra=[Own(), *more], entry_points=False, shipped=False)
         settings = load(
             None,
             {},
@@ -141,9 +147,14 @@ class Books:
 
 @contextlib.asynccontextmanager
 async def opened(
-    url: str, *methods: Method, lifetimes: Sequence[Any] = (), listener: Any = None, grace: float = 30
+    url: str,
+    *methods: Method,
+    lifetimes: Sequence[Any] = (),
+    listener: Any = None,
+    grace: float = 30,
+    plugins: Sequence[Any] = (),
 ) -> AsyncIterator[Books]:
     """Open a service with *methods* beside ``tests.add`` and ``tests.make``."""
-    books = Books(url, methods, lifetimes, listener, grace)
+    books = Books(url, methods, lifetimes, listener, grace, plugins)
     async with books.service:
         yield books

@@ -18,6 +18,8 @@ class Dialect(ABC):
 
     name: ClassVar[str]
     for_update: ClassVar[str]
+    for_update_now: ClassVar[str]
+    """The same without waiting: an error where another transaction holds the row."""
     for_share: ClassVar[str]
     """What holds a row that others may hold too, but nobody change. Who has it must not ask for more."""
     connection: ClassVar[str]

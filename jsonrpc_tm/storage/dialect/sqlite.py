@@ -16,6 +16,7 @@ class SQLite(Dialect):
 
     name = "sqlite"
     for_update = ""
+    for_update_now = ""
     for_share = ""
     connection = "0"
     cluster_lock = ""

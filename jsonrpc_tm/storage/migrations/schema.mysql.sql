@@ -204,6 +204,17 @@ CREATE TABLE Leases (
         REFERENCES Transformations (TransformationID)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
+-- What changes under a key gave, so that the same call again gets it instead of a second effect. A row tells also,
+-- like those of CommitMarkers, whether a transaction (Attempt) happened.
+CREATE TABLE CallKeys (
+    Name VARCHAR(32) NOT NULL PRIMARY KEY,
+    CallDigest VARCHAR(32) NOT NULL,
+    CreatedAt DATETIME NOT NULL,
+    Attempt VARCHAR(32) NOT NULL,
+    Result LONGTEXT,
+    KEY CallKeys_CreatedAt (CreatedAt)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
 -- Attributes of files (ObjectID is the FileID) and tasks; those of transformations are AdditionalParameters.
 CREATE TABLE ObjectAttributes (
     TransformationID BIGINT NOT NULL,

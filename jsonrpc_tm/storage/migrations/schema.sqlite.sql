@@ -169,6 +169,16 @@ CREATE TABLE Leases (
 CREATE INDEX Leases_Transformation ON Leases (TransformationID, LeaseUntil);
 CREATE INDEX Leases_Until ON Leases (LeaseUntil);
 
+-- What changes under a key gave, so that the same call again gets it instead of a second effect.
+CREATE TABLE CallKeys (
+    Name TEXT PRIMARY KEY,
+    CallDigest TEXT NOT NULL,
+    CreatedAt TEXT NOT NULL,
+    Attempt TEXT NOT NULL,
+    Result TEXT
+) STRICT;
+CREATE INDEX CallKeys_CreatedAt ON CallKeys (CreatedAt);
+
 -- Attributes of files (ObjectID is the FileID) and tasks; those of transformations are AdditionalParameters.
 CREATE TABLE ObjectAttributes (
     TransformationID INTEGER NOT NULL REFERENCES Transformations,
@@ -239,5 +249,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('Events', 'Events_Time', '10000000 10'),
     ('Leases', 'Leases_Transformation', '100000 100 1'),
     ('Leases', 'Leases_Until', '100000 1'),
+    ('CallKeys', 'sqlite_autoindex_CallKeys_1', '10000000 1'),
+    ('CallKeys', 'CallKeys_CreatedAt', '10000000 100'),
     ('ObjectAttributes', 'ObjectAttributes', '20000000 10000 5000 2 1');
 ANALYZE sqlite_schema;

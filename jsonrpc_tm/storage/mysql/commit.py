@@ -7,7 +7,6 @@ COMMIT means that nothing happened. When COMMIT itself fails, or the connection 
 import asyncio
 import logging
 import random
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -16,13 +15,13 @@ from ...core.errors import StorageUnavailable
 from ..runner import Runner
 from .driver import driver
 from .errors import DUPLICATE, HOST_FAULTS, LOST, TOO_LONG, NotCommitted, code
+from .marks import Mark, own_mark
 from .pool import Pool
 from .verbs import MySQLTransaction
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MARK = "INSERT INTO CommitMarkers (Marker, CreatedAt, Abandoned) VALUES (:marker, UTC_TIMESTAMP(), :abandoned)"
 KEPT = 600
 """Seconds that a mark is kept; no transaction asks for its outcome that long."""
 PRUNED = 5000
@@ -131,11 +130,11 @@ class Attempts:
 
     async def _commit(self, tx: MySQLTransaction) -> None:
         """Commit and release the session."""
-        marker = secrets.token_hex(16) if tx.wrote else None
+        mark = tx.mark or (own_mark() if tx.wrote else None)
         try:
-            mark = None if marker is None else tx.bind(MARK, {"marker": marker, "abandoned": 0})
-            if not await tx.commit(mark):
-                await self._settle(tx, marker)
+            made = tx.bind(mark.make, mark.parameters) if mark is not None and mark.make else None
+            if not await tx.commit(made):
+                await self._settle(tx, mark)
         except Exception as error:
             await self._give_up(tx, error, self.pool)
             raise
@@ -144,26 +143,26 @@ class Attempts:
             raise
         self.pool.release(tx.session, reusable=True)
 
-    async def _settle(self, tx: MySQLTransaction, marker: str | None) -> None:
+    async def _settle(self, tx: MySQLTransaction, mark: Mark | None) -> None:
         """Find out what became of a transaction that was lost while it committed; return when it happened.
 
-        On a cluster even a deadlock reported for COMMIT may hide a node that left while it committed: only the marker
+        On a cluster even a deadlock reported for COMMIT may hide a node that left while it committed: only the mark
         tells.
 
-        :param marker: None when it wrote nothing, so that there is nothing to lose.
+        :param mark: None when it wrote nothing, so that there is nothing to lose.
         :raises NotCommitted: it did not happen, and cannot any more.
         :raises StorageUnavailable: nobody can tell in time.
         """
-        # the server must roll back what it still holds, or the marker could not be looked up
+        # the server must roll back what it still holds, or the mark could not be looked up
         tx.session.close()
-        if marker is None:
+        if mark is None:
             return
         deadline = time.monotonic() + self.runner.timeout
         while True:
             try:
-                committed = await self.look_up(marker)
+                committed = await self.look_up(mark)
             except (driver.Error, OSError) as error:
-                logger.debug("the marker of %s cannot be looked up: %s", tx.name, error)
+                logger.debug("the mark of %s cannot be looked up: %s", tx.name, error)
                 if time.monotonic() > deadline:
                     logger.error("the outcome of %s is unknown: %s", tx.name, error)
                     raise StorageUnavailable(
@@ -175,8 +174,8 @@ class Attempts:
                 raise NotCommitted(tx.name)
             return
 
-    async def look_up(self, marker: str) -> bool:
-        """Return whether the transaction with this marker happened; if not, see to it that it never will.
+    async def look_up(self, mark: Mark) -> bool:
+        """Return whether the transaction with this mark happened; if not, see to it that it never will.
 
         The row is inserted, not only looked for: that waits for a COMMIT which is at work, and keeps one that arrives
         later, with the same row before it, from succeeding.
@@ -185,20 +184,18 @@ class Attempts:
         """
         session = await self.pool.connect()
         try:
-            tx = MySQLTransaction(session, "look up a marker", self.runner.statement, self.pool.timeout * 2, read=False)
+            tx = MySQLTransaction(session, "look up a mark", self.runner.statement, self.pool.timeout * 2, read=False)
             try:
-                await tx.execute(MARK, {"marker": marker, "abandoned": 1})
+                await tx.execute(mark.take, mark.parameters)
             except driver.IntegrityError as error:
                 if code(error) != DUPLICATE:
                     raise
-                found = await tx.fetch_value(
-                    "SELECT Abandoned FROM CommitMarkers WHERE Marker = :marker", {"marker": marker}
-                )
+                found = await tx.fetch_value(mark.look, mark.parameters)
                 if found is None:
-                    raise driver.OperationalError(LOST, "the marker is there and is not") from None
-                return not found
+                    raise driver.OperationalError(LOST, "the mark is there and is not") from None
+                return bool(found)
             if not await tx.commit():
-                raise driver.OperationalError(LOST, "the marker may be there or not")
+                raise driver.OperationalError(LOST, "the mark may be there or not")
             return False
         finally:
             session.close()

@@ -11,6 +11,8 @@ LOST = 2013
 TOO_LONG = 3024
 READ_ONLY = 1290
 UNKNOWN_THREAD = 1094
+# another transaction holds a row that was not to be waited for: MariaDB, MySQL
+HELD = {1205, 3572}
 # a deadlock (on Galera: another node's transaction was first), a lock not granted in time, a snapshot too old, a table
 # changed by a migration, a statement killed by an administrator
 _AGAIN = {1213, 1205, 1020, 1412, 1317}

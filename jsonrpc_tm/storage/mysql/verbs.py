@@ -21,10 +21,12 @@ from typing import Any
 
 from ...core.breath import Breath
 from ...core.errors import InvalidParams
-from ..base import Parameters, Row, chunks
+from .. import keys
+from ..base import CallKey, Parameters, Row, chunks
 from ..dialect import Dialect
 from .driver import driver
-from .errors import TOO_LONG, refused_by_server
+from .errors import HELD, TOO_LONG, code, refused_by_server
+from .marks import Mark, key_mark
 from .session import Session
 
 logger = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class MySQLTransaction:
         "_timeout",
         "_watch",
         "dialect",
+        "mark",
         "name",
         "sent",
         "session",
@@ -109,6 +112,8 @@ class MySQLTransaction:
         self.session = session
         self.name = name
         self.wrote = False
+        self.mark: Mark | None = None
+        """What tells whether it happened, where it has written such a row."""
         self.sent = False
         """Whether the server has heard of this transaction."""
         self._watch = watch
@@ -204,6 +209,21 @@ class MySQLTransaction:
         if before:
             await self._send_all(before)
         await self._send(statement)
+
+    async def claim(self, key: CallKey) -> str | None:
+        """Claim a key; its new row is the mark of this transaction."""
+        try:
+            row = await self.fetch_one(keys.FIND + self.dialect.for_update_now, {"name": key.name})
+        except driver.Error as error:
+            if code(error) in HELD:
+                raise keys.KeyInUse from None
+            raise
+        if (result := keys.kept(row, key)) is None:
+            mark = key_mark(key)
+            await keys.take(self, key, there=row is not None, attempt=mark.parameters["attempt"])
+            # a row that was there before would tell nothing about a transaction that comes later
+            self.mark = mark if row is None else None
+        return result
 
     @property
     def blank(self) -> bool:

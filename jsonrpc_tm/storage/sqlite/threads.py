@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ...core.errors import StorageUnavailable
-from ..base import Batch, Parameters, Row
+from .. import keys
+from ..base import Batch, CallKey, Parameters, Row
 from ..dialect import SQLITE, Dialect
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,13 @@ class SqliteTransaction:
     async def last(self, sql: str, parameters: Parameters = {}) -> None:
         """Run a statement, now: COMMIT is no round trip here."""
         self._run(sql, parameters)
+
+    async def claim(self, key: CallKey) -> str | None:
+        """Claim a key. Nobody else writes meanwhile: none is ever in use."""
+        row = await self.fetch_one(keys.FIND, {"name": key.name})
+        if (result := keys.kept(row, key)) is None:
+            await keys.take(self, key, there=row is not None)
+        return result
 
     def rows(self, sql: str, parameters: Parameters) -> Batch:
         """Return all rows as tuples."""

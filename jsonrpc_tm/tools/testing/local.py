@@ -1,6 +1,7 @@
 """A client within this process: no socket, but the wire's form all the same."""
 
 import uuid
+from collections.abc import Mapping
 
 from ...client.base import BaseClient
 from ...core.identity import ANONYMOUS, Identity
@@ -21,6 +22,7 @@ class LocalClient(BaseClient):
         self._dispatcher = Dispatcher(service)
         self._identity = identity
 
-    async def _send(self, body: bytes) -> tuple[int, bytes]:
-        answer = await self._dispatcher.handle(body, self._service.context(self._identity, uuid.uuid4().hex))
+    async def _send(self, body: bytes, headers: Mapping[str, str] = {}) -> tuple[int, bytes]:
+        key = headers.get("Idempotency-Key")
+        answer = await self._dispatcher.handle(body, self._service.context(self._identity, uuid.uuid4().hex, key=key))
         return (204, b"") if answer is None else (200, bytes(answer))

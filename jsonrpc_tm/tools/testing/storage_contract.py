@@ -13,6 +13,7 @@ from ...core.errors import NotFound, StorageUnavailable
 from ...storage.base import Storage, Transaction, chunks
 from ...storage.migrate import CORE
 from .dialect_contract import NOW, DialectContract, add_files, add_transformation
+from .key_contract import KeyContract
 from .stream_contract import StreamContract
 
 
@@ -27,7 +28,7 @@ async def count(tx: Transaction, table: str) -> Any:
     return await tx.fetch_value(f"SELECT COUNT(*) FROM {table}")
 
 
-class StorageContract(DialectContract, StreamContract):
+class StorageContract(DialectContract, StreamContract, KeyContract):
     """The contract, one test a promise."""
 
     async def test_verbs(self, storage: Storage) -> None:

@@ -1,13 +1,16 @@
 """A connection that breaks at any point of a transaction: the transaction happens once, or the caller knows."""
 
 import asyncio
+import time
 
 import pytest
 
 from jsonrpc_tm.core.errors import StorageUnavailable
+from jsonrpc_tm.storage import keys
+from jsonrpc_tm.storage.base import CallKey
 from jsonrpc_tm.storage.mysql import pool, verbs
-from jsonrpc_tm.storage.mysql.commit import MARK
 from jsonrpc_tm.storage.mysql.driver import driver
+from jsonrpc_tm.storage.mysql.marks import own_mark
 from jsonrpc_tm.storage.mysql.verbs import Statement
 from tests.storage.mysql.proxy import Proxy
 from tests.waiting import until
@@ -18,6 +21,8 @@ pytestmark = pytest.mark.mariadb
 COMMANDS = 3
 SETTINGS = pool.session_settings
 COMMIT = COMMANDS - 1
+# START TRANSACTION with the look for the key, its row, the two statements, the result with COMMIT
+KEYED_COMMANDS = 5
 
 
 @pytest.fixture
@@ -84,6 +89,63 @@ async def test_it_happens_exactly_once(storage, proxy, point, mode):
     assert await storage.run("lfns", _lfns, read=True) == [result]
 
 
+async def _keyed(tx, body, name="k"):
+    key = CallKey(name, "d", "2024-10-15 12:00:00", "")
+    if (kept := await tx.claim(key)) is not None:
+        return kept
+    result = await body(tx)
+    await keys.keep(tx, key, result)
+    return result
+
+
+async def test_a_key_costs_two_commands(storage, proxy):
+    proxy.arm(-1, "")
+    await storage.run("add", _keyed, Body())
+    assert proxy.commands == KEYED_COMMANDS
+    proxy.arm(-1, "")
+    await storage.run("again", _keyed, Body())
+    assert proxy.commands == 2  # the look and COMMIT
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize("point", range(KEYED_COMMANDS))
+async def test_under_a_key_too(storage, proxy, point, mode):
+    """The key's row tells what became of the transaction; there is no other mark."""
+    body = Body()
+    proxy.arm(point, mode)
+    result = await storage.run("add", _keyed, body)
+    committed = (point, mode) == (KEYED_COMMANDS - 1, "after")
+    assert result == ("/run/1" if point < 2 or committed else "/run/2")
+    assert await storage.run("again", _keyed, body) == result
+    assert await storage.run("lfns", _lfns, read=True) == [result]
+    # but where the key's row stood for a transaction that had not happened
+    found = await storage.run("marks", lambda tx: tx.fetch_value("SELECT COUNT(*) FROM CommitMarkers"), read=True)
+    assert found == (1 if (point, mode) == (KEYED_COMMANDS - 1, "before") else 0)
+
+
+async def test_a_key_at_work_is_told_at_once(storage):
+    """Who comes second does not wait for its row."""
+    session = await storage.pool.connect()
+    await session.query("START TRANSACTION")
+    await session.query("INSERT INTO CallKeys (Name, CallDigest, CreatedAt, Attempt) VALUES ('k', 'd', NOW(), 'a')")
+    before = time.monotonic()
+    with pytest.raises(keys.KeyInUse):
+        await storage.run("second", _keyed, Body())
+    assert time.monotonic() - before < 1  # a lock is waited for 2 s here
+    await session.query("ROLLBACK")
+    session.close()
+    assert await storage.run("third", _keyed, Body()) == "/run/1"
+
+
+async def test_a_commit_under_a_key_that_arrives_late_is_waited_for(storage, proxy):
+    body = Body()
+    proxy.arm(KEYED_COMMANDS - 1, "late")
+    assert await storage.run("add", _keyed, body) in ("/run/1", "/run/2")
+    await asyncio.sleep(0.7)
+    assert await storage.run("again", _keyed, body) == f"/run/{body.runs}"
+    assert len(await storage.run("lfns", _lfns, read=True)) == 1
+
+
 async def test_a_commit_that_arrives_late_has_no_effect(soon_given_up, storage, proxy):
     """The marker that goes with it is taken by then."""
     body = Body()
@@ -109,11 +171,15 @@ async def test_a_packet_still_at_work_when_its_outcome_is_asked_for_does_not_com
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 async def test_a_commit_at_work_is_waited_for(storage, end):
-    """Between the marker and the end of COMMIT, whoever asks waits for that end."""
+    """Between the mark and the end of COMMIT, whoever asks waits for that end."""
     session = await storage.pool.connect()
     await session.query("START TRANSACTION")
-    await session.query("INSERT INTO CommitMarkers (Marker, CreatedAt, Abandoned) VALUES ('m', UTC_TIMESTAMP(), 0)")
-    asked = asyncio.create_task(storage.attempts.look_up("m"))
+    mark = own_mark()
+    marker = mark.parameters["marker"]
+    await session.query(
+        f"INSERT INTO CommitMarkers (Marker, CreatedAt, Abandoned) VALUES ('{marker}', UTC_TIMESTAMP(), 0)"
+    )
+    asked = asyncio.create_task(storage.attempts.look_up(mark))
     await asyncio.sleep(0.2)
     assert not asked.done()
     await session.query(end)
@@ -187,12 +253,13 @@ async def test_reading_transactions_answer_whatever_breaks(storage, proxy, point
 
 
 async def test_an_abandoned_transaction_can_never_happen(storage, open_mysql):
-    """A COMMIT found not to have happened cannot happen any more: its marker is taken."""
-    assert await storage.attempts.look_up("f" * 32) is False
-    assert await storage.attempts.look_up("f" * 32) is False
+    """A COMMIT found not to have happened cannot happen any more: its mark is taken."""
+    mark = own_mark()
+    assert await storage.attempts.look_up(mark) is False
+    assert await storage.attempts.look_up(mark) is False
 
     async def late(tx):
-        await tx.execute(MARK, {"marker": "f" * 32, "abandoned": 0})
+        await tx.execute(mark.make, mark.parameters)
 
     with pytest.raises(driver.IntegrityError):
         await storage.run("late", late)

@@ -1,0 +1,35 @@
+"""Keys of calls are forgotten when they are old (``idempotency.keep``): every process forgets some, now and then."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from datetime import timedelta
+
+from ..core.clock import stored
+from ..core.errors import StorageUnavailable
+from ..core.lifetimes import background
+from ..plugin.marker import hookimpl
+from ..settings import Settings
+from ..storage.keys import forget
+from .service import Lifetime, Service
+
+SECONDS = 60.0
+
+
+async def prune(service: Service) -> None:
+    """Forget old keys as long as the server runs."""
+    keep = timedelta(seconds=service.settings["idempotency.keep"])
+    while True:
+        await asyncio.sleep(random.uniform(0.5, 1.5) * SECONDS)
+        try:
+            while await forget(service.storage, stored(service.clock() - keep)):
+                pass
+        except StorageUnavailable:
+            pass  # it is logged, and later will do
+
+
+@hookimpl
+def register_lifetime(settings: Settings) -> Iterable[Lifetime]:
+    """Provide it where keys are not kept for ever."""
+    if settings["idempotency.keep"]:
+        yield background(prune)
