@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from ..core.errors import ConfigurationError
 from ..core.model import FieldType, Metadata
-from ..matching.index import Files
-from ..matching.query import check_search
+from ..matching.engine import Engine
+from ..matching.query import Query, check_search
 from ..parts import Parts
 from ..plugin.marker import hookimpl
 from ..storage.base import Storage
@@ -59,10 +59,11 @@ class BuiltinCatalog:
         """
         declared = await self.fields()
         check_search(query, declared, "The server's built-in catalog")
+        engine = Engine({0: Query(query)}, declared)
         found: list[str] = []
         while True:
             batch = await self._storage.run("catalog.find", stored.read_batch, path, after, read=True)
-            found += Files(batch, declared).matching(query)
+            found += [lfn for lfn, metadata in batch.items() if engine.matching(metadata)]
             if limit and len(found) >= limit:
                 return found[:limit]
             if len(batch) < stored.BATCH:

@@ -31,6 +31,8 @@ async def store(work: Work, trans: Held, query: Mapping[str, Any], query_type: s
         f" SELECT :trans, name, asked, :stored, :kind FROM {asked} AS query",
         {**key, "rows": work.dialect.pack(rows), "stored": STORED_TYPE},
     )
+    if query_type == "Input":
+        work.requeried.add(trans.id)
     await note(work, trans, "Added meta data query")
     work.emit("query.created", trans, queries=[query_type])
 
@@ -54,6 +56,8 @@ async def delete(work: Work, trans: Held, query_type: str) -> None:
     """
     if not await work.tx.execute("DELETE" + _OF, {"trans": trans.id, "kind": query_type}):
         raise _none(trans, query_type)
+    if query_type == "Input":
+        work.requeried.add(trans.id)
     await note(work, trans, "Deleted meta data query")
     work.emit("query.deleted", trans, queries=[query_type])
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from ..core.context import Context
@@ -15,7 +15,8 @@ from ..settings import Settings
 from ..storage.base import Transaction, chunks, exclude_other_nodes
 from ..storage.dialect import Dialect
 from ..storage.where import Where, expressions
-from . import counters, event_log
+from . import active_queries, counters, event_log
+from .active_queries import ActiveQueries
 from .counters import Counted
 
 LISTED = 1000
@@ -32,11 +33,13 @@ class DomainParts:
     """What the rules of this room depend on.
 
     :param status_rules: of plugins.
+    :param queries: what this process has compiled of the database's.
     """
 
     settings: Settings
     policy: Policy
     status_rules: tuple[StatusRule, ...] = ()
+    queries: ActiveQueries = field(default_factory=ActiveQueries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Work:
     :param action: the method called, for the policy.
     """
 
-    __slots__ = ("action", "context", "counts", "dialect", "events", "parts", "tx")
+    __slots__ = ("action", "context", "counts", "dialect", "events", "parts", "requeried", "tx")
 
     def __init__(self, tx: Transaction, context: Context, parts: DomainParts, action: str) -> None:
         self.tx = tx
@@ -74,6 +77,8 @@ class Work:
         self.action = action
         self.events: list[Event] = []
         self.counts: Counter[tuple[int, Counted, str]] = Counter()
+        self.requeried: set[int] = set()
+        """Transformations whose Input queries count from now on, or no more, or are others."""
 
     async def hold(self, trans: int | str, *, shared: bool = False) -> Held:
         """Lock a transformation's row and return it if the caller may change it.
@@ -179,8 +184,9 @@ class Work:
         self.counts[trans_id, kind, status] += number
 
     async def settle(self) -> None:
-        """Write the counters and the events. It is the last thing that a transaction does."""
+        """Write the counters, what others know of changed queries, and the events; the last thing in a transaction."""
         await counters.write(self.tx, self.context, self.counts)
+        await active_queries.write(self.tx, self.requeried)
         await event_log.write(self.tx, self.events)
 
     def emit(self, type: str, trans: Held | None, /, **data: Any) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..core import fields
@@ -10,6 +9,7 @@ from ..core.errors import CatalogError, InvalidState, NotFound
 from ..core.identity import MANAGEMENT, SHARING, USER
 from ..core.model import Metadata
 from ..domain import names, offers
+from ..domain.active_queries import NOBODY, Compiled
 from ..domain.offers import Offer
 from ..domain.work import Work
 from ..plugin.marker import hookimpl
@@ -33,10 +33,13 @@ async def _offer(outside: Outside, files: Mapping[str, Metadata]) -> Offer:
     refused = await unfit(outside, files)
     fit = {lfn: metadata for lfn, metadata in files.items() if lfn not in refused} if refused else files
     if not fit:
-        return Offer({}, {}, {}, {}, refused)
-    declared = await outside.catalog.fields()
-    offer = await offers.offer_beside(fit, declared, await outside.read(offers.read_queries))
-    return replace(offer, refused=refused) if refused else offer
+        return offers.offer({}, NOBODY, refused)
+    return await offers.offer_beside(fit, await queries_of(outside), refused)
+
+
+async def queries_of(outside: Outside) -> Compiled:
+    """Return the Input queries of the transformations that accept files, compiled."""
+    return await outside.queries.compiled(outside.read, await outside.catalog.fields())
 
 
 async def unfit(outside: Outside, lfns: Iterable[str]) -> Mapping[str, str]:

@@ -8,12 +8,13 @@ from ..core import fields
 from ..core.errors import CatalogError, Conflict, InvalidState, NotFound
 from ..core.model import FIELD_TYPES, FieldType, Metadata
 from ..domain import names, offers
+from ..domain.active_queries import NOBODY, Compiled, current
 from ..domain.work import Work
 from ..plugin.marker import hookimpl
 from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Method, Write
-from .catalog import SAYS_WHAT_IS_THERE
+from .catalog import SAYS_WHAT_IS_THERE, queries_of
 from .fields import FieldTypes, MetadataByFile, MetadataOf, MetaQuery, Path, Paths
 
 
@@ -33,7 +34,14 @@ async def add_fields(work: Work, feed: Feed, fields: dict[str, FieldType]) -> in
     return await feed.add_fields(work.tx, fields)
 
 
-async def add_files(work: Work, feed: Feed, files: dict[str, Metadata], announce: bool) -> dict[str, int]:
+async def ready_to_announce(outside: Outside, announce: bool) -> tuple[Feed, Compiled]:
+    """Return the feed, and the queries that files may be announced to."""
+    return await feed_of(outside), await queries_of(outside) if announce else NOBODY
+
+
+async def add_files(
+    work: Work, prepared: tuple[Feed, Compiled], files: dict[str, Metadata], announce: bool
+) -> dict[str, int]:
     """Add files to the built-in catalog, or replace their own metadata; directories above them are made.
 
     With ``announce`` all the given files are offered to the transformations, as by addFile, in the same transaction.
@@ -44,13 +52,13 @@ async def add_files(work: Work, feed: Feed, files: dict[str, Metadata], announce
     :raises CatalogError: the server's catalog is not the built-in one.
     :raises InvalidState: a plugin's rule forbids a change of status.
     """
+    feed, queries = prepared
     added, changed = await feed.add_files(work.tx, files)
     if announce and files:
         await names.refuse_unfit(work, files, "files")
         metadata = await feed.read_files(work.tx, files)
-        declared = await feed.read_fields(work.tx)
-        queries = await offers.read_queries(work)
-        await offers.give(work, offers.offer({lfn: metadata[lfn] for lfn in files}, declared, queries))
+        queries = await current(work.tx, queries, await feed.read_fields(work.tx))
+        await offers.give(work, offers.offer({lfn: metadata[lfn] for lfn in files}, queries))
     return {"Added": added, "Changed": changed}
 
 
@@ -131,7 +139,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
             ),
         },
         access=Write(),
-        prepare=feed_of,
+        prepare=ready_to_announce,
         rule=SAYS_WHAT_IS_THERE,
         errors=(Conflict, CatalogError, InvalidState),
         result=results.members(

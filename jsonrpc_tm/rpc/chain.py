@@ -19,6 +19,7 @@ from ..core.errors import TMError
 from ..core.events import Event
 from ..core.identity import Asker, Policy
 from ..core.records import CallRecord
+from ..domain.active_queries import ActiveQueries
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage import keys
@@ -131,6 +132,11 @@ class Outside:
     def policy(self) -> Policy:
         """Decides on transformations."""
         return self._ground.domain.policy
+
+    @property
+    def queries(self) -> ActiveQueries:
+        """The Input queries that count, as this process has compiled them."""
+        return self._ground.domain.queries
 
     @property
     def document(self) -> Mapping[str, Any]:

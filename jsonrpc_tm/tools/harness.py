@@ -21,6 +21,7 @@ from ..core.addresses import is_loopback
 from ..core.clock import utc_now
 from ..core.errors import ConfigurationError, InvalidParams
 from ..core.identity import Authenticator, Credentials, Identity
+from ..domain import active_queries
 from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Method
@@ -28,7 +29,7 @@ from ..rpc.service import Service
 from ..settings import Settings
 from ..storage.base import Storage, Transaction
 
-BOOKKEEPING = ("SchemaVersions", "CommitMarkers", "ClusterClaims")
+BOOKKEEPING = ("SchemaVersions", "CommitMarkers", "ClusterClaims", "Versions")
 """Tables that say nothing about transformations: they are not emptied, and may have rows."""
 
 
@@ -180,6 +181,7 @@ async def empty(storage: Storage) -> None:
         numbered = [row["name"] for row in await tx.fetch_all(tx.dialect.numbered)]
         for statement in tx.dialect.empty(await _tables(tx), numbered):
             await tx.execute(statement)
+        await active_queries.write(tx, [0])
 
     await storage.run("harness.reset", body)
 

@@ -72,36 +72,36 @@ def _insert_new(work: Work, select: str) -> str:
     return work.dialect.insert_new("TransformationFiles", _BORN_COLUMNS, select, TRANSFORMATION_FILES.key)
 
 
-async def announce(work: Work, pairs: Sequence[tuple[Held, int]]) -> list[dict[str, Any]]:
+async def announce(work: Work, wanted: Iterable[tuple[Held, Iterable[int]]]) -> list[dict[str, Any]]:
     """Give announced files to the transformations that want them; those that were Deleted there begin anew.
 
     The history keeps the tasks in which these were.
 
-    :param pairs: a transformation and the id of a file.
+    :param wanted: transformations, each with the FileIDs that it wants.
     :return: those that were in a task which has not ended: TransformationID, TaskID and FileID.
     :raises InvalidState: a plugin's rule forbids it.
     """
     source = work.dialect.records("pairs", trans="int", file="int")
     on = "target.TransformationID = source.trans AND target.FileID = source.file"
-    deleted = f"{on} AND target.Status = 'Deleted'"
-    born = (
-        f"SELECT source.trans, 'Unused' AS new FROM {source} AS source LEFT JOIN TransformationFiles target ON {on}"
-        " WHERE target.Status IS NULL"
+    there = (
+        "SELECT target.TransformationID, target.TaskID, target.FileID, target.Status"
+        f" FROM {source} AS source {work.dialect.straight_join} TransformationFiles target ON {on}"
     )
     insert = _insert_new(work, f"SELECT trans AS TransformationID, file AS FileID, {_BORN} FROM {source} AS pairs")
-    removed = (
-        "SELECT target.TransformationID, target.TaskID, target.FileID"
-        f" FROM {source} AS source {work.dialect.straight_join} TransformationFiles target ON {deleted}"
-    )
+    anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
     out_of_tasks: list[dict[str, Any]] = []
-    for chunk in chunks(pairs):
-        parameters = {"pairs": work.dialect.pack([[trans.id, file_id] for trans, file_id in chunk])}
-        await bear(work, "file", born, parameters)
-        await work.tx.execute(insert, {**parameters, "now": work.context.timestamp})
-        if rows := await work.tx.fetch_all(removed, parameters):
-            anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
-            await move(work, "file", source, deleted, "'Unused'", parameters, anew)
-            out_of_tasks += await _in_running_tasks(work, [row for row in rows if row["TaskID"] is not None])
+    for chunk in chunks([(trans.id, file_id) for trans, file_ids in wanted for file_id in sorted(file_ids)]):
+        rows = await work.tx.fetch_all(there, {"pairs": work.dialect.pack(chunk)})
+        present = {(row["TransformationID"], row["FileID"]) for row in rows}
+        if born := [pair for pair in chunk if pair not in present]:
+            ask(work, "file", [(None, "Unused")])
+            await work.tx.execute(insert, {"pairs": work.dialect.pack(born), "now": work.context.timestamp})
+            for trans_id, number in Counter(trans_id for trans_id, _ in born).items():
+                work.count("file", trans_id, "Unused", number)
+        if removed := [row for row in rows if row["Status"] == "Deleted"]:
+            pairs = work.dialect.pack([[row["TransformationID"], row["FileID"]] for row in removed])
+            await move(work, "file", source, on, "'Unused'", {"pairs": pairs}, anew)
+            out_of_tasks += await _in_running_tasks(work, [row for row in removed if row["TaskID"] is not None])
     return out_of_tasks
 
 
@@ -120,7 +120,7 @@ async def _in_running_tasks(work: Work, rows: Sequence[Row]) -> list[dict[str, A
         found = await work.tx.fetch_all(sql, {"tasks": work.dialect.pack([list(task) for task in chunk])})
         running.update((task["TransformationID"], task["TaskID"]) for task in found)
     return [
-        dict(row)
+        {name: row[name] for name in ("TransformationID", "TaskID", "FileID")}
         for row in rows
         if (row["TransformationID"], row["TaskID"]) in running or divmod(row["TaskID"], FACTOR) in running
     ]

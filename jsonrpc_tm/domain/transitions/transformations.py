@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import Forbidden
+from ...core.statuses import ACCEPTING_STATUSES
 from ...storage.base import chunks
 from .. import counters
 from ..transformation_log import note
@@ -55,6 +56,8 @@ async def move(work: Work, trans: Held, to: str, *, agent: str | None = None) ->
         f"UPDATE Transformations SET Status = :to{also}, LastUpdate = :now WHERE TransformationID = :trans",
         {"to": to, "agent": agent, "now": work.context.timestamp, "trans": trans.id},
     )
+    if (trans.status in ACCEPTING_STATUSES) != (to in ACCEPTING_STATUSES):
+        work.requeried.add(trans.id)
     await note(work, trans, f"Status updated to {to}")
     if agent is not None:
         await note(work, trans, f"AgentType updated to {agent}")
@@ -88,6 +91,8 @@ async def clear(work: Work, trans: Held) -> dict[str, int]:
             "TransformationMetaQueries",
         )
     }
+    if gone["TransformationMetaQueries"]:
+        work.requeried.add(trans.id)
     unused = (
         "target.FileID = source.value AND NOT EXISTS"
         " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = target.FileID)"

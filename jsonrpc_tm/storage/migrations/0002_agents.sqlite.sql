@@ -47,6 +47,15 @@ CREATE TABLE Events (
 ) STRICT;
 CREATE INDEX Events_Time ON Events (Time);
 
+-- What changes whenever something changes that processes keep ready for use. Name says what; there are several rows, so
+-- that writers need not wait for each other.
+CREATE TABLE Versions (
+    Name TEXT NOT NULL,
+    Bucket INTEGER NOT NULL,
+    Turn INTEGER NOT NULL,
+    PRIMARY KEY (Name, Bucket)
+) STRICT, WITHOUT ROWID;
+
 -- A claim of tasks; its number is the fence.
 CREATE TABLE Leases (
     Lease INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -93,6 +102,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('StatusHistory', 'StatusHistory', '10000000 1000 500 100 1'),
     ('StatusHistory', 'StatusHistory_Minute', '10000000 1000'),
     ('Events', 'Events_Time', '10000000 10'),
+    ('Versions', 'Versions', '16 16 1'),
     ('Leases', 'Leases_Transformation', '100000 100 1'),
     ('Leases', 'Leases_Until', '100000 1'),
     ('CallKeys', 'sqlite_autoindex_CallKeys_1', '10000000 1'),

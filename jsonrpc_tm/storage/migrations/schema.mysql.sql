@@ -192,6 +192,15 @@ CREATE TABLE EventHead (
     Revision BIGINT NOT NULL DEFAULT 0
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
+-- What changes whenever something changes that processes keep ready for use. Name says what; there are several rows, so
+-- that writers need not wait for each other.
+CREATE TABLE Versions (
+    Name VARCHAR(16) NOT NULL,
+    Bucket BIGINT NOT NULL,
+    Turn BIGINT NOT NULL,
+    PRIMARY KEY (Name, Bucket)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
 -- A claim of tasks; its number is the fence.
 CREATE TABLE Leases (
     Lease BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
