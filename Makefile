@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV), which takes a minute or two"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test quick lint unit coverage test-slow test-interop test-cluster mutate bench fix docs clean
+.PHONY: demo run test quick lint unit coverage test-slow chaos test-interop test-cluster mutate bench fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -45,6 +45,10 @@ coverage: $(READY) ## the same, servers and commands that tests start included; 
 test-slow: $(READY) ## tests that take minutes: servers killed under load, large databases
 	@.ci/packages
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+chaos: $(READY) ## kill server, agents and database 100 times under load, on both databases, and check the books
+	@.ci/packages
+	$(BIN)/python -m pytest -m slow tests/chaos/test_chaos.py $(ARGS)
 
 test-interop: $(READY) ## DIRAC's own clients, of three releases, run a production through the DIRAC wire
 	@.ci/packages swig libssl-dev gcc libc6-dev python3-dev

@@ -1,0 +1,144 @@
+"""Agents of the chaos test: they announce files, make tasks, claim and report them, and may be killed at any moment.
+
+An agent writes down what it is about to ask, under which key, and what it was answered. Killed and started again it
+goes through its program from the beginning: what was answered is read, what was not is asked again under its key. So it
+must do the same things each time; what it finds out otherwise goes through ``record``.
+
+Standard input: {"client": …, "folder": …, "trans": id, "roles": {name: role}}. In the folder each agent has its
+journal; the file ``enough`` ends the announcing, ``over`` everything.
+"""
+
+import asyncio
+import itertools
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jsonrpc_tm.client import Client
+from jsonrpc_tm.core.errors import TMError
+
+BATCH, GROUP, TAKEN = 20, 4, 3
+PAUSE = 0.1
+
+
+def written(path: Path) -> bytes:
+    """Return the whole lines of a journal; one that was cut off by a kill is none."""
+    text = path.read_bytes() if path.exists() else b""
+    return text[: text.rfind(b"\n") + 1]
+
+
+class Journal:
+    """Lines of JSON, each written at once."""
+
+    def __init__(self, path: Path) -> None:
+        whole = written(path)
+        self.lines: list[Any] = [json.loads(line) for line in whole.splitlines()]
+        self._file = path.open("r+b" if path.exists() else "wb", buffering=0)
+        self._file.truncate(len(whole))
+        self._file.seek(len(whole))
+
+    def write(self, line: Any) -> None:
+        self._file.write(json.dumps(line).encode() + b"\n")
+
+
+class Agent:
+    """What one role has."""
+
+    def __init__(self, name: str, client: Client, folder: Path, trans: int) -> None:
+        self.name = name
+        self.client = client
+        self.folder = folder
+        self.trans = trans
+        self.chance = random.Random(name)
+        self.journal = Journal(folder / f"{name}.journal")
+        self._steps = itertools.count()
+        self._answers = {line["step"]: line for line in self.journal.lines if "step" in line and "asked" not in line}
+
+    async def do(self, method: str, *params: Any) -> Any:
+        """Make a call once; return its result, or a dict with the error's type and reason."""
+        step = next(self._steps)
+        if (answer := self._answers.get(step)) is None:
+            self.journal.write({"step": step, "asked": method, "params": params})
+            answer = {"step": step}
+            try:
+                answer["result"] = await self.client.once(method, list(params), key=f"{self.name}-{step}", patience=600)
+            except TMError as error:
+                answer["error"] = [method, error.type, error.data.get("reason")]
+            self.journal.write(answer)
+        return answer["result"] if "result" in answer else {"error": answer["error"]}
+
+    def record(self, found: Callable[[], Any]) -> Any:
+        """Return what was found at this step the first time."""
+        step = next(self._steps)
+        if (answer := self._answers.get(step)) is None:
+            answer = {"step": step, "found": found()}
+            self.journal.write(answer)
+        return answer["found"]
+
+    def told(self, word: str) -> bool:
+        """Whether there is a file of this name in the folder, as seen the first time."""
+        return bool(self.record((self.folder / word).exists))
+
+    async def wait(self, seconds: float = PAUSE) -> None:
+        """Wait, but not for what is only read again."""
+        if max(self._answers, default=-1) < next(self._steps):
+            await asyncio.sleep(seconds)
+
+
+async def announce(agent: Agent) -> None:
+    """Announce files which the transformation wants, and some which it does not."""
+    for batch in itertools.count():
+        if agent.told("enough"):
+            return
+        names = [f"/chaos/{agent.name}/{batch:04d}/{number:02d}" for number in range(BATCH)]
+        await agent.do("addFile", {name: {"run": number % 5} for number, name in enumerate(names)})
+        await agent.wait(agent.chance.uniform(0, 4 * PAUSE))
+
+
+async def make(agent: Agent) -> None:
+    """Make tasks of free files; others try the same."""
+    while True:
+        free = {"TransformationID": agent.trans, "Status": "Unused"}
+        rows = await agent.do("getTransformationFiles", free, None, None, None, None, 10 * GROUP, 0, ["LFN"])
+        names = [row["LFN"] for row in rows]
+        for start in range(0, len(names), GROUP):
+            await agent.do("addTaskForTransformation", agent.trans, names[start : start + GROUP])
+        if not names:
+            if agent.told("over"):
+                return
+            await agent.wait()
+
+
+async def work(agent: Agent) -> None:
+    """Take tasks and report them."""
+    while True:
+        taken = (await agent.do("getTasksToSubmit", agent.trans, TAKEN))["JobDictionary"]
+        if not taken:
+            if agent.told("over"):
+                return
+            await agent.wait()
+            continue
+        await agent.wait(agent.chance.uniform(0, PAUSE))
+        await agent.do("setTaskStatus", agent.trans, [int(task) for task in taken], "Done")
+        mine = {"TransformationID": agent.trans, "TaskID": [int(task) for task in taken]}
+        rows = await agent.do("getTransformationFiles", mine, None, None, None, None, 0, 0, ["FileID"])
+        statuses = {row["FileID"]: "Processed" for row in rows}
+        await agent.do("setFileStatusForTransformation", agent.trans, statuses)
+
+
+ROLES = {"announce": announce, "make": make, "work": work}
+
+
+async def main() -> None:
+    order = json.load(sys.stdin)
+    folder = Path(order["folder"])
+    async with Client(**order["client"]) as client, asyncio.TaskGroup() as group:
+        for name, role in order["roles"].items():
+            group.create_task(ROLES[role](Agent(name, client, folder, order["trans"])))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
