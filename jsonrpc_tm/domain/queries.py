@@ -1,12 +1,18 @@
 """Meta queries of a transformation: which files it wants (Input) and what it makes (Output)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from ..core.errors import Conflict, NotFound
 from ..core.identity import Transformation
+from ..core.model import TRANSFORMATIONS, Metadata
+from ..matching.query import Fields, first_mismatch
+from ..storage.base import Row
+from .active_queries import ACCEPTED, understand
 from .transformation_log import note
 from .work import Held, Work
 
@@ -60,6 +66,43 @@ async def delete(work: Work, trans: Held, query_type: str) -> None:
         work.requeried.add(trans.id)
     await note(work, trans, "Deleted meta data query")
     work.emit("query.deleted", trans, queries=[query_type])
+
+
+async def accepting(work: Work) -> list[Row]:
+    """Return the Input queries of transformations that accept files and that the caller may read, one row a field."""
+    where = work.where(TRANSFORMATIONS, "t.")
+    return await work.tx.fetch_all(
+        "SELECT t.TransformationID, t.TransformationName, q.MetaDataName, q.MetaDataValue FROM Transformations t"
+        f" {ACCEPTED} WHERE {where.text} ORDER BY t.TransformationID, q.MetaDataName",
+        where.parameters,
+    )
+
+
+def explain(rows: Sequence[Row], metadata: Metadata, declared: Fields) -> list[dict[str, Any]]:
+    """Return for each transformation whether it wants a file; where not, the first condition that fails.
+
+    One whose query cannot be understood wants none, and no condition says why.
+
+    :param rows: as of ``accepting``.
+    :param metadata: the file's.
+    :param declared: the catalog's fields and their types.
+    """
+    told = []
+    for (trans_id, name), group in groupby(rows, key=itemgetter("TransformationID", "TransformationName")):
+        asked = tuple((row["MetaDataName"], row["MetaDataValue"]) for row in group)
+        query = understand({trans_id: asked}).get(trans_id)
+        failed = None if query is None else first_mismatch(query, metadata, declared)
+        told.append(
+            {
+                "TransformationID": trans_id,
+                "TransformationName": name,
+                "Matches": query is not None and failed is None,
+                "Field": failed and failed.field,
+                "Condition": failed and failed.condition,
+                "Value": failed and failed.found,
+            }
+        )
+    return told
 
 
 def _none(trans: Transformation, query_type: str) -> NotFound:

@@ -54,6 +54,16 @@ class Mismatch:
     asked: Any
     found: Any
 
+    @property
+    def condition(self) -> Any:
+        """The condition as a query may have it: ``Missing``, ``Any``, or an object of one operator."""
+        if self.operator in (MISSING, ANY):
+            return self.operator
+        word = self.operator
+        if type(self.asked) is not list:
+            word = {"in": "=", "nin": "!="}.get(word, word)
+        return {word: self.asked}
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:

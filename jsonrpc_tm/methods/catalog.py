@@ -57,7 +57,7 @@ async def unfit(outside: Outside, lfns: Iterable[str]) -> Mapping[str, str]:
     return found
 
 
-async def _known(outside: Outside, said: Mapping[str, Metadata]) -> Mapping[str, Metadata]:
+async def known(outside: Outside, said: Mapping[str, Metadata]) -> Mapping[str, Metadata]:
     """Return the files that the catalog knows, in the given order, with their metadata.
 
     :param said: what the caller says of each, which counts where the catalog believes it.
@@ -70,7 +70,7 @@ async def _known(outside: Outside, said: Mapping[str, Metadata]) -> Mapping[str,
 
 async def announced(outside: Outside, fileDicts: Mapping[str, Metadata]) -> Offer:
     """Look files up, and who wants them."""
-    return await _offer(outside, await _known(outside, fileDicts))
+    return await _offer(outside, await known(outside, fileDicts))
 
 
 async def add_file(work: Work, offer: Offer, fileDicts: Mapping[str, Metadata], force: bool) -> dict[str, Any]:
@@ -95,7 +95,7 @@ async def directory_announced(outside: Outside, path: str) -> tuple[list[str], O
     if await outside.catalog.directory(path) is None:
         raise NotFound(f"There is no directory {path!r}", what="path")
     lfns = await outside.catalog.list_files(path)
-    return lfns, await _offer(outside, await _known(outside, {lfn: {} for lfn in lfns}))
+    return lfns, await _offer(outside, await known(outside, {lfn: {} for lfn in lfns}))
 
 
 async def add_directory(work: Work, prepared: tuple[list[str], Offer], path: str, force: bool) -> dict[str, Any]:
@@ -113,12 +113,12 @@ async def add_directory(work: Work, prepared: tuple[list[str], Offer], path: str
 
 async def overlaid(outside: Outside, path: str, querydict: Metadata) -> Offer:
     """Look up a file, or all files below a directory, with *querydict* in place of their own metadata."""
-    files = await _known(outside, {path: {}})
+    files = await known(outside, {path: {}})
     if not files:
         if await outside.catalog.directory(path) is None:
             raise NotFound(f"There is no file or directory {path!r}", what="path")
         lfns = await outside.catalog.list_files(path, recursive=True)
-        files = await _known(outside, {lfn: {} for lfn in lfns})
+        files = await known(outside, {lfn: {} for lfn in lfns})
     return await _offer(outside, {lfn: metadata | querydict for lfn, metadata in files.items()})
 
 

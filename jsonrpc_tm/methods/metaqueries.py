@@ -1,11 +1,12 @@
 """Meta queries of a transformation: which files it wants (Input) and what it makes (Output)."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import fields
-from ..core.errors import Conflict
+from ..core.errors import CatalogError, Conflict, NotFound
 from ..core.identity import Transformation
 from ..domain import queries
 from ..domain.work import Held, Work
@@ -14,6 +15,7 @@ from ..plugin.marker import hookimpl
 from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Change, Method, Read
+from .catalog import known
 from .fields import MetaQuery, QueryType
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,39 @@ async def delete_query(work: Work, transformation: Held, queryType: str) -> None
     await queries.delete(work, transformation, queryType)
 
 
+async def preview_query(outside: Outside, queryDict: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    """Show what an Input query would bring: the files that the catalog has for it now, and what is odd about it.
+
+    It is the search that addTransformation makes for a new transformation of the caller's; nothing is changed. The
+    files are the first ones by name, ``count`` counts all of them. ``warnings`` are sentences about conditions that
+    cannot hold, or hardly mean what they say.
+
+    :raises CatalogError: the catalog failed, or refused the query.
+    """
+    context = outside.context
+    found = await outside.catalog_for(context.author, context.identity.group).find(queryDict)
+    warnings = doubts(queryDict, await outside.catalog.fields())
+    return {"count": len(found), "files": found[: limit or None], "warnings": warnings}
+
+
+async def explain_match(outside: Outside, lfn: str) -> list[dict[str, Any]]:
+    """Tell for each transformation that accepts files through an Input query whether it wants a file, and why not.
+
+    The file's metadata are those that the catalog has now. ``Field``, ``Condition`` (as a query has it) and ``Value``
+    are the first condition that fails, fields in the order of their names, and what the file has there; null where it
+    matches. All three are null, too, where a query cannot be understood: another program wrote it, and it wants no
+    file. Transformations that the caller may not read are left out.
+
+    :raises NotFound: the catalog knows no such file.
+    :raises CatalogError: the catalog failed.
+    """
+    metadata = (await known(outside, {lfn: {}})).get(lfn)
+    if metadata is None:
+        raise NotFound(f"There is no file {lfn!r} in the catalog", what="lfn")
+    declared = await outside.catalog.fields()
+    return await asyncio.to_thread(queries.explain, await outside.read(queries.accepting), metadata, declared)
+
+
 @hookimpl
 def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     """Provide the methods."""
@@ -106,4 +141,43 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         {"transName": trans, "queryType": kind},
         access=Change(),
         result=results.NULL,
+    )
+    yield Method(
+        "previewMetaQuery",
+        preview_query,
+        {
+            "queryDict": query,
+            "limit": fields.Count(
+                allow_none=True, load_default=100, metadata={"description": "the most files shown; 0 and null for all"}
+            ),
+        },
+        errors=(CatalogError,),
+        result=results.members(
+            "what the catalog has for the query now",
+            count=results.said(results.INTEGER, "of all files"),
+            files=results.listed(results.TEXT, "the first ones by name"),
+            warnings=results.listed(results.TEXT),
+        ),
+    )
+    scalar = {"type": ["string", "number", "boolean"]}
+    condition = {
+        "type": ["string", "object", "null"],
+        "additionalProperties": {"anyOf": [scalar, results.listed(scalar)]},
+    }
+    yield Method(
+        "explainMatch",
+        explain_match,
+        {"lfn": fields.Text(empty=False, required=True, metadata={"description": "a file of the catalog"})},
+        errors=(NotFound, CatalogError),
+        result=results.listed(
+            results.members(
+                TransformationID=results.INTEGER,
+                TransformationName=results.TEXT,
+                Matches=results.BOOLEAN,
+                Field=results.nullable(results.TEXT),
+                Condition=results.said(condition, "as a query has it"),
+                Value=results.ANYTHING,
+            ),
+            "by TransformationID",
+        ),
     )
