@@ -37,6 +37,7 @@ from .core.identity import (
 from .core.lifetimes import background
 from .core.model import TABLES, FieldType, Metadata
 from .core.records import CallRecord, Health, HealthCheck, Migration, ReplayStep, Route, StatusRule, Wire, WireRequest
+from .core.state_machines import StateMachine, StatusMove
 from .domain import reports, transitions
 from .domain.page import Page
 from .domain.rows import Rows
@@ -53,7 +54,7 @@ from .rpc.method import DEFAULT, Change, Method, Read, Write
 from .rpc.method_rules import check_identity, check_properties
 from .rpc.service import Lifetime, Service
 from .settings.loading import Settings
-from .settings.table import Setting
+from .settings.setting import Setting
 from .storage import keys
 from .storage.base import CallKey, Schema, Select, Storage, StorageProvider, Transaction, chunks
 from .storage.circuit import Failure
@@ -119,6 +120,8 @@ __all__ = [
     "Service",
     "Setting",
     "Settings",
+    "StateMachine",
+    "StatusMove",
     "StatusRule",
     "Storage",
     "StorageProvider",

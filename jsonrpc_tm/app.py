@@ -26,6 +26,8 @@ from .observe import logs
 from .parts import AuthenticatorFactory, Parts
 from .plugin import manager
 from .plugin.manager import Provenance, described
+from .plugin.replacing import machines as machines_of
+from .plugin.replacing import one
 from .rpc import method_rules as rules
 from .rpc.method import Method, Registry
 from .rpc.service import Lifetime, Reread, Service
@@ -51,6 +53,8 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.methods.parameters",
     "jsonrpc_tm.methods.files",
     "jsonrpc_tm.methods.tasks",
+    "jsonrpc_tm.methods.attributes",
+    "jsonrpc_tm.methods.bulk",
     "jsonrpc_tm.methods.metaqueries",
     "jsonrpc_tm.methods.catalog",
     "jsonrpc_tm.methods.catalog_admin",
@@ -218,7 +222,7 @@ def make_parts(
 
 
 def _users(settings: Settings, plugins: Plugins) -> Users:
-    found: Users = _one("user registry", plugins.collect("register_users", settings=settings))
+    found: Users = one("user registry", plugins.collect("register_users", settings=settings))
     return found
 
 
@@ -250,8 +254,9 @@ def assemble(
         return tuple(item for item, _ in collected(hook))
 
     registry, resolved = problems.attempt(registered, (None, {}))
-    policy: Any = problems.attempt(lambda: _one("policy", plugins.collect("register_policy", settings=settings)), None)
+    policy: Any = problems.attempt(lambda: one("policy", plugins.collect("register_policy", settings=settings)), None)
     status_rules, listeners = items("register_status_rule"), items("register_listener")
+    machines = problems.attempt(lambda: machines_of(collected("register_state_machines")), {})
     observers, change_writers = items("register_call_observer"), items("register_change_writer")
     own_lifetimes = items("register_lifetime")
     routes = problems.attempt(lambda: _routes(plugins, settings), ())
@@ -269,6 +274,7 @@ def assemble(
         clock=parts.clock,
         authenticators=tuple(authenticators),
         status_rules=status_rules,
+        machines=machines,
         listeners=listeners,
         observers=observers,
         change_writers=change_writers,
@@ -376,13 +382,3 @@ def _named(
         place = f"{where}: " if where else ""
         raise ConfigurationError(f"{place}no plugin provides the {kind} {name!r}{hint}")
     return by_name[name]
-
-
-def _one(kind: str, found: Sequence[tuple[Any, Provenance]]) -> Any:
-    """Return the object that a plugin provides instead of the default one, else the default one."""
-    replacing = [(item, origin) for item, origin in found if origin.kind != "default"]
-    if len(replacing) > 1:
-        raise ConfigurationError(f"two plugins replace the {kind}: {replacing[0][1]} and {replacing[1][1]}")
-    if not found:
-        raise ConfigurationError(f"no plugin provides a {kind}")
-    return (replacing or found)[0][0]

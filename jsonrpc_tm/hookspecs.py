@@ -10,6 +10,7 @@ from .catalog.base import CatalogProvider
 from .core.events import Event
 from .core.identity import Policy, Users
 from .core.records import CallRecord, HealthCheck, Migration, Route, StatusRule, Wire
+from .core.state_machines import StateMachine
 from .domain.work import Work
 from .parts import AuthenticatorFactory
 from .plugin.marker import hookspec
@@ -65,6 +66,11 @@ class Hooks:
     @hookspec
     def register_status_rule(self, settings: Settings) -> Iterable[StatusRule]:
         """Yield rules that restrict status changes."""
+        return ()
+
+    @hookspec
+    def register_state_machines(self, settings: Settings) -> Iterable[StateMachine]:
+        """Yield state machines that replace the default ones, one of a kind."""
         return ()
 
     @hookspec

@@ -260,6 +260,17 @@ class Texts(Field):
         return value
 
 
+class Members(Field):
+    """A list of integers and texts, which somebody else reads."""
+
+    schema = {"type": "array", "items": {"type": ["integer", "string"]}}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[Any]:
+        if type(value) is not list:
+            raise BadValue("Not a list.")
+        return value
+
+
 class Object(Field):
     """A JSON object, whatever its members."""
 

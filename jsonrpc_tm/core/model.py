@@ -166,6 +166,22 @@ TRANSFORMATION_LOG = _table(
     Column("Author"),
     _date("MessageDate"),
 )
+BULK_OPERATIONS = _table(
+    "BulkOperations",
+    ("BulkID",),
+    _integer("BulkID"),
+    Column("State", length=16),
+    _integer("Done"),
+    _integer("Skipped"),
+    _integer("Total"),
+    Column("Refused", length=None),
+    Column("Author"),
+    _date("Started"),
+    _date("Finished"),
+    Column("What", length=16),
+    Column("Action", length=16),
+)
+"""What is told of a bulk operation (section 8.4); no condition of others knows the table."""
 TABLES = {
     table.name: table
     for table in (

@@ -41,4 +41,11 @@ class Page:
             if len(self.after) != len(key):
                 raise invalid("after", [f"Must be the last {' and '.join(key)} seen."])
             where.after([columns[name].sql for name in key], self.after)
-        return where, order_by(columns, table.key, self.orderAttribute) + limited(self.limit, self.offset)
+        return where, self.ending(columns, table)
+
+    def ending(self, columns: Expressions, table: Table) -> str:
+        """Return ORDER BY, LIMIT and OFFSET.
+
+        :raises InvalidParams: an unknown column.
+        """
+        return order_by(columns, table.key, self.orderAttribute) + limited(self.limit, self.offset)

@@ -7,7 +7,7 @@ import orjson
 
 from ..core.errors import Conflict, NotFound
 from ..core.identity import Transformation
-from ..core.model import ADDITIONAL_PARAMETERS
+from ..core.model import ADDITIONAL_PARAMETERS, CORE_PARAMETERS
 from ..storage.base import chunks
 from .rows import TRANSFORMATION_SQL, Rows, only
 from .transformation_log import note
@@ -68,6 +68,19 @@ async def core(work: Work, trans: Transformation, columns: Iterable[str]) -> dic
     shown = {name: TRANSFORMATION_SQL[name] for name in columns}
     (row,) = await Rows(shown, "Transformations t", only(work, trans, "t.")).run(work)
     return row
+
+
+async def of_all(work: Work, trans_ids: Sequence[int], name: str) -> dict[int, Any]:
+    """Return one parameter of transformations, core as it is stored, by id; those that have none are left out."""
+    if name not in CORE_PARAMETERS:
+        return {one: values[name] for one, values in (await additional(work, trans_ids)).items() if name in values}
+    source = f"{work.dialect.array('ids', 'int')} AS wanted {work.dialect.straight_join} Transformations t"
+    sql = f"SELECT t.TransformationID, t.{name} FROM {source} ON t.TransformationID = wanted.value"
+    found: dict[int, Any] = {}
+    for chunk in chunks(trans_ids):
+        rows = await work.tx.fetch_all(sql, {"ids": work.dialect.pack(chunk)})
+        found.update((trans_id, value) for trans_id, value in (row.values() for row in rows))
+    return found
 
 
 async def refuse_taken(work: Work, name: str, trans: Transformation | None = None) -> None:

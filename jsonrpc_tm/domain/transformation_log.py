@@ -16,6 +16,8 @@ async def note(work: Work, trans: Held, message: str) -> None:
 
     :param message: cut to 252 characters and ``...`` when it is longer than the column.
     """
+    if not work.logs:
+        return
     if len(message) > LOG_LENGTH + 3:
         message = message[:LOG_LENGTH] + "..."
     context = work.context

@@ -1,7 +1,7 @@
 """One transaction on behalf of a call: what every function of this room gets."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..core.events import Event
 from ..core.identity import Decision, Policy, Transformation
 from ..core.model import TRANSFORMATIONS, Table
 from ..core.records import StatusRule
+from ..core.state_machines import DEFAULT_MACHINES, MachineKind, StateMachine
 from ..settings import Settings
 from ..storage.base import Transaction, chunks, exclude_other_nodes
 from ..storage.dialect import Dialect
@@ -34,12 +35,16 @@ class DomainParts:
 
     :param status_rules: of plugins.
     :param queries: what this process has compiled of the database's.
+    :param machines: the state machine of each kind.
     """
 
     settings: Settings
     policy: Policy
     status_rules: tuple[StatusRule, ...] = ()
     queries: ActiveQueries = field(default_factory=ActiveQueries)
+    machines: Mapping[MachineKind, StateMachine] = field(
+        default_factory=lambda: {machine.kind: machine for machine in DEFAULT_MACHINES}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,10 @@ class Work:
 
     :param tx: the open transaction.
     :param action: the method called, for the policy.
+    :param logs: whether changes leave lines in TransformationLog.
     """
 
-    __slots__ = ("action", "context", "counts", "dialect", "events", "parts", "requeried", "tx")
+    __slots__ = ("action", "context", "counts", "dialect", "events", "logs", "parts", "requeried", "tx")
 
     def __init__(self, tx: Transaction, context: Context, parts: DomainParts, action: str) -> None:
         self.tx = tx
@@ -75,6 +81,7 @@ class Work:
         self.context = context
         self.parts = parts
         self.action = action
+        self.logs = True
         self.events: list[Event] = []
         self.counts: Counter[tuple[int, Counted, str]] = Counter()
         self.requeried: set[int] = set()
@@ -121,6 +128,29 @@ class Work:
             held += [Held(**_facts(row), grant=_GRANT) for row in rows]
         await exclude_other_nodes(self.tx, [f"transformation {one.id}" for one in held])
         return held
+
+    async def hold_allowed(self, ids: Iterable[int]) -> tuple[dict[int, Held], set[int]]:
+        """Lock transformations, those that the caller may change and others.
+
+        :return: the former by id, and the ids of the others; one that does not exist is in neither.
+        """
+        held = {one.id: one for one in await self.hold_wanting(ids)}
+        forbidden = {one.id for one in held.values() if not self._may_change(one)}
+        return {trans_id: one for trans_id, one in held.items() if trans_id not in forbidden}, forbidden
+
+    async def changeable(self, ids: Sequence[int]) -> set[int]:
+        """Return the ids of those transformations that the caller may change, without locking them."""
+        source = f"{self.dialect.array('ids', 'int')} AS wanted {self.dialect.straight_join} Transformations t"
+        sql = f"SELECT {_FACTS} FROM {source} ON t.TransformationID = wanted.value"
+        found: set[int] = set()
+        for chunk in chunks(ids):
+            rows = await self.tx.fetch_all(sql, {"ids": self.dialect.pack(chunk)})
+            seen = (Transformation(**_facts(row)) for row in rows)
+            found.update(one.id for one in seen if self._may_change(one))
+        return found
+
+    def _may_change(self, trans: Transformation) -> bool:
+        return self.parts.policy.may_change(self.context.identity, self.action, trans).allowed
 
     def hold_new(self, trans_id: int, values: Mapping[str, Any]) -> Held:
         """Return a transformation that this transaction has just inserted: nobody else sees its row yet.

@@ -9,7 +9,9 @@ from ..core.identity import Transformation
 from ..core.model import FILE_COLUMNS, TRANSFORMATION_FILES
 from ..core.values import BadValue
 from ..domain import reports, tallies
+from ..domain.attributes import identify
 from ..domain.page import Page
+from ..domain.transitions import file_machine
 from ..domain.transitions import files as moves
 from ..domain.work import Held, Work
 from ..plugin.marker import hookimpl
@@ -85,6 +87,53 @@ async def set_file_status(work: Work, transformation: Held, dictOfNewFilesStatus
     await moves.report(work, transformation, dictOfNewFilesStatus)
 
 
+class NewStatuses(fields.Field):
+    """New statuses by name of the file."""
+
+    schema = {"type": "object", "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 32}}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, str]:
+        if type(value) is not dict:
+            raise BadValue("Not an object.")
+        loaded: dict[str, str] = {}
+        for lfn, word in value.items():
+            try:
+                loaded[values.text(lfn, 255)] = values.text(word, 32, empty=False)
+            except BadValue as error:
+                raise BadValue({lfn: error.messages}) from None
+        return loaded
+
+
+async def report_statuses(work: Work, transformation: Held, statuses: dict[str, str], force: bool) -> dict[str, str]:
+    """Set the status of files by name as the state machine allows; return {lfn: status} of those that changed.
+
+    Leaving Assigned for anything but Processed adds one to ErrorCount. Processed is final, MaxReset does not go back to
+    Unused, and a file asked back to Unused whose ErrorCount then is a multiple of ``transformations.max_reset_count``
+    becomes MaxReset; *force* overrides these three. Moves that are refused are left out; repeating a report changes
+    nothing.
+
+    :raises NotFound: no such transformation, or files that are not in it, which ``data.missing`` lists.
+    :raises Forbidden: no right on it.
+    :raises InvalidState: a plugin's rule forbids a change.
+    """
+    ids = await identify(work, transformation, "file", list(statuses))
+    wanted = {ids[lfn]: status for lfn, status in statuses.items()}
+    moved = (await file_machine.move_files(work, transformation, wanted, force=force)).moved
+    return {lfn: moved[ids[lfn]] for lfn in statuses if ids[lfn] in moved}
+
+
+async def reset_error_count(work: Work, transformation: Held, lfns: list[str]) -> int:
+    """Let files count their errors anew; those that are MaxReset become Unused. Return the number of files.
+
+    :raises NotFound: no such transformation, or files that are not in it, which ``data.missing`` lists.
+    :raises Forbidden: no right on it.
+    :raises InvalidState: a plugin's rule forbids a change.
+    """
+    ids = list((await identify(work, transformation, "file", list(dict.fromkeys(lfns)))).values())
+    await file_machine.reset_errors(work, transformation, ids)
+    return len(ids)
+
+
 async def get_stats(work: Work, transformation: Transformation) -> dict[str, int]:
     """Count a transformation's files by status, statuses with ``-`` (the inherited ones) left out.
 
@@ -157,6 +206,28 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         access=Change("transName", shared=True),
         errors=(InvalidState,),
         result=results.NULL,
+    )
+    yield Method(
+        "setFileStatus",
+        report_statuses,
+        {
+            "transName": trans,
+            "statuses": NewStatuses(required=True, metadata={"description": "new status by name of the file"}),
+            "force": fields.Boolean(
+                load_default=False, metadata={"description": "make every move, whatever the state machine says"}
+            ),
+        },
+        access=Change(shared=True),
+        errors=(InvalidState,),
+        result=results.mapped(results.TEXT, "{lfn: the status that it has now} of the files that changed"),
+    )
+    yield Method(
+        "resetErrorCount",
+        reset_error_count,
+        {"transName": trans, "lfns": fields.Texts(required=True, metadata={"description": "names of files"})},
+        access=Change(shared=True),
+        errors=(InvalidState,),
+        result=results.said(results.INTEGER, "the number of files"),
     )
     yield Method(
         "getTransformationStats",

@@ -40,12 +40,13 @@ def core_value(name: str, value: Any) -> Any:
     return number
 
 
-def _has_nul(value: Any) -> bool:
+def has_nul(value: Any) -> bool:
+    """Whether a text in some JSON contains U+0000."""
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
-        return any(_has_nul(item) for pair in value.items() for item in pair)
-    return isinstance(value, list) and any(map(_has_nul, value))
+        return any(has_nul(item) for pair in value.items() for item in pair)
+    return isinstance(value, list) and any(map(has_nul, value))
 
 
 async def stored(outside: Outside, paramName: str, paramValue: Any) -> Any:
@@ -63,7 +64,7 @@ async def stored(outside: Outside, paramName: str, paramValue: Any) -> Any:
             errors={"paramName": [f"{paramName!r} is no parameter; did you mean {meant}?"]},
             did_you_mean=meant,
         )
-    if _has_nul(paramValue):
+    if has_nul(paramValue):
         raise invalid("paramValue", ["Must not contain U+0000."])
     return paramValue
 
@@ -92,7 +93,7 @@ async def set_parameter(
     await domain.check_expected(work, transformation, paramName, expected)
     told = values.number_as_text(paramValue)
     if paramName == "Status":
-        await transitions.move(work, transformation, value)
+        await transitions.move(work, transformation, value, strict=True)
     else:
         await domain.set_core(work, transformation, paramName, value, told)
 

@@ -7,6 +7,7 @@ from ..core import fields
 from ..core.errors import CatalogError, Conflict, Forbidden, InvalidState, NotFound
 from ..core.model import TRANSFORMATIONS
 from ..domain import transformations as domain
+from ..domain.parameters import ABSENT
 from ..domain.transitions import files
 from ..domain.transitions import transformations as transitions
 from ..domain.work import Held, Work
@@ -161,7 +162,40 @@ async def complete(work: Work, transformation: Held) -> None:
     :raises Forbidden: no right on it. A status may need a property of its own.
     :raises InvalidState: a plugin's rule forbids it.
     """
-    await transitions.move(work, transformation, "Completed")
+    await transitions.move(work, transformation, "Completed", strict=True)
+
+
+async def start(work: Work, transformation: Held, expected: Any) -> None:
+    """Let a transformation run: status Active, AgentType Automatic, in one step.
+
+    :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it. A status may need a property of its own.
+    :raises Conflict: its status is not the expected one.
+    :raises InvalidState: it is Cleaning, Cleaned, TransformationCleaned, Deleted or Archived, or a rule forbids it.
+    """
+    await transitions.step(work, transformation, "start", expected)
+
+
+async def stop(work: Work, transformation: Held, expected: Any) -> None:
+    """Stop a transformation: status Stopped, AgentType Manual, in one step.
+
+    :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it. A status may need a property of its own.
+    :raises Conflict: its status is not the expected one.
+    :raises InvalidState: it is Cleaning, Cleaned, TransformationCleaned, Deleted or Archived, or a rule forbids it.
+    """
+    await transitions.step(work, transformation, "stop", expected)
+
+
+async def flush(work: Work, transformation: Held, expected: Any) -> None:
+    """Let a transformation make tasks of what is left: status Flush, AgentType Automatic, in one step.
+
+    :raises NotFound: no such transformation.
+    :raises Forbidden: no right on it. A status may need a property of its own.
+    :raises Conflict: its status is not the expected one.
+    :raises InvalidState: it is Cleaning, Cleaned, TransformationCleaned, Deleted or Archived, or a rule forbids it.
+    """
+    await transitions.step(work, transformation, "flush", expected)
 
 
 def _text(column: str, **kwargs: Any) -> fields.Field:
@@ -224,4 +258,16 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     yield Method(
         "completeTransformation", complete, trans, access=Change(), errors=(InvalidState,), result=results.NULL
     )
+    expected = fields.Any_(
+        load_default=ABSENT, metadata={"description": "the present status; the call fails if it is another"}
+    )
+    for name, handler in (("start", start), ("stop", stop), ("flush", flush)):
+        yield Method(
+            f"{name}Transformation",
+            handler,
+            {**trans, "expected": expected},
+            access=Change(),
+            errors=(Conflict, InvalidState),
+            result=results.NULL,
+        )
     yield from queries.methods()

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +18,7 @@ from ..core.containment import contained
 from ..core.context import Context
 from ..core.errors import TMError
 from ..core.events import Event
-from ..core.identity import Asker, Policy
+from ..core.identity import Asker, Identity, Policy
 from ..core.records import CallRecord
 from ..domain.active_queries import ActiveQueries
 from ..domain.work import DomainParts, Work
@@ -61,6 +62,8 @@ class Ground:
     :param document: returns the OpenRPC document for the address that was asked.
     :param started: when the server began (UTC, aware).
     :param change_writers: write more in the transaction of every change.
+    :param permits: whether the rule of a method lets somebody call it.
+    :param signals: wake up what works in the background, by name.
     """
 
     storage: Storage
@@ -70,6 +73,8 @@ class Ground:
     document: Callable[[str], Mapping[str, Any]]
     started: datetime
     change_writers: Sequence[Callable[[Work, CallRecord], Awaitable[None]]] = ()
+    permits: Callable[[str, Identity], bool] = lambda name, identity: True
+    signals: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     changing: set[asyncio.Task[Any]] = field(default_factory=set)
     attendance: Attendance = field(default_factory=Attendance)
 
@@ -148,6 +153,14 @@ class Outside:
         """When the server began (UTC, aware)."""
         return self._ground.started
 
+    def permits(self, method: str) -> bool:
+        """Whether the rule of a method lets the caller call it."""
+        return self._ground.permits(method, self.context.identity)
+
+    def acting(self, action: str) -> "Outside":
+        """Return the same for a caller who does what *action* does: the policy is asked about that method."""
+        return Outside(self._ground, self.context, action)
+
     async def read(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``body(work, …)`` in a transaction that only reads."""
         found: T = await self._run(body, True, *args, **kwargs)
@@ -176,6 +189,10 @@ class Outside:
 
 class Afterwards(Outside):
     """The same after the commit, when there may be more to write."""
+
+    def signal(self, name: str) -> None:
+        """Wake up what works in the background in this process."""
+        self._ground.signals[name].set()
 
     async def write(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``body(work, …)`` in a transaction of its own; its events are told when it is committed."""

@@ -80,3 +80,13 @@ def check_properties(what: str, rule: Rule, identity: Identity) -> None:
     # whatever is no word is a list of properties, also one that nobody has checked
     if not isinstance(rule, str) and not identity.has_any(rule):
         raise Forbidden(f"{what} needs one of: {', '.join(rule)}", needs=list(rule))
+
+
+def is_permitted(what: str, rule: Rule, identity: Identity) -> bool:
+    """Whether *rule* lets somebody call what it is for."""
+    try:
+        check_identity(what, rule, identity)
+        check_properties(what, rule, identity)
+    except (Forbidden, Unauthenticated):
+        return False
+    return True

@@ -19,14 +19,15 @@ from ..core.errors import InternalError, TMError
 from ..core.events import Event
 from ..core.identity import ANONYMOUS, Authenticator, Identity, Policy, Rule, Users
 from ..core.records import CallRecord, HealthCheck, Route, StatusRule
+from ..core.state_machines import DEFAULT_MACHINES, MachineKind, StateMachine
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage.base import CallKey, Storage
 from . import openrpc
 from .call_records import record_of
-from .chain import Abandoned, Ground, Perform, compose
+from .chain import Abandoned, Afterwards, Ground, Perform, compose
 from .method import Method, Registry
-from .method_rules import check_identity, check_properties
+from .method_rules import check_identity, check_properties, is_permitted
 from .retries import key_of
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Service:
     """Everything a call needs. ``app.build_service`` makes it, whole; ``async with`` opens and closes it.
 
     :param rules: the rule of each method, configuration applied.
+    :param machines: the state machine of each kind.
     :param clock: returns the present moment, UTC, aware.
     :param listeners: get the events of every committed transaction.
     :param observers: get the record of every call.
@@ -74,6 +76,9 @@ class Service:
     clock: Clock
     authenticators: tuple[Authenticator, ...] = ()
     status_rules: tuple[StatusRule, ...] = ()
+    machines: Mapping[MachineKind, StateMachine] = field(
+        default_factory=lambda: {machine.kind: machine for machine in DEFAULT_MACHINES}
+    )
     listeners: tuple[Callable[[Event], None], ...] = ()
     observers: tuple[Callable[[CallRecord], None], ...] = ()
     change_writers: tuple[Callable[[Work, CallRecord], Awaitable[None]], ...] = ()
@@ -89,11 +94,12 @@ class Service:
         self._ground = Ground(
             self.storage,
             GuardedCatalog(self.catalog),
-            DomainParts(self.settings, self.policy, self.status_rules),
+            DomainParts(self.settings, self.policy, self.status_rules, machines=self.machines),
             functools.partial(_tell_each, self.listeners),
             lambda asked: self.document.at(openrpc.address(self.settings, asked)),
             self.clock(),
             self.change_writers,
+            lambda name, identity: is_permitted(name, self.rules[name], identity),
         )
         self._perform = {method.name: compose(method, self._ground) for method in self.registry}
 
@@ -112,6 +118,18 @@ class Service:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
+
+    @property
+    def signals(self) -> Mapping[str, asyncio.Event]:
+        """What wakes up those who work in the background, by name."""
+        return self._ground.signals
+
+    def outside(self, context: Context, action: str) -> Afterwards:
+        """Return what work in the background has: transactions on behalf of somebody.
+
+        :param action: the method that it does, for the policy.
+        """
+        return Afterwards(self._ground, context, action)
 
     def renew(self, users: Users, rules: Mapping[str, Rule], authenticators: tuple[Authenticator, ...]) -> None:
         """Let calls that begin from now on go by these."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from .setting import Setting
 from .sources import PREFIX
-from .table import Setting
 from .types import Bytes, words
 
 RELOAD = "↻"

@@ -15,8 +15,9 @@ from ..core.errors import ConfigurationError
 from ..core.fields import Field
 from ..core.problems import Problems
 from ..core.spelling import suggestion
+from .setting import Setting
 from .sources import Keys, Sources
-from .table import CORE_SETTINGS, Setting
+from .table import CORE_SETTINGS
 
 CONFIG_VARIABLE = "JSONRPC_TM_CONFIG"
 CONFIG_FILE = "config.yaml"

@@ -1,9 +1,8 @@
 """The table of settings: each has a name, a type, a default and a help text. Everything else is made from it."""
 
-from dataclasses import dataclass, field
-from typing import Any
-
-from ..core.fields import Boolean, Choice, Field, Text, Texts
+from ..core.fields import Boolean, Choice, Text, Texts
+from .domain_table import DOMAIN_SETTINGS
+from .setting import Setting
 from .types import (
     Balancers,
     FileMode,
@@ -13,43 +12,13 @@ from .types import (
     Number,
     Origins,
     Patience,
-    Pattern,
     Plugged,
     PluggedList,
     Properties,
     Record,
     Url,
     UrlPath,
-    field_of,
 )
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting.
-
-    :param name: dotted; a plugin's settings begin with the plugin's own section.
-    :param type: ``boolean``, ``integer``, ``number``, ``seconds``, ``size`` (bytes), ``text``, ``path``, ``texts`` (a
-        list), ``object``, or a field: one of ``jsonrpc_tm.api.fields``, the core's also of ``types.py``.
-    :param default: as validated values are; None makes null acceptable.
-    :param help: one sentence or two; units where there are any.
-    :param secret: the value is never shown.
-    :param reload: a new value takes effect when the configuration is read again, not only at the next start.
-    :param kind: the field that validates values; made from *type*.
-    """
-
-    name: str
-    type: Field | str
-    default: Any
-    help: str
-    secret: bool = False
-    reload: bool = False
-    kind: Field = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        kind = field_of(self.type)
-        kind.allow_none = kind.allow_none or self.default is None
-        object.__setattr__(self, "kind", kind)
 
 
 def _names() -> Texts:
@@ -347,28 +316,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         {"name": "builtin"},
         "File catalog: `builtin`, `none`, or a plugin's name, or an object with `name` and options.",
     ),
-    Setting(
-        "files.pattern",
-        Pattern(),
-        None,
-        "Regular expression that the whole name of a file must match to become known to the server; null for any name. "
-        "Known files keep theirs.",
-        reload=True,
-    ),
-    Setting(
-        "transformations.extendable_types",
-        Texts(32),
-        ["Simulation", "MCSimulation"],
-        "Types of transformations that can be extended; case does not count.",
-    ),
-    Setting("monitoring.task_states", Texts(16), [], "Task states that web summaries show beside the usual ones."),
-    Setting("monitoring.file_states", Texts(32), [], "File states that web summaries show beside the usual ones."),
-    Setting(
-        "monitoring.given_up_statuses",
-        Texts(32),
-        ["MissingInFC"],
-        "File statuses that do not count in PercentProcessed.",
-    ),
+    *DOMAIN_SETTINGS,
     Setting(
         "client.url",
         Text(None, empty=False),

@@ -173,6 +173,14 @@ class TestSnippets:
                 await call(service, "setFileStatusForTransformation", ["t", {"1": "Unused"}])
             assert await call(service, "getTransformationStats", ["t"]) == {"Processed": 1, "Total": 1}
 
+    async def test_state_machine(self, start):
+        async with start("recalled.py") as service:
+            await call(service, "addTransformation", ADD)
+            await call(service, "addFilesToTransformation", ["t", ["/a"]])
+            for asked, became in (("Processed", "Processed"), ("Unused", None), ("Recalled", "Recalled")):
+                changed = {"/a": became} if became else {}
+                assert await call(service, "setFileStatus", ["t", {"/a": asked}]) == changed
+
     async def test_policy(self, start):
         async with start("cautious.py") as service:
             await call(service, "addTransformation", ADD)
@@ -318,7 +326,8 @@ def test_the_configuration_and_the_entry_point_are_what_they_are_called():
 
 def test_every_file_on_the_page_is_tried():
     tried = {
-        "stuck.py", "lost.py", "largest.py", "announce.py", "final.py", "cautious.py", "door.py", "stuck_page.py",
+        "stuck.py", "lost.py", "largest.py", "announce.py", "final.py", "recalled.py", "cautious.py", "door.py",
+        "stuck_page.py",
         "disk_check.py",
         "stuck_command.py", "conftest.py", "test_stuck.py",
     }  # fmt: skip

@@ -46,6 +46,8 @@ class CountingStorage:
         self.storage = storage
         self.url = storage.url
         self.statements: list[str] = []
+        self.only: str | None = None
+        """The transactions that are counted, by name; None for all, what goes on in the background too."""
 
     async def __aenter__(self) -> "CountingStorage":
         return self
@@ -55,7 +57,8 @@ class CountingStorage:
 
     async def run(self, name: str, body: Any, *args: Any, read: bool = False, caller: str = "", **kwargs: Any) -> Any:
         async def counted(tx: Any) -> Any:
-            return await body(Counted(tx, self.statements), *args, **kwargs)
+            counts = self.only in (None, name)
+            return await body(Counted(tx, self.statements) if counts else tx, *args, **kwargs)
 
         return await self.storage.run(name, counted, read=read, caller=caller)
 
@@ -142,7 +145,9 @@ class Driver:
     async def statements(self, method: str, *params: Any, **named: Any) -> int:
         """Call a method and return how many statements it took."""
         self.storage.statements.clear()
+        self.storage.only = method
         await self(method, *params, **named)
+        self.storage.only = None
         return len(self.storage.statements)
 
     async def log(self, trans: int | str = 1) -> list[str]:

@@ -26,6 +26,7 @@ READS: dict[str, Any] = {
     "getAdditionalParameters": [1],
     "getTransformationWithStatus": ["New"],
     "getTransformationLogging": [1],
+    "getAttributes": [1, "transformation"],
     "getTransformationStatusCounters": [],
     "getTransformationFiles": [],
     "getTransformationStats": [1],
@@ -53,7 +54,7 @@ READS: dict[str, Any] = {
     "getCounters": ["TransformationFiles", ["UsedSE"], {}],
 }
 # reading methods that say nothing about transformations
-OTHERS = {"ping", "echo", "whoami", "rpc.discover"}
+OTHERS = {"getBulk", "listBulk", "ping", "echo", "whoami", "rpc.discover"}
 COUNTED = ("Transformations", "TransformationFiles", "TransformationTasks", "TransformationLog", "AdditionalParameters")
 
 

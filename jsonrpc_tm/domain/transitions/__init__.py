@@ -4,6 +4,6 @@ Whatever happens to a status happens here, for one row or for 100,000, set by se
 written, the history kept, and the change told.
 """
 
-from . import files, tasks, transformations
+from . import file_machine, files, tasks, transformations
 
-__all__ = ["files", "tasks", "transformations"]
+__all__ = ["file_machine", "files", "tasks", "transformations"]

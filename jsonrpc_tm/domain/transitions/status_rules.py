@@ -1,14 +1,13 @@
 """Plugins' rules on statuses, asked before a change is made; the statements that move rows; and what is counted."""
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ...core.errors import InvalidState
+from ...core.state_machines import MachineKind
 from ...storage.base import Parameters
 from ..counters import Counted
 from ..work import Work
-
-StatusKind = Literal["transformation", "file", "task"]
 
 
 class _Columns(NamedTuple):
@@ -23,7 +22,7 @@ _COLUMNS = {
 }
 
 
-def ask(work: Work, kind: StatusKind, changes: Iterable[tuple[str | None, str]]) -> None:
+def ask(work: Work, kind: MachineKind, changes: Iterable[tuple[str | None, str]]) -> None:
     """Ask the rules on this kind of status about pairs of an old (None for a new row) and a new status.
 
     :raises InvalidState: a rule forbids one; the message is the rule's reason.
@@ -34,6 +33,32 @@ def ask(work: Work, kind: StatusKind, changes: Iterable[tuple[str | None, str]])
             reason = allowed(old, new)
             if reason is not None:
                 raise InvalidState(reason, old=old, new=new)
+
+
+async def obey(work: Work, kind: Counted, source: str, on: str, to: str, parameters: Parameters) -> None:
+    """Refuse what the state machine forbids, where the setting ``transformations.strict_statuses`` says so.
+
+    :param source: as for ``move``, like *on* and *to*.
+    :raises InvalidState: a move is forbidden.
+    """
+    if not work.parts.settings["transformations.strict_statuses"]:
+        return
+    table, status, _ = _COLUMNS[kind]
+    rows = await work.tx.fetch_all(
+        f"SELECT DISTINCT target.{status} AS former, {to} AS next FROM {work.dialect.joined(table, source)} ON {on}",
+        parameters,
+    )
+    for row in rows:
+        obey_one(work, kind, row["former"], row["next"])
+
+
+def obey_one(work: Work, kind: MachineKind, old: str, new: str) -> None:
+    """The same for one move.
+
+    :raises InvalidState: it is forbidden.
+    """
+    if work.parts.settings["transformations.strict_statuses"] and not work.parts.machines[kind].allows(old, new):
+        raise InvalidState(f"A {kind} that is {old} may not become {new}", old=old, new=new)
 
 
 async def move(

@@ -1,5 +1,6 @@
 """Tasks of transformations: how they get their numbers, change their status and go."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..missing import not_there
 from ..transformation_log import note
 from ..work import Held, Work
 from . import files
-from .status_rules import ask, move
+from .status_rules import ask, move, obey
 
 _IN_RANGE = "TransformationID = :trans AND TaskID BETWEEN :low AND :high"
 _MINE = "target.TransformationID = :trans AND target.TaskID = source.value"
@@ -83,10 +84,51 @@ async def report(work: Work, trans: Held, task_ids: Sequence[int], values: Mappi
     for chunk in chunks(sorted(ids)):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), **values}
         source = work.dialect.array("ids", "int")
+        await obey(work, "task", source, _MINE, ":ExternalStatus", parameters)
         if await move(work, "task", source, _MINE, ":ExternalStatus", parameters, further) != len(chunk):
             raise await not_there(work, trans, TRANSFORMATION_TASKS, "task", ids)
     if ids:
         _tell(work, trans, ids, values["ExternalStatus"])
+
+
+async def move_all(work: Work, trans: Held, task_ids: Sequence[int], to: str, *, force: bool = False) -> list[int]:
+    """Move tasks, each as the state machine allows; return the ids of those that it refuses.
+
+    A task that has the status already stays as it is.
+
+    :param force: none is refused.
+    :raises InvalidState: a plugin's rule forbids a change.
+    """
+    machine, dialect = work.parts.machines["task"], work.dialect
+    source = dialect.array("ids", "int")
+    select = (
+        f"SELECT t.TaskID, t.ExternalStatus FROM {source} AS wanted {dialect.straight_join} TransformationTasks t"
+        f" ON t.TransformationID = :trans AND t.TaskID = wanted.value{dialect.for_update}"
+    )
+    rows: list[Row] = []
+    for chunk in chunks(sorted(task_ids)):
+        rows += await work.tx.fetch_all(select, {"trans": trans.id, "ids": dialect.pack(chunk)})
+    others = {row["TaskID"]: row["ExternalStatus"] for row in rows if row["ExternalStatus"] != to}
+    refused = [] if force else [task_id for task_id, old in others.items() if not machine.allows(old, to)]
+    await put_back(work, trans, dict.fromkeys(others.keys() - set(refused), to))
+    return refused
+
+
+async def put_back(work: Work, trans: Held, statuses: Mapping[int, str]) -> None:
+    """Give tasks statuses, whatever the machine says; a task that is Created is under no lease.
+
+    :param statuses: by TaskID.
+    :raises InvalidState: a plugin's rule forbids a change.
+    """
+    source = work.dialect.records("changes", TaskID="int", Status="text")
+    on = "target.TransformationID = :trans AND target.TaskID = source.TaskID"
+    lease = {"Lease": "CASE WHEN source.Status = 'Created' THEN NULL ELSE target.Lease END"}
+    for chunk in chunks([[task_id, statuses[task_id]] for task_id in sorted(statuses)]):
+        parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
+        await move(work, "task", source, on, "source.Status", parameters, lease)
+    if statuses:
+        told = dict(Counter(statuses.values()))
+        work.emit("tasks.status", trans, count=len(statuses), ids=sorted(statuses), status=told)
 
 
 async def reserve(work: Work, trans: Held, number: int) -> list[Row]:

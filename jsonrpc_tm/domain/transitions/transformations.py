@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.errors import Forbidden
+from ...core.errors import Forbidden, InvalidState
 from ...core.statuses import ACCEPTING_STATUSES
 from ...storage.base import chunks
 from .. import counters
+from ..parameters import ABSENT, check_expected
 from ..transformation_log import note
 from ..work import Held, Work
-from .status_rules import ask
+from .status_rules import ask, obey_one
 
 
 async def create(work: Work, values: Mapping[str, Any]) -> Held:
@@ -37,19 +38,44 @@ def authorize(work: Work, to: str) -> None:
 
     :raises Forbidden: the caller has none of the properties.
     """
-    needs = work.parts.settings["authorization.statuses"].get(to)
-    if needs is not None and not work.context.identity.has_any(needs):
+    if (needs := _needed(work, to)) is not None:
         raise Forbidden(f"To set the status {to} you need one of: {', '.join(needs)}", needs=list(needs))
 
 
-async def move(work: Work, trans: Held, to: str, *, agent: str | None = None) -> None:
+STEPS = {"start": ("Active", "Automatic"), "stop": ("Stopped", "Manual"), "flush": ("Flush", "Automatic")}
+"""Status and AgentType that people set together."""
+ENDED = ("Cleaning", "Cleaned", "TransformationCleaned", "Deleted", "Archived")
+"""Statuses from which a transformation is not started, stopped or flushed again."""
+
+
+async def step(work: Work, trans: Held, word: str, expected: Any = ABSENT) -> None:
+    """Start, stop or flush a transformation: status and AgentType at once; logged.
+
+    :param word: of ``STEPS``.
+    :param expected: the status that it should have; ``ABSENT`` for whatever it has.
+    :raises Forbidden: see ``authorize``.
+    :raises Conflict: *expected* does not hold.
+    :raises InvalidState: it has ended, or a plugin's rule forbids it.
+    """
+    to, agent = STEPS[word]
+    authorize(work, to)
+    await check_expected(work, trans, "Status", expected)
+    if trans.status in ENDED:
+        raise InvalidState(f"A transformation that is {trans.status} cannot be {to}", old=trans.status, new=to)
+    await move(work, trans, to, agent=agent)
+
+
+async def move(work: Work, trans: Held, to: str, *, agent: str | None = None, strict: bool = False) -> None:
     """Set a transformation's status, also to the same word again; logged.
 
     :param agent: the AgentType to set with it.
+    :param strict: the state machine is asked, where the setting ``transformations.strict_statuses`` says so.
     :raises Forbidden: see ``authorize``.
     :raises InvalidState: a plugin's rule forbids it.
     """
     authorize(work, to)
+    if strict:
+        obey_one(work, "transformation", trans.status, to)
     ask(work, "transformation", [(trans.status, to)])
     also = "" if agent is None else ", AgentType = :agent"
     await work.tx.execute(
@@ -64,6 +90,17 @@ async def move(work: Work, trans: Held, to: str, *, agent: str | None = None) ->
     work.emit("transformation.status", trans, status=to, old=trans.status)
     if agent is not None:
         work.emit("transformation.parameter", trans, names=["AgentType"])
+
+
+def may_set(work: Work, to: str) -> bool:
+    """Whether ``authorize`` lets the caller set a transformation to a status."""
+    return _needed(work, to) is None
+
+
+def _needed(work: Work, to: str) -> tuple[str, ...] | None:
+    """Return the properties of which the caller lacks all; None where it may."""
+    needs: tuple[str, ...] | None = work.parts.settings["authorization.statuses"].get(to)
+    return None if needs is None or work.context.identity.has_any(needs) else needs
 
 
 async def clear(work: Work, trans: Held) -> dict[str, int]:

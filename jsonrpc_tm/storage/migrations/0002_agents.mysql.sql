@@ -86,6 +86,41 @@ CREATE TABLE CallKeys (
     KEY CallKeys_CreatedAt (CreatedAt)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
+-- Changes of many objects, and which objects: Former and Later are what an operation found and left, to be undone.
+CREATE TABLE BulkOperations (
+    BulkID BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    What VARCHAR(16) NOT NULL,
+    Action VARCHAR(16) NOT NULL,
+    Arguments LONGTEXT NOT NULL,
+    Conditions LONGTEXT,
+    State VARCHAR(16) NOT NULL,
+    Total BIGINT NOT NULL DEFAULT 0,
+    Done BIGINT NOT NULL DEFAULT 0,
+    Skipped BIGINT NOT NULL DEFAULT 0,
+    Refused VARCHAR(255) NOT NULL DEFAULT '{}',
+    Position BIGINT NOT NULL DEFAULT 0,
+    Author VARCHAR(255) NOT NULL,
+    AuthorGroup VARCHAR(255),
+    AuthorDN VARCHAR(255),
+    RequestID VARCHAR(255) NOT NULL,
+    Started DATETIME NOT NULL,
+    Finished DATETIME,
+    KEY BulkOperations_State (State, BulkID),
+    KEY BulkOperations_Finished (Finished)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
+CREATE TABLE BulkItems (
+    BulkID BIGINT NOT NULL,
+    Position BIGINT NOT NULL,
+    TransformationID BIGINT NOT NULL,
+    ObjectID BIGINT NOT NULL,
+    Outcome VARCHAR(8),
+    Former LONGTEXT,
+    Later LONGTEXT,
+    PRIMARY KEY (BulkID, Position),
+    CONSTRAINT BulkItems_Operation FOREIGN KEY (BulkID) REFERENCES BulkOperations (BulkID)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+
 -- Attributes of files (ObjectID is the FileID) and tasks; those of transformations are AdditionalParameters.
 CREATE TABLE ObjectAttributes (
     TransformationID BIGINT NOT NULL,

@@ -188,6 +188,40 @@ CREATE TABLE CallKeys (
 ) STRICT;
 CREATE INDEX CallKeys_CreatedAt ON CallKeys (CreatedAt);
 
+-- Changes of many objects, and which objects: Former and Later are what an operation found and left, to be undone.
+CREATE TABLE BulkOperations (
+    BulkID INTEGER PRIMARY KEY AUTOINCREMENT,
+    What TEXT NOT NULL,
+    Action TEXT NOT NULL,
+    Arguments TEXT NOT NULL,
+    Conditions TEXT,
+    State TEXT NOT NULL,
+    Total INTEGER NOT NULL DEFAULT 0,
+    Done INTEGER NOT NULL DEFAULT 0,
+    Skipped INTEGER NOT NULL DEFAULT 0,
+    Refused TEXT NOT NULL DEFAULT '{}',
+    Position INTEGER NOT NULL DEFAULT 0,
+    Author TEXT NOT NULL,
+    AuthorGroup TEXT,
+    AuthorDN TEXT,
+    RequestID TEXT NOT NULL,
+    Started TEXT NOT NULL,
+    Finished TEXT
+) STRICT;
+CREATE INDEX BulkOperations_State ON BulkOperations (State, BulkID);
+CREATE INDEX BulkOperations_Finished ON BulkOperations (Finished);
+
+CREATE TABLE BulkItems (
+    BulkID INTEGER NOT NULL REFERENCES BulkOperations,
+    Position INTEGER NOT NULL,
+    TransformationID INTEGER NOT NULL,
+    ObjectID INTEGER NOT NULL,
+    Outcome TEXT,
+    Former TEXT,
+    Later TEXT,
+    PRIMARY KEY (BulkID, Position)
+) STRICT, WITHOUT ROWID;
+
 -- Attributes of files (ObjectID is the FileID) and tasks; those of transformations are AdditionalParameters.
 CREATE TABLE ObjectAttributes (
     TransformationID INTEGER NOT NULL REFERENCES Transformations,
@@ -261,5 +295,8 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('Leases', 'Leases_Until', '100000 1'),
     ('CallKeys', 'sqlite_autoindex_CallKeys_1', '10000000 1'),
     ('CallKeys', 'CallKeys_CreatedAt', '10000000 100'),
+    ('BulkOperations', 'BulkOperations_State', '10000 2500 1'),
+    ('BulkOperations', 'BulkOperations_Finished', '10000 1'),
+    ('BulkItems', 'BulkItems', '10000000 1000 1'),
     ('ObjectAttributes', 'ObjectAttributes', '20000000 10000 5000 2 1');
 ANALYZE sqlite_schema;

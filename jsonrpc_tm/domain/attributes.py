@@ -1,0 +1,130 @@
+"""Attributes of files and tasks: JSON by name. Those of a transformation are its additional parameters."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from ..core.errors import NotFound
+from ..core.identity import Transformation
+from ..core.model import TRANSFORMATION_TASKS
+from ..storage.base import chunks
+from . import names, parameters
+from .missing import not_there
+from .work import Held, Work
+
+ObjectKind = Literal["task", "file"]
+_KEY = ("TransformationID", "Kind", "ObjectID", "Name")
+
+
+async def set_parameters(work: Work, trans: Held, values: Mapping[str, Any]) -> None:
+    """Set additional parameters; null removes one, and it does not matter whether it was there. Logged."""
+    present = (await parameters.additional(work, [trans.id])).get(trans.id, {})
+    for name, value in values.items():
+        if value is not None:
+            await parameters.set_additional(work, trans, name, value)
+        elif name in present:
+            await parameters.delete_additional(work, trans, name)
+
+
+async def set_of_objects(
+    work: Work, trans: Held, kind: ObjectKind, values: Mapping[str, Any], ids: Sequence[Any]
+) -> int:
+    """Set attributes of tasks or files of a transformation; null removes one. Return how many there are of these.
+
+    :param ids: TaskIDs or LFNs, none twice.
+    :raises NotFound: some are not in the transformation; ``data.missing`` lists them.
+    """
+    numbers = list((await identify(work, trans, kind, ids)).values())
+    if not (numbers and values):
+        return len(numbers)
+    dialect = work.dialect
+    mine = {"trans": trans.id, "kind": kind}
+    given = [[name, orjson.dumps(value).decode()] for name, value in values.items() if value is not None]
+    pairs = dialect.records("given", name="text", value="text")
+    select = (
+        "SELECT :trans AS TransformationID, :kind AS Kind, objects.value AS ObjectID, given.name AS Name,"
+        f" given.value AS Value FROM {dialect.array('ids', 'int')} AS objects, {pairs} AS given"
+    )
+    gone = dialect.delete_join(
+        "ObjectAttributes",
+        f"(SELECT objects.value AS ObjectID, names.value AS Name FROM {dialect.array('ids', 'int')} AS objects"
+        f", {dialect.array('names')} AS names)",
+        "target.TransformationID = :trans AND target.Kind = :kind AND target.ObjectID = source.ObjectID"
+        " AND target.Name = source.Name",
+        _KEY,
+    )
+    for chunk in chunks(sorted(numbers)):
+        ids_ = {**mine, "ids": dialect.pack(chunk)}
+        await work.tx.execute(gone, {**ids_, "names": dialect.pack(list(values))})
+        if given:
+            await work.tx.execute(
+                f"INSERT INTO ObjectAttributes (TransformationID, Kind, ObjectID, Name, Value) {select}",
+                {**ids_, "given": dialect.pack(given)},
+            )
+    work.emit("transformation.parameter", trans, names=sorted(values), kind=kind, count=len(numbers), ids=numbers)
+    return len(numbers)
+
+
+async def identify(work: Work, trans: Transformation, kind: ObjectKind, ids: Sequence[Any]) -> dict[Any, int]:
+    """Return TaskIDs or FileIDs by what names them.
+
+    :param ids: TaskIDs or LFNs, none twice.
+    :raises NotFound: some are not in the transformation; ``data.missing`` lists them.
+    """
+    dialect = work.dialect
+    if kind == "file":
+        joined = " JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID"
+        rows = await names.by_name(work, ids, "d.LFN, d.FileID", joined, {"trans": trans.id})
+        found = {row["LFN"]: row["FileID"] for row in rows}
+        if missing := [lfn for lfn in ids if lfn not in found]:
+            raise NotFound(
+                f"{len(missing)} file(s) are not in transformation {trans.name!r}", what="file", missing=missing
+            )
+        return found
+    there = (
+        f"SELECT t.TaskID FROM {dialect.array('ids', 'int')} AS wanted {dialect.straight_join} TransformationTasks t"
+        " ON t.TransformationID = :trans AND t.TaskID = wanted.value"
+    )
+    tasks: dict[Any, int] = {}
+    for chunk in chunks(ids):
+        present = await work.tx.fetch_column(there, {"trans": trans.id, "ids": dialect.pack(chunk)})
+        tasks |= {task_id: task_id for task_id in present}
+    if len(tasks) != len(ids):
+        raise await not_there(work, trans, TRANSFORMATION_TASKS, "task", ids)
+    return tasks
+
+
+async def of_objects(
+    work: Work, trans: Transformation, kind: str, ids: Sequence[Any] | None
+) -> dict[str, dict[str, Any]]:
+    """Return attributes by what names the object, and by name.
+
+    :param kind: ``transformation`` too.
+    :param ids: TaskIDs or LFNs, none twice; None for all that have some.
+    :raises NotFound: some are not in the transformation; ``data.missing`` lists them.
+    """
+    if kind == "transformation":
+        return {str(trans.id): (await parameters.additional(work, [trans.id])).get(trans.id, {})}
+    of: ObjectKind = "task" if kind == "task" else "file"
+    select = "SELECT a.ObjectID, a.Name, a.Value"
+    mine = {"trans": trans.id, "kind": of}
+    condition = " a.TransformationID = :trans AND a.Kind = :kind"
+    order = " ORDER BY a.ObjectID, a.Name"
+    found: dict[str, dict[str, Any]] = {}
+    if ids is None:
+        label = "CAST(a.ObjectID AS CHAR)" if of == "task" else "d.LFN"
+        joined = "" if of == "task" else " JOIN DataFiles d ON d.FileID = a.ObjectID"
+        sql = f"{select}, {label} AS label FROM ObjectAttributes a{joined} WHERE{condition}{order}"
+        for row in await work.tx.fetch_all(sql, mine):
+            found.setdefault(row["label"], {})[row["Name"]] = orjson.loads(row["Value"])
+        return found
+    numbers = await identify(work, trans, of, ids)
+    labels = {number: str(one) for one, number in numbers.items()}
+    found = {str(one): {} for one in ids}
+    source = f"{work.dialect.array('ids', 'int')} AS wanted {work.dialect.straight_join} ObjectAttributes a"
+    sql = f"{select} FROM {source} ON{condition} AND a.ObjectID = wanted.value{order}"
+    for chunk in chunks(list(numbers.values())):
+        for row in await work.tx.fetch_all(sql, {**mine, "ids": work.dialect.pack(chunk)}):
+            found[labels[row["ObjectID"]]][row["Name"]] = orjson.loads(row["Value"])
+    return found
