@@ -1,13 +1,16 @@
 """Two nodes of a Galera cluster write the same row: what was acknowledged is there, once."""
 
 import asyncio
+import functools
 import itertools
 from contextlib import AsyncExitStack
 
 import pytest
 
-from jsonrpc_tm.storage.base import exclude_other_nodes
+from jsonrpc_tm.rpc.retries import when_free
+from jsonrpc_tm.storage.base import CallKey, exclude_other_nodes
 from jsonrpc_tm.storage.mysql import MySQLProvider
+from jsonrpc_tm.tools.testing.key_contract import once
 from jsonrpc_tm.tools.testing.storage_contract import add_transformation
 from tests.cluster.galera import cluster, find_provider
 
@@ -80,3 +83,28 @@ async def test_acknowledged_steps_are_counted(urls, body):
             assert await storage.run("look", look, read=True) == (CALLS * CALLERS * 2,) * 2
         # else the nodes never met
         assert sum(storage.runner.statistics["step"].retries for storage in nodes) > 0
+
+
+async def test_a_key_on_two_nodes_happens_once(urls):
+    """Neither sees the other's row: one of them loses when it commits, runs again and gets the result."""
+    async with AsyncExitStack() as stack:
+        options = {"pool_size": 2 * CALLERS, "timeout": 20.0}
+        nodes = [
+            await stack.enter_async_context(MySQLProvider().open(url, migrate=True, migrations=(), options=options))
+            for url in urls
+        ]
+        for turn in range(CALLS):
+            key = CallKey(f"k{turn}", "d", "2024-10-15 12:00:00", "")
+            found = await asyncio.gather(
+                *(
+                    when_free(functools.partial(storage.run, "once", once, key, f"/key/{turn}/{number}-{caller}"))
+                    for number, storage in enumerate(nodes)
+                    for caller in range(2)
+                )
+            )
+            assert len(set(found)) == 1, turn
+
+        async def look(tx):
+            return await tx.fetch_value("SELECT COUNT(*) FROM DataFiles WHERE LFN LIKE '/key/%'")
+
+        assert [await storage.run("look", look, read=True) for storage in nodes] == [CALLS] * 2

@@ -217,6 +217,8 @@ async def test_a_call_that_still_runs_is_waited_for_a_moment(mysql_url: str) -> 
             await go.wait()
 
         running = asyncio.create_task(books.storage._storage.run("first", first))
+        # or a failure here would wait for it
+        asyncio.get_running_loop().call_later(5, go.set)
         await held.wait()
         with pytest.raises(Conflict) as raised:
             await call(books, "k", "tests.add", "/a")
