@@ -8,6 +8,7 @@ Prints the median of the rounds in microseconds a call, and the ratio to the flo
 import argparse
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 import statistics
 import tempfile
@@ -104,9 +105,10 @@ async def main(calls: int, count: int, rounds: int) -> None:
             aiohttp.ClientSession() as session,
         ):
 
-            async def post(target: str, method: str, *params: Any) -> Any:
+            async def post(target: str, method: str, *params: Any, key: str | None = None) -> Any:
                 body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-                async with session.post(target, data=body, headers={"Content-Type": "application/json"}) as response:
+                headers = {"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key})
+                async with session.post(target, data=body, headers=headers) as response:
                     answer = orjson.loads(await response.read())
                     if "error" in answer:
                         raise SystemExit(f"{method}: {answer['error']}")
@@ -137,6 +139,16 @@ async def main(calls: int, count: int, rounds: int) -> None:
             long_body = await timed(rounds, 3, lambda serial: post(floor_url, "echo", "t", names(serial)))
             raw.close()
             ours.close()
+            change = ("setTransformationParameter", "t", "Description", "d")
+            keys = itertools.count()
+            ways = (
+                lambda _: post(url, *change),
+                lambda _: post(url, *change, key=f"k{next(keys)}"),
+                lambda _: post(url, *change, key="k0"),
+            )
+            # in turn: the disk is slower at some times than at others
+            found = [[await timed(1, calls, way) for way in ways] for _ in range(rounds)]
+            plain, keyed, again = map(statistics.median, zip(*found, strict=True))
     print(f"{'call':<42}{'us':>12}{'floor us':>12}{'ratio':>8}  floor")
     for title, value, base, what in (
         ("echo", echo, floor, "bare aiohttp handler"),
@@ -147,6 +159,8 @@ async def main(calls: int, count: int, rounds: int) -> None:
             long_body + insert,
             "bare handler + raw sqlite3 INSERTs",
         ),
+        ("setTransformationParameter with a key", keyed, plain, "the same without"),
+        ("the same again", again, plain, "the same without"),
     ):
         print(f"{title:<42}{value:>12,.0f}{base:>12,.0f}{value / base:>8.2f}  {what}")
 

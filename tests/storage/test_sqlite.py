@@ -10,8 +10,10 @@ import threading
 import pytest
 
 from jsonrpc_tm.core.errors import ConfigurationError, NotFound, StorageUnavailable
+from jsonrpc_tm.storage.base import CallKey
 from jsonrpc_tm.storage.sqlite import SqliteProvider, SqliteStorage
 from jsonrpc_tm.storage.sqlite.opening import Opening
+from jsonrpc_tm.tools.testing.key_contract import once
 from jsonrpc_tm.tools.testing.storage_contract import add_files, add_transformation, count, file_ids
 
 
@@ -208,6 +210,18 @@ async def test_a_busy_database_is_tried_again_then_given_up(tmp_path):
         with pytest.raises(StorageUnavailable, match="busy"):
             await storage.run("add", add_files, ["/b"])
         other.close()
+
+
+async def test_a_key_happens_once_in_several_processes(tmp_path):
+    """As far as SQLite can tell: each has connections of its own."""
+    async with SqliteStorage(tmp_path / "tm.db") as one, SqliteStorage(tmp_path / "tm.db") as other:
+        for turn in range(5):
+            key = CallKey(f"k{turn}", "d", "2024-10-15 12:00:00", "")
+            tasks = [
+                each.run("once", once, key, f"/{turn}/{n}/{each is one}") for n in range(4) for each in (one, other)
+            ]
+            assert len(set(await asyncio.gather(*tasks))) == 1
+        assert await one.run("count", count, "DataFiles", read=True) == 5
 
 
 async def test_all_who_wait_share_the_wait_for_another_process(tmp_path):
