@@ -55,6 +55,7 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.methods.tasks",
     "jsonrpc_tm.methods.attributes",
     "jsonrpc_tm.methods.bulk",
+    "jsonrpc_tm.methods.explaining",
     "jsonrpc_tm.methods.metaqueries",
     "jsonrpc_tm.methods.catalog",
     "jsonrpc_tm.methods.catalog_admin",

@@ -134,23 +134,31 @@ async def follow(
     await log_doubts(outside, trans_id, inputMetaQuery)
 
 
-async def delete(work: Work, transformation: Held) -> None:
+async def delete(work: Work, transformation: Held, dryRun: bool) -> dict[str, int] | None:
     """Delete a transformation and everything of it, its log included.
 
+    A dry run changes nothing and returns how many rows would go, by table.
+
     :raises NotFound: no such transformation.
     :raises Forbidden: no right on it.
     """
+    if dryRun:
+        return await transitions.would_delete(work, transformation)
     await transitions.delete(work, transformation)
+    return None
 
 
-async def clean(work: Work, transformation: Held) -> int:
+async def clean(work: Work, transformation: Held, dryRun: bool) -> int | dict[str, int]:
     """Take away a transformation's files, their history, its tasks and meta queries; return its id.
 
-    Files that no other transformation has are forgotten. Parameters and log stay; task numbers go on counting.
+    Files that no other transformation has are forgotten. Parameters and log stay; task numbers go on counting. A dry
+    run changes nothing and returns how many rows would go, by table.
 
     :raises NotFound: no such transformation.
     :raises Forbidden: no right on it.
     """
+    if dryRun:
+        return await transitions.would_clear(work, transformation)
     await domain.clean(work, transformation)
     return transformation.id
 
@@ -247,13 +255,26 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         result=results.said(results.INTEGER, "the new transformation's id"),
     )
     trans = {"transName": fields.Transformation(required=True)}
-    yield Method("deleteTransformation", delete, trans, access=Change(), result=results.NULL)
+    dry: dict[str, fields.Field] = {
+        "dryRun": fields.Boolean(load_default=False, metadata={"description": "only count the rows that would go"})
+    }
+    rows = results.mapped(results.INTEGER)
+    yield Method(
+        "deleteTransformation",
+        delete,
+        {**trans, **dry},
+        access=Change(),
+        result={"description": "null; of a dry run the numbers of rows by table", "anyOf": [{"type": "null"}, rows]},
+    )
     yield Method(
         "cleanTransformation",
         clean,
-        trans,
+        {**trans, **dry},
         access=Change(),
-        result=results.said(results.INTEGER, "the transformation's id"),
+        result={
+            "description": "the transformation's id; of a dry run the numbers of rows by table",
+            "anyOf": [results.INTEGER, rows],
+        },
     )
     yield Method(
         "completeTransformation", complete, trans, access=Change(), errors=(InvalidState,), result=results.NULL

@@ -1,136 +1,97 @@
-"""explainMatch and previewMetaQuery (section 8.3): what files are given and what queries bring, before it happens."""
+"""explainTransformation and dry runs (section 8.3 of the specification)."""
 
 import pytest
 
 from jsonrpc_tm.catalog.memory import DictCatalog
-from jsonrpc_tm.catalog.none import NoCatalog
-from jsonrpc_tm.core.statuses import ACCEPTING_STATUSES
 
-from .announced import CONTENT, want
-
-QUERIES = [
-    {"particle": "gamma"},
-    {"particle": ["gamma", "proton"], "zenith": {">": 20, "<=": 40}},
-    {"particle": {"!=": "proton", "nin": ["e", "mu"]}, "size": "Any"},
-    {"zenith": "Missing", "free": {"=": ["a"]}},
-    {"size": {">": 1}},
-    {"size": "unreadable"},
-]
+CONTENT = {"fields": {"n": "int"}, "files": {f"/vo/{number}": {"n": number} for number in range(4)}}
 
 
-async def explained(tm, lfn, **who):
-    """Return the first failing condition by TransformationID, None where the file is wanted."""
-    rows = await tm("explainMatch", lfn, **who)
-    for row in rows:
-        assert row["Matches"] == (row["Field"] is None)
-    return {
-        row["TransformationID"]: None if row["Matches"] else (row["Field"], row["Condition"], row["Value"])
-        for row in rows
-    }
+async def codes(tm, name="t"):
+    found = await tm("explainTransformation", name)
+    return {one["code"]: one["count"] for one in found}
 
 
-async def test_which_condition_fails_first(world):
-    for number, query in enumerate(QUERIES):
-        await want(world, f"t{number}", query)
-    assert await explained(world, "/vo/g/2") == {
-        1: None,
-        2: ("zenith", {">": 20}, 20),
-        3: None,
-        4: ("free", {"in": ["a"]}, None),
-        5: ("size", {">": 1}, "huge"),
-        6: ("size", {"=": "unreadable"}, "huge"),
-    }
-    assert await explained(world, "/vo/p/5") == {
-        1: ("particle", {"=": "gamma"}, "proton"),
-        2: ("zenith", {">": 20}, None),
-        3: ("particle", {"!=": "proton"}, "proton"),
-        4: ("free", {"in": ["a"]}, None),
-        5: ("size", {">": 1}, None),
-        6: ("size", {"=": "unreadable"}, None),
-    }
+async def test_a_production_is_explained_at_every_step(tm):
+    tm.catalog.current = DictCatalog(CONTENT)
+    await tm.add("t")
+    assert await codes(tm) == {"status": 0, "agent_manual": 0, "no_files": 0}
+    await tm("startTransformation", "t")
+    assert await codes(tm) == {"no_files": 0}
+    await tm("addFilesToTransformation", "t", ["/a", "/b", "/c;d"])
+    assert await codes(tm) == {"unusable_names": 1}
+    await tm("setFileStatus", "t", {"/c;d": "Problematic"})
+    assert await codes(tm) == {"nothing_wrong": 0}
+    await tm("addTaskForTransformation", "t", ["/a", "/b"])
+    assert await codes(tm) == {"no_unused_files": 3, "tasks_unclaimed": 1}
+    await tm("getTasksToSubmit", "t", 1)
+    assert await codes(tm) == {"no_unused_files": 3, "reserved_without_lease": 1}
+    await tm("setTaskStatus", "t", 1, "Done")
+    await tm("setFileStatus", "t", {"/a": "Processed", "/b": "MaxReset", "/c;d": "MaxReset"})
+    assert await codes(tm) == {"no_unused_files": 3, "all_max_reset": 2}
+    await tm("setTransformationParameter", "t", "MaxNumberOfTasks", 1)
+    assert (await codes(tm))["full"] == 1
 
 
-async def test_it_says_what_an_announcement_does(small):
-    for number, query in enumerate(QUERIES):
-        await want(small, f"t{number}", query)
-        await want(small, f"late{number}", query)
-        await small("setTransformationParameter", f"late{number}", "Status", "Idle")
-    for lfn in CONTENT["files"]:
-        told = await explained(small, lfn)
-        await small("addFile", lfn)
-        given = small.events[-1].data["transformations"]
-        assert set(given) == {trans_id for trans_id, failed in told.items() if failed is None}
+async def test_expired_leases_are_seen(tm):
+    await tm.add("t", transType="Simulation")
+    await tm("startTransformation", "t")
+    await tm("extendTransformation", "t", 2)
+    await tm("getTasksToSubmit", "t", 2)
+
+    async def lease(tx):
+        number = await tx.insert(
+            "INSERT INTO Leases (TransformationID, LeaseUntil) VALUES (1, :then)", {"then": "2024-10-15 12:00:05"}
+        )
+        await tx.execute("UPDATE TransformationTasks SET Lease = :lease WHERE TaskID = 1", {"lease": number})
+
+    await tm.storage.run("lease", lease)
+    assert await codes(tm) == {"reserved_without_lease": 1}
+    tm.later(10)
+    assert await codes(tm) == {"reserved_without_lease": 1, "leases_expired": 1}
 
 
-@pytest.mark.parametrize("status", [*ACCEPTING_STATUSES, "Idle", "Completed", "Mine"])
-async def test_transformations_that_accept_files_are_told(small, status):
-    await want(small, "t", {"particle": "gamma"})
-    await small.add("without")
-    await small.add("output", outputMetaQuery={"particle": "gamma"})
-    await small("setTransformationParameter", "t", "Status", status)
-    assert list(await explained(small, "/vo/g/1")) == ([1] if status in ACCEPTING_STATUSES else [])
+async def test_the_catalog_is_asked_about_the_query(tm):
+    tm.catalog.current = DictCatalog(CONTENT)
+    await tm.add("t", inputMetaQuery={"n": {">": 2}})
+    await tm("startTransformation", "t")
+    assert await codes(tm) == {"nothing_wrong": 0}
+    await tm.add("u", inputMetaQuery={"n": {">": 9}})
+    assert await codes(tm, "u") == {"status": 0, "agent_manual": 0, "no_files": 0, "query_matches_nothing": 0}
+    await tm.add("v", inputMetaQuery={"n": {">": 9, "<": 3}})
+    assert "condition_never_holds" in await codes(tm, "v")
 
 
-async def test_hidden_transformations_are_hidden(world):
-    await want(world, "mine", {"particle": "gamma"})
-    await want(world, "theirs", {"particle": "gamma"})
-    world.policy.allowed = {"TransformationName": "mine"}
-    assert await world("explainMatch", "/vo/g/1") == [
-        {
-            "TransformationID": 1,
-            "TransformationName": "mine",
-            "Matches": True,
-            "Field": None,
-            "Condition": None,
-            "Value": None,
-        }
-    ]
+async def test_hidden_transformations_are_not_explained(tm):
+    await tm.add("t")
+    tm.policy.allowed = {"TransformationID": []}
+    await tm.refused("NotFound", "explainTransformation", "t")
 
 
-async def test_a_query_that_cannot_be_understood_wants_nothing(small):
-    await want(small, "t", {"particle": "gamma"})
-    await small.execute("UPDATE TransformationMetaQueries SET MetaDataValue = '{}'")
-    ((row),) = await small("explainMatch", "/vo/g/1")
-    assert (row["Matches"], row["Field"], row["Condition"], row["Value"]) == (False, None, None, None)
+@pytest.mark.parametrize("method", ["cleanTransformation", "deleteTransformation"])
+async def test_a_dry_run_says_what_would_go_and_changes_nothing(tm, method):
+    tm.catalog.current = DictCatalog(CONTENT)
+    await tm.add("t", inputMetaQuery={"n": {">": 0}})
+    await tm.add("u")
+    await tm("addFilesToTransformation", "t", ["/mine"])
+    await tm("addFilesToTransformation", "u", ["/vo/1"])
+    await tm("addTaskForTransformation", "t", ["/vo/1", "/mine"])
+    await tm("setTransformationParameter", "t", "own", 1)
+    tables = (
+        "TransformationFileTasks", "TaskInputs", "TransformationTasks", "TransformationFiles",
+        "TransformationMetaQueries", "DataFiles", "AdditionalParameters", "TransformationLog", "Transformations",
+    )  # fmt: skip
 
+    async def rows():
+        return {table: len(await tm.fetch(f"SELECT * FROM {table}")) for table in (*tables, "Events")}
 
-async def test_it_changes_nothing_and_takes_one_statement(small):
-    for number in range(30):
-        await want(small, f"t{number}", {"particle": "gamma", "zenith": number})
-    before = await small.dump()
-    assert await small.statements("explainMatch", "/vo/g/1") == 1
-    await small("previewMetaQuery", {"particle": "gamma"})
-    assert await small.dump() == before
-    assert {event.type for event in small.events} == {"transformation.created", "query.created"}
-
-
-async def test_a_server_without_a_catalog_takes_any_name_for_a_file(small):
-    small.catalog.current = NoCatalog()
-    await want(small, "t", {"n": 1})
-    await want(small, "u", {"n": "Missing"})
-    assert await explained(small, "/any") == {1: ("n", {"=": 1}, None), 2: None}
-    assert await small("previewMetaQuery", {"n": 1}) == {"count": 0, "files": [], "warnings": []}
-
-
-class Asked(DictCatalog):
-    """Writes down for whom it is asked."""
-
-    async def find(self, query, path="/", *, limit=None, after=None, asker=None):
-        self.asker = asker
-        return await super().find(query, path, limit=limit, after=after)
-
-
-async def test_a_preview_is_the_search_of_addTransformation(small):
-    small.catalog.current = catalog = Asked(CONTENT)
-    shown = await small("previewMetaQuery", {"particle": "gamma"}, 2, who="alice")
-    assert shown == {"count": 4, "files": ["/vo/g/1", "/vo/g/2"], "warnings": []}
-    asked = catalog.asker
-    await small.add("t", who="alice", inputMetaQuery={"particle": "gamma"})
-    assert (asked.owner, asked.group) == (catalog.asker.owner, catalog.asker.group) == ("alice", "sharers")
-    assert (await small("getTransformationStats", "t"))["Total"] == 4
-
-
-async def test_a_preview_warns(small):
-    shown = await small("previewMetaQuery", {"zenith": {">": 40, "<": 20}})
-    assert shown == {"count": 0, "files": [], "warnings": ["'zenith': no value fulfils all of its conditions"]}
-    await small.refused("CatalogError", "previewMetaQuery", {"nosuch": 1})
+    before = await rows()
+    told = await tm(method, "t", True)
+    assert await rows() == before
+    await tm.refused("Forbidden", method, "t", True, who="carol")
+    await tm(method, "t")
+    after = await rows()
+    # cleaning leaves a line of its own in the log, which stays
+    gone = {table: before[table] - after[table] for table in tables if table in told}
+    assert told == gone
+    assert ("Transformations" in told) == (method == "deleteTransformation")

@@ -11,8 +11,8 @@ SIGNATURES = {
     "addTransformation": "transName, description, longDescription, transType, plugin, agentType, fileMask,"
     " transformationGroup='General', groupSize=1, inheritedFrom=0, body='', maxTasks=0, eventsPerTask=0, addFiles=True,"
     " inputMetaQuery=None, outputMetaQuery=None",
-    "deleteTransformation": "transName",
-    "cleanTransformation": "transName",
+    "deleteTransformation": "transName, dryRun=False",
+    "cleanTransformation": "transName, dryRun=False",
     "completeTransformation": "transName",
     "setTransformationParameter": "transName, paramName, paramValue, expected=absent",
     "deleteTransformationParameter": "transName, paramName",

@@ -42,6 +42,19 @@ def authorize(work: Work, to: str) -> None:
         raise Forbidden(f"To set the status {to} you need one of: {', '.join(needs)}", needs=list(needs))
 
 
+_CLEARED = (
+    "TransformationFileTasks",
+    "TaskInputs",
+    "TransformationTasks",
+    "TransformationFiles",
+    "TransformationMetaQueries",
+)
+_DELETED = ("AdditionalParameters", "TransformationLog", "Transformations")
+_ROWS = "SELECT COUNT(*) FROM {table} WHERE TransformationID = :trans"
+_ONLY_HERE = (
+    " FROM TransformationFiles f WHERE f.TransformationID = :trans AND NOT EXISTS"
+    " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = f.FileID AND other.TransformationID <> :trans)"
+)
 STEPS = {"start": ("Active", "Automatic"), "stop": ("Stopped", "Manual"), "flush": ("Flush", "Automatic")}
 """Status and AgentType that people set together."""
 ENDED = ("Cleaning", "Cleaned", "TransformationCleaned", "Deleted", "Archived")
@@ -109,24 +122,13 @@ async def clear(work: Work, trans: Held) -> dict[str, int]:
     :return: the number of rows gone, by table.
     """
     mine = {"trans": trans.id}
-    only = await work.tx.fetch_all(
-        "SELECT f.FileID FROM TransformationFiles f WHERE f.TransformationID = :trans AND NOT EXISTS"
-        " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = f.FileID AND other.TransformationID <> :trans)",
-        mine,
-    )
+    only = await work.tx.fetch_column(f"SELECT f.FileID{_ONLY_HERE}", mine)
     for (kind, status), number in (await counters.totals(work.tx, trans.id)).items():
         work.count(kind, trans.id, status, -number)
     for table in ("ObjectAttributes", "Leases"):
         await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", mine)
     gone = {
-        table: await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", mine)
-        for table in (
-            "TransformationFileTasks",
-            "TaskInputs",
-            "TransformationTasks",
-            "TransformationFiles",
-            "TransformationMetaQueries",
-        )
+        table: await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", mine) for table in _CLEARED
     }
     if gone["TransformationMetaQueries"]:
         work.requeried.add(trans.id)
@@ -136,15 +138,30 @@ async def clear(work: Work, trans: Held) -> dict[str, int]:
     )
     forget = work.dialect.delete_join("DataFiles", work.dialect.array("ids", "int"), unused)
     gone["DataFiles"] = 0
-    for chunk in chunks([row["FileID"] for row in only]):
+    for chunk in chunks(only):
         gone["DataFiles"] += await work.tx.execute(forget, {"ids": work.dialect.pack(chunk)})
     return gone
+
+
+async def would_clear(work: Work, trans: Held) -> dict[str, int]:
+    """Return the number of rows that ``clear`` would take away, by table."""
+    mine = {"trans": trans.id}
+    gone = {table: await work.tx.fetch_value(_ROWS.format(table=table), mine) for table in _CLEARED}
+    gone["DataFiles"] = await work.tx.fetch_value(f"SELECT COUNT(*){_ONLY_HERE}", mine)
+    return gone
+
+
+async def would_delete(work: Work, trans: Held) -> dict[str, int]:
+    """Return the number of rows that ``delete`` would take away, by table."""
+    mine = {"trans": trans.id}
+    own = {table: await work.tx.fetch_value(_ROWS.format(table=table), mine) for table in _DELETED}
+    return await would_clear(work, trans) | own
 
 
 async def delete(work: Work, trans: Held) -> None:
     """Delete a transformation and everything of it, its log included."""
     await clear(work, trans)
     work.counts.clear()
-    for table in (*counters.TABLES, "AdditionalParameters", "TransformationLog", "TaskCounters", "Transformations"):
+    for table in (*counters.TABLES, "TaskCounters", *_DELETED):
         await work.tx.execute(f"DELETE FROM {table} WHERE TransformationID = :trans", {"trans": trans.id})
     work.emit("transformation.deleted", trans, name=trans.name)
