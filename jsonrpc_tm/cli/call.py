@@ -21,6 +21,8 @@ _NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.DOTALL | re.ASCII)
 _SPECIAL = re.compile(r"(text)?@(?P<file>.+)|text:(?P<text>.*)", re.DOTALL)
 _NEGATIVE = re.compile(r"-\.?[0-9]")
 _MISSING = object()
+# seconds
+_PATIENCE = 30.0
 # no word of a command line can hold this character
 _MARK = "\0"
 
@@ -43,6 +45,11 @@ def _unmarked(value: Any) -> Any:
 @click.command(cls=_WithNegativeNumbers)
 @click.argument("method")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE… | VALUE… | JSON | -]")
+@click.option(
+    "--once",
+    metavar="KEY",
+    help="Make the change once, whoever repeats this command under KEY; try again for half a minute where it failed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print result and error as one line of JSON, always.")
 @client_options
 @pass_program
@@ -53,6 +60,7 @@ def call(
     /,
     method: str,
     parameters: tuple[str, ...],
+    once: str | None,
     as_json: bool,
     **options: str | None,
 ) -> None:
@@ -81,7 +89,7 @@ def call(
     """
     params = read_parameters(parameters)
     try:
-        result = asyncio.run(_call(make_client(program.client_settings, options), method, params))
+        result = asyncio.run(_call(make_client(program.client_settings, options), method, params, once))
     except TMError as error:
         say_error(error, as_json=as_json or not sys.stderr.isatty())
         ctx.exit(FAILED)
@@ -91,8 +99,15 @@ def call(
         raise Unwritable(f"{method} has been called, but {error}", quiet=error.quiet) from None
 
 
-async def _call(opened: BaseClient, method: str, params: Sequence[Any] | Mapping[str, Any]) -> Any:
+async def _call(
+    opened: BaseClient, method: str, params: Sequence[Any] | Mapping[str, Any], once: str | None = None
+) -> Any:
     async with opened:
+        if once is not None:
+            try:
+                return await opened.once(method, params, key=once, patience=_PATIENCE)
+            except ValueError as error:
+                raise click.UsageError(f"{once!r}: {error}.") from None
         if isinstance(params, Mapping):
             return await opened.call(method, **params)
         return await opened.call(method, *params)

@@ -103,6 +103,7 @@ class TestConfiguration:
             (["db", "upgade"], "No such command 'upgade'"),
             (["dev-certs", "d", "--dn", "/CN=a"], "--dn needs exactly one --user."),
             (["call", "ping", "a=1", "2"], "by name or by position, not both"),
+            (["call", "--once", "\u00e9", "ping"], "a key is 1 to 255 printable ASCII characters"),
         ],
     )
     def test_wrong_usage(self, tm, words, message):
