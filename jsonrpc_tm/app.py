@@ -53,6 +53,7 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.methods.parameters",
     "jsonrpc_tm.methods.files",
     "jsonrpc_tm.methods.tasks",
+    "jsonrpc_tm.methods.claims",
     "jsonrpc_tm.methods.attributes",
     "jsonrpc_tm.methods.bulk",
     "jsonrpc_tm.methods.explaining",

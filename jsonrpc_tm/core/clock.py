@@ -15,3 +15,9 @@ def utc_now() -> datetime:
 def stored(moment: datetime) -> str:
     """Return *moment* (aware) in the stored form, ``YYYY-MM-DD HH:MM:SS`` in UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def answered(moment: datetime | str) -> str:
+    """Return *moment* (aware, or in the stored form) in the form of answers, ``YYYY-MM-DDTHH:MM:SSZ``."""
+    text = moment if isinstance(moment, str) else stored(moment)
+    return f"{text.replace(' ', 'T')}Z"

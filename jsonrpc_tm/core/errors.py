@@ -101,7 +101,8 @@ class Conflict(TMError):
     """A name is taken, something is there already, or ``expected`` does not hold any more.
 
     ``data.reason`` is ``name taken`` where another transformation has the name, ``key in use`` (then ``data.retryable``
-    is true) or ``key reused`` where the call's Idempotency-Key is another's.
+    is true) or ``key reused`` where the call's Idempotency-Key is another's, and ``lease lost`` where somebody else has
+    claimed the tasks that ``data.tasks`` lists, or nobody has them any more.
     """
 
     code, type = -32009, "Conflict"

@@ -2,6 +2,8 @@
 
 ACCEPTING_STATUSES = ("New", "Active", "Stopped", "Completing", "Flush")
 """Statuses of a transformation in which files are accepted through meta queries."""
+STOPPING_STATUSES = ("Stopped", "Archived", "Cleaning", "Cleaned", "TransformationCleaned", "Deleted")
+"""Statuses of a transformation in which nobody should work for it."""
 ASSIGNABLE_STATUSES = ("Unused", "ProbInFC")
 """Statuses of a file that may go into a new task."""
 ENDED_TASK_STATES = ("Canceled", "Completed", "Deleted", "Done", "Failed", "Killed")

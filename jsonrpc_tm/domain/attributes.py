@@ -66,6 +66,42 @@ async def set_of_objects(
     return len(numbers)
 
 
+async def add(work: Work, trans: Held, kind: ObjectKind, values: Mapping[int, Mapping[str, Any]]) -> None:
+    """Give new objects their attributes.
+
+    :param values: JSON by TaskID or FileID and name.
+    """
+    source = work.dialect.records("added", ObjectID="int", Name="text", Value="text")
+    rows = [
+        (object_id, name, orjson.dumps(value).decode())
+        for object_id, own in values.items()
+        for name, value in own.items()
+    ]
+    for chunk in chunks(rows):
+        await work.tx.execute(
+            "INSERT INTO ObjectAttributes (TransformationID, Kind, ObjectID, Name, Value)"
+            f" SELECT :trans, :kind, ObjectID, Name, Value FROM {source} AS added",
+            {"trans": trans.id, "kind": kind, "added": work.dialect.pack(chunk)},
+        )
+
+
+async def of_numbers(
+    work: Work, trans: Transformation, kind: ObjectKind, numbers: Sequence[int]
+) -> dict[int, dict[str, Any]]:
+    """Return attributes by TaskID or FileID, and by name; who has none is left out."""
+    sql = (
+        f"SELECT a.ObjectID, a.Name, a.Value FROM {work.dialect.array('ids', 'int')} AS wanted"
+        f" {work.dialect.straight_join} ObjectAttributes a ON a.TransformationID = :trans AND a.Kind = :kind"
+        " AND a.ObjectID = wanted.value ORDER BY a.ObjectID, a.Name"
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for chunk in chunks(numbers):
+        parameters = {"trans": trans.id, "kind": kind, "ids": work.dialect.pack(chunk)}
+        for row in await work.tx.fetch_all(sql, parameters):
+            found.setdefault(row["ObjectID"], {})[row["Name"]] = orjson.loads(row["Value"])
+    return found
+
+
 async def identify(work: Work, trans: Transformation, kind: ObjectKind, ids: Sequence[Any]) -> dict[Any, int]:
     """Return TaskIDs or FileIDs by what names them.
 
@@ -107,24 +143,17 @@ async def of_objects(
     if kind == "transformation":
         return {str(trans.id): (await parameters.additional(work, [trans.id])).get(trans.id, {})}
     of: ObjectKind = "task" if kind == "task" else "file"
-    select = "SELECT a.ObjectID, a.Name, a.Value"
-    mine = {"trans": trans.id, "kind": of}
-    condition = " a.TransformationID = :trans AND a.Kind = :kind"
-    order = " ORDER BY a.ObjectID, a.Name"
-    found: dict[str, dict[str, Any]] = {}
     if ids is None:
+        found: dict[str, dict[str, Any]] = {}
         label = "CAST(a.ObjectID AS CHAR)" if of == "task" else "d.LFN"
         joined = "" if of == "task" else " JOIN DataFiles d ON d.FileID = a.ObjectID"
-        sql = f"{select}, {label} AS label FROM ObjectAttributes a{joined} WHERE{condition}{order}"
-        for row in await work.tx.fetch_all(sql, mine):
+        sql = (
+            f"SELECT a.Name, a.Value, {label} AS label FROM ObjectAttributes a{joined}"
+            " WHERE a.TransformationID = :trans AND a.Kind = :kind ORDER BY a.ObjectID, a.Name"
+        )
+        for row in await work.tx.fetch_all(sql, {"trans": trans.id, "kind": of}):
             found.setdefault(row["label"], {})[row["Name"]] = orjson.loads(row["Value"])
         return found
     numbers = await identify(work, trans, of, ids)
-    labels = {number: str(one) for one, number in numbers.items()}
-    found = {str(one): {} for one in ids}
-    source = f"{work.dialect.array('ids', 'int')} AS wanted {work.dialect.straight_join} ObjectAttributes a"
-    sql = f"{select} FROM {source} ON{condition} AND a.ObjectID = wanted.value{order}"
-    for chunk in chunks(list(numbers.values())):
-        for row in await work.tx.fetch_all(sql, {**mine, "ids": work.dialect.pack(chunk)}):
-            found[labels[row["ObjectID"]]][row["Name"]] = orjson.loads(row["Value"])
-    return found
+    own = await of_numbers(work, trans, of, list(numbers.values()))
+    return {str(one): own.get(numbers[one], {}) for one in ids}

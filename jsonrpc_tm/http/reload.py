@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from ..auth.changed_files import RELOAD, fingerprint
+from ..core.clock import answered
 from ..core.errors import ConfigurationError
 from ..core.records import Health
 from ..rpc.service import Service
@@ -121,7 +122,7 @@ class Reloader:
 
     async def configuration_health(self, service: Service) -> Health:
         """Whether what was read last is in use."""
-        facts: dict[str, Any] = {} if self._last is None else {"read": self._last.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        facts: dict[str, Any] = {} if self._last is None else {"read": answered(self._last)}
         if waiting := getattr(service.settings, "waiting", ()):
             facts["next_start"] = list(waiting)
         if self._refused:

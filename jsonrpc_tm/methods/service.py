@@ -4,11 +4,11 @@ import os
 import resource
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from .. import __version__
 from ..core import fields
+from ..core.clock import answered
 from ..plugin.marker import hookimpl
 from ..rpc import results
 from ..rpc.chain import Outside
@@ -17,10 +17,6 @@ from ..rpc.method import Method
 NAME = "TransformationManager"
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Only Linux has the first."""
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def ping(outside: Outside) -> dict[str, Any]:
@@ -34,8 +30,8 @@ async def ping(outside: Outside) -> dict[str, Any]:
     return {
         "name": NAME,
         "version": __version__,
-        "time": _iso(now),
-        "service start time": _iso(started),
+        "time": answered(now),
+        "service start time": answered(started),
         "service uptime": max(0, int((now - started).total_seconds())),
         "host uptime": int(time.clock_gettime(_SINCE_BOOT)),
         "load": " ".join(f"{average:.2f}" for average in os.getloadavg()),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core import fields, values
+from ..core import fields
 from ..core.errors import InvalidState
 from ..core.identity import Transformation
 from ..core.model import TASK_COLUMNS
@@ -16,7 +16,7 @@ from ..rpc import results
 from ..rpc.chain import Outside
 from ..rpc.method import Change, Method, Read
 from ..storage.where import invalid
-from . import submission
+from . import submission, task_fields
 from .lists import after_field, list_fields, offset_field
 
 
@@ -30,7 +30,8 @@ async def add_task(work: Work, transformation: Held, lfns: list[str] | None, se:
     :raises InvalidState: files that are not in the transformation, or neither Unused nor ProbInFC, or whose name
         contains ``;``; ``data.files`` lists them and nothing happened.
     """
-    return await tasks.add_with_files(work, transformation, list(dict.fromkeys(lfns or ())), se)
+    (made,) = await tasks.add_with_files(work, transformation, [tasks.NewTask(list(dict.fromkeys(lfns or ())), se)])
+    return made
 
 
 async def get_tasks(work: Work, inputVector: bool, **page: Any) -> list[dict[str, Any]]:
@@ -90,16 +91,6 @@ async def get_task_stats(work: Work, transformation: Transformation) -> dict[str
     return await tallies.task_statuses(work, transformation)
 
 
-class TextOrNumber(fields.Text):
-    """Text; a number counts as its JSON text."""
-
-    def _own_schema(self) -> fields.JSONSchema:
-        return {"anyOf": [super()._own_schema(), {"type": "number"}]}
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        return super()._deserialize(values.number_as_text(value), *args, **kwargs)
-
-
 @hookimpl
 def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     """Provide the methods."""
@@ -146,7 +137,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         errors=(InvalidState,),
         result=results.NULL,
     )
-    number = TextOrNumber(16, required=True, metadata={"description": "number in the workload system"})
+    number = task_fields.TextOrNumber(16, required=True, metadata={"description": "number in the workload system"})
     yield Method(
         "setTaskStatusAndWmsID",
         set_task_status_and_wms_id,

@@ -196,28 +196,29 @@ async def assignable(work: Work, trans: Held, lfns: Sequence[str]) -> list[int]:
     return [found[lfn]["FileID"] for lfn in lfns]
 
 
-async def assign(work: Work, trans: Held, task_id: int, se: str, file_ids: Sequence[int]) -> None:
-    """Give files, which are assignable, to a task and write the history.
+async def assign(work: Work, trans: Held, given: Iterable[tuple[int, int, str]]) -> None:
+    """Give files, which are assignable, to tasks and write the history.
 
-    :param se: becomes their UsedSE.
+    :param given: FileID, TaskID, and the storage element that becomes the file's UsedSE; no file twice.
     :raises InvalidState: a plugin's rule forbids it, or the catalog removed one meanwhile.
     """
-    source = work.dialect.array("files", "int")
-    on = f"target.TransformationID = :trans AND target.FileID = source.value AND target.Status IN ({_ASSIGNABLE})"
-    for chunk in chunks(file_ids):
-        parameters = {"trans": trans.id, "task": task_id, "files": work.dialect.pack(chunk)}
-        given = {"TaskID": ":task", "UsedSE": ":se"}
+    source = work.dialect.records("given", FileID="int", TaskID="int", UsedSE="text")
+    on = f"target.TransformationID = :trans AND target.FileID = source.FileID AND target.Status IN ({_ASSIGNABLE})"
+    rows = sorted(given)
+    for chunk in chunks(rows):
+        parameters = {"trans": trans.id, "given": work.dialect.pack(chunk)}
+        taken = {"TaskID": "source.TaskID", "UsedSE": "source.UsedSE"}
         # files may also change without the lock on the transformation, when the catalog removes them
-        if await move(work, "file", source, on, "'Assigned'", {**parameters, "se": se}, given) != len(chunk):
+        if await move(work, "file", source, on, "'Assigned'", parameters, taken) != len(chunk):
             raise InvalidState("Files were changed meanwhile")
         await work.tx.execute(
             "INSERT INTO TransformationFileTasks (TransformationID, FileID, TaskID)"
-            f" SELECT :trans, value, :task FROM {source} AS assigned",
+            f" SELECT :trans, FileID, TaskID FROM {source} AS assigned",
             parameters,
         )
-    if file_ids:
-        told = {"Assigned": len(file_ids)}
-        work.emit("files.status", trans, count=len(file_ids), ids=list(file_ids), status=told)
+    if rows:
+        ids = [file_id for file_id, *_ in rows]
+        work.emit("files.status", trans, count=len(rows), ids=ids, status={"Assigned": len(rows)})
 
 
 async def free(work: Work, trans: Held, tasks: str, bounds: Mapping[str, int]) -> None:

@@ -97,7 +97,10 @@ async def move(
     for row in rows:
         work.count(kind, row["holder"], row["former"], -row["number"])
         work.count(kind, row["holder"], row["next"], row["number"])
-    update = dialect.update_join(table, source, on, {status: to, **assignments, moved: ":now"}, target_first)
+    # a task that becomes Created is nobody's; first, as MySQL assigns from left to right
+    lease = {"Lease": f"CASE WHEN {to} = 'Created' THEN NULL ELSE target.Lease END"} if kind == "task" else {}
+    assigned = {**lease, **assignments, status: to, moved: ":now"}
+    update = dialect.update_join(table, source, on, assigned, target_first)
     return await work.tx.execute(update, {**parameters, "now": work.context.timestamp})
 
 

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from ...core.errors import Conflict, InvalidState
 from ...core.model import TRANSFORMATION_TASKS
 from ...storage.base import Row, chunks
+from .. import attributes
 from ..missing import not_there
 from ..transformation_log import note
 from ..work import Held, Work
@@ -14,51 +16,86 @@ from .status_rules import ask, move, obey
 
 _IN_RANGE = "TransformationID = :trans AND TaskID BETWEEN :low AND :high"
 _MINE = "target.TransformationID = :trans AND target.TaskID = source.value"
+_MINE_ALSO = "target.TransformationID = :trans AND target.TaskID = source.TaskID"
 
 
-async def add(work: Work, trans: Held, number: int, se: str = "Unknown") -> list[int]:
+class NewTask(NamedTuple):
+    """A task to make.
+
+    :param lfns: its files, none twice.
+    :param se: its TargetSE, and the files' UsedSE.
+    :param parameters: its attributes, any JSON by name.
+    """
+
+    lfns: Sequence[str] = ()
+    se: str = "Unknown"
+    parameters: Mapping[str, Any] = {}
+
+
+class Update(NamedTuple):
+    """What changes of a task; None for what stays.
+
+    :param lease: the number under which it is reported, None for none.
+    """
+
+    task_id: int
+    status: str | None = None
+    external_id: str | None = None
+    se: str | None = None
+    lease: int | None = None
+
+
+async def add(work: Work, trans: Held, ses: Sequence[str]) -> list[int]:
     """Make tasks with the status Created and return their ids, which count on from the last one ever given.
 
-    :param se: their TargetSE.
+    :param ses: the TargetSE of each.
     :raises InvalidState: a plugin's rule forbids it.
     """
-    if number == 0:
+    if not ses:
         return []
     ask(work, "task", [(None, "Created")])
-    counter = {"trans": trans.id, "number": number}
+    counter = {"trans": trans.id, "number": len(ses)}
     await work.tx.execute(
         "UPDATE TaskCounters SET LastTaskID = LastTaskID + :number WHERE TransformationID = :trans", counter
     )
     last = await work.tx.fetch_value("SELECT LastTaskID FROM TaskCounters WHERE TransformationID = :trans", counter)
-    ids = list(range(last - number + 1, last + 1))
-    for chunk in chunks(ids):
+    ids = list(range(last - len(ses) + 1, last + 1))
+    for chunk in chunks(list(zip(ids, ses, strict=True))):
         await work.tx.execute(
             "INSERT INTO TransformationTasks (TransformationID, TaskID, ExternalStatus, ExternalID, TargetSE,"
-            " CreationTime, LastUpdateTime) SELECT :trans, value, 'Created', '0', :se, :now, :now"
-            f" FROM {work.dialect.array('ids', 'int')} AS made",
-            {"trans": trans.id, "ids": work.dialect.pack(chunk), "se": se, "now": work.context.timestamp},
+            " CreationTime, LastUpdateTime) SELECT :trans, TaskID, 'Created', '0', TargetSE, :now, :now"
+            f" FROM {work.dialect.records('made', TaskID='int', TargetSE='text')} AS made",
+            {"trans": trans.id, "made": work.dialect.pack(chunk), "now": work.context.timestamp},
         )
-    work.count("task", trans.id, "Created", number)
-    work.emit("tasks.created", trans, count=number, ids=ids)
+    work.count("task", trans.id, "Created", len(ids))
+    work.emit("tasks.created", trans, count=len(ids), ids=ids)
     return ids
 
 
-async def add_with_files(work: Work, trans: Held, lfns: Sequence[str], se: str) -> int:
-    """Make a task of files that no other task has; without files an empty one. Return its id.
+async def add_with_files(work: Work, trans: Held, new: Sequence[NewTask]) -> list[int]:
+    """Make tasks of files that no other task has; without files empty ones. Return their ids, in the order given.
 
-    :param lfns: none twice.
-    :param se: the task's TargetSE and the files' UsedSE.
-    :raises InvalidState: files that may not go into a new task; ``data.files`` says why.
+    :raises InvalidState: files that may not go into a new task, or are in two of these; ``data.files`` says why.
     """
-    file_ids = await files.assignable(work, trans, lfns)
-    (task_id,) = await add(work, trans, 1, se)
-    await files.assign(work, trans, task_id, se, file_ids)
-    if lfns:
+    lfns = [lfn for task in new for lfn in task.lfns]
+    named = Counter(lfns)
+    if twice := [lfn for lfn, number in named.items() if number > 1]:
+        told = dict.fromkeys(twice, "in two tasks of the call")
+        raise InvalidState(f"{len(twice)} file(s) are in two tasks of the call: {twice[0]}", files=told)
+    file_ids = iter(await files.assignable(work, trans, lfns))
+    ids = await add(work, trans, [task.se for task in new])
+    made = list(zip(ids, new, strict=True))
+    await files.assign(work, trans, [(next(file_ids), task_id, task.se) for task_id, task in made for _ in task.lfns])
+    inputs = [(task_id, files.SEPARATOR.join(task.lfns)) for task_id, task in made if task.lfns]
+    for chunk in chunks(inputs):
+        source = work.dialect.records("inputs", TaskID="int", InputVector="text")
         await work.tx.execute(
-            "INSERT INTO TaskInputs (TransformationID, TaskID, InputVector) VALUES (:trans, :task, :lfns)",
-            {"trans": trans.id, "task": task_id, "lfns": files.SEPARATOR.join(lfns)},
+            "INSERT INTO TaskInputs (TransformationID, TaskID, InputVector)"
+            f" SELECT :trans, TaskID, InputVector FROM {source} AS inputs",
+            {"trans": trans.id, "inputs": work.dialect.pack(chunk)},
         )
-    return task_id
+    await attributes.add(work, trans, "task", {task_id: task.parameters for task_id, task in made if task.parameters})
+    return ids
 
 
 async def extend(work: Work, trans: Held, number: int) -> list[int]:
@@ -66,7 +103,7 @@ async def extend(work: Work, trans: Held, number: int) -> list[int]:
 
     :raises InvalidState: a plugin's rule forbids it.
     """
-    ids = await add(work, trans, number)
+    ids = await add(work, trans, ["Unknown"] * number)
     await note(work, trans, f"Transformation extended by {number} tasks")
     return ids
 
@@ -88,7 +125,50 @@ async def report(work: Work, trans: Held, task_ids: Sequence[int], values: Mappi
         if await move(work, "task", source, _MINE, ":ExternalStatus", parameters, further) != len(chunk):
             raise await not_there(work, trans, TRANSFORMATION_TASKS, "task", ids)
     if ids:
-        _tell(work, trans, ids, values["ExternalStatus"])
+        tell(work, trans, ids, values["ExternalStatus"])
+
+
+async def update(work: Work, trans: Held, updates: Sequence[Update]) -> None:
+    """Change tasks, each in its own way, all or none.
+
+    :param updates: no task twice.
+    :raises NotFound: tasks that are not in the transformation; ``data.missing`` lists them.
+    :raises Conflict: tasks that have another lease, or none any more; ``data.tasks`` lists them.
+    :raises InvalidState: a plugin's rule, or a strict state machine, forbids a change.
+    """
+    source = work.dialect.records(
+        "updates", TaskID="int", Status="text", ExternalID="text", TargetSE="text", Lease="int"
+    )
+    look = (
+        f"SELECT target.TaskID, CASE WHEN source.Lease IS NULL OR source.Lease = target.Lease THEN 0 ELSE 1 END AS lost"
+        f" FROM {work.dialect.joined('TransformationTasks', source)} ON {_MINE_ALSO}{work.dialect.for_update}"
+    )
+    # in one order for all who hold the transformation at the same time
+    packed = [
+        (chunk, {"trans": trans.id, "updates": work.dialect.pack(chunk)})
+        for chunk in chunks(sorted(map(tuple, updates)))
+    ]
+    found = [row for _, parameters in packed for row in await work.tx.fetch_all(look, parameters)]
+    if len(found) != len(updates):
+        raise await not_there(work, trans, TRANSFORMATION_TASKS, "task", [update.task_id for update in updates])
+    if lost := [row["TaskID"] for row in found if row["lost"]]:
+        first = ", ".join(map(str, lost[:10]))
+        raise Conflict(f"Lease lost on {len(lost)} task(s): {first}", reason="lease lost", tasks=lost)
+    kept = {name: f"COALESCE(source.{name}, target.{name})" for name in ("ExternalID", "TargetSE")}
+    for chunk, parameters in packed:
+        if any(status is not None for _, status, *_ in chunk):
+            on = f"{_MINE_ALSO} AND source.Status IS NOT NULL"
+            await obey(work, "task", source, on, "source.Status", parameters)
+            await move(work, "task", source, on, "source.Status", parameters, kept)
+        if any(status is None and others != [None, None] for _, status, *others, _ in chunk):
+            on = f"{_MINE_ALSO} AND source.Status IS NULL AND COALESCE(source.ExternalID, source.TargetSE) IS NOT NULL"
+            sql = work.dialect.update_join("TransformationTasks", source, on, {**kept, "LastUpdateTime": ":now"})
+            await work.tx.execute(sql, {**parameters, "now": work.context.timestamp})
+    changed = [update for update in updates if update[1:4] != (None, None, None)]
+    if changed:
+        told = dict(Counter(update.status for update in changed if update.status is not None))
+        ids = [update.task_id for update in changed]
+        work.emit("tasks.status", trans, count=len(changed), ids=ids, status=told)
 
 
 async def move_all(work: Work, trans: Held, task_ids: Sequence[int], to: str, *, force: bool = False) -> list[int]:
@@ -153,11 +233,12 @@ async def reserve(work: Work, trans: Held, number: int) -> list[Row]:
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk)}
         await move(work, "task", work.dialect.array("ids", "int"), created, "'Reserved'", parameters)
     if ids:
-        _tell(work, trans, ids, "Reserved")
+        tell(work, trans, ids, "Reserved")
     return tasks
 
 
-def _tell(work: Work, trans: Held, ids: list[int], status: str) -> None:
+def tell(work: Work, trans: Held, ids: list[int], status: str) -> None:
+    """Tell that tasks have a status now."""
     work.emit("tasks.status", trans, count=len(ids), ids=ids, status={status: len(ids)})
 
 

@@ -20,6 +20,8 @@ class Dialect(ABC):
     for_update: ClassVar[str]
     for_update_now: ClassVar[str]
     """The same without waiting: an error where another transaction holds the row."""
+    skip_locked: ClassVar[str]
+    """What locks the rows of a query but those that others have locked, which it leaves out."""
     for_share: ClassVar[str]
     """What holds a row that others may hold too, but nobody change. Who has it must not ask for more."""
     connection: ClassVar[str]

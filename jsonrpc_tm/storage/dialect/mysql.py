@@ -12,6 +12,7 @@ class MySQL(Dialect):
     name = "mysql"
     for_update = " FOR UPDATE"
     for_update_now = " FOR UPDATE NOWAIT"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
     for_share = " LOCK IN SHARE MODE"
     connection = "CONNECTION_ID()"
     cluster_lock = ""

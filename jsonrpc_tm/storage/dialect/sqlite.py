@@ -17,6 +17,7 @@ class SQLite(Dialect):
     name = "sqlite"
     for_update = ""
     for_update_now = ""
+    skip_locked = ""
     for_share = ""
     connection = "0"
     cluster_lock = ""

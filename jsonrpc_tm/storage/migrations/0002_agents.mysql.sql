@@ -1,7 +1,7 @@
 -- What programs need that work beside each other: counters, the log of events, leases, attributes.
 
 ALTER TABLE TransformationTasks ADD COLUMN Lease BIGINT AFTER LastUpdateTime;
-ALTER TABLE TransformationTasks ADD KEY TransformationTasks_Lease (TransformationID, Lease, TaskID);
+ALTER TABLE TransformationTasks ADD KEY TransformationTasks_Lease (TransformationID, ExternalStatus, Lease, TaskID);
 
 -- Changes of the numbers of files and tasks by status. A writer adds to a row of its own (Bucket), so that nobody waits;
 -- they are folded into StatusCounts and StatusHistory later. A total is the sum over StatusCounts and StatusDeltas.

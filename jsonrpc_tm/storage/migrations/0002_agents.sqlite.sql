@@ -2,7 +2,7 @@
 
 ALTER TABLE TransformationTasks ADD COLUMN Lease INTEGER;
 CREATE INDEX TransformationTasks_Lease ON TransformationTasks (TransformationID, Lease, TaskID)
-    WHERE Lease IS NOT NULL;
+    WHERE ExternalStatus = 'Reserved' AND Lease IS NOT NULL;
 
 -- Changes of the numbers of files and tasks by status. A writer adds to a row of its own (Bucket), so that nobody waits;
 -- they are folded into StatusCounts and StatusHistory later. A total is the sum over StatusCounts and StatusDeltas.

@@ -84,7 +84,7 @@ CREATE TABLE TransformationTasks (
     Lease BIGINT,
     PRIMARY KEY (TransformationID, TaskID),
     KEY TransformationTasks_Status (TransformationID, ExternalStatus, TaskID),
-    KEY TransformationTasks_Lease (TransformationID, Lease, TaskID),
+    KEY TransformationTasks_Lease (TransformationID, ExternalStatus, Lease, TaskID),
     CONSTRAINT TransformationTasks_Transformation FOREIGN KEY (TransformationID)
         REFERENCES Transformations (TransformationID)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;

@@ -71,7 +71,7 @@ CREATE TABLE TransformationTasks (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX TransformationTasks_Status ON TransformationTasks (TransformationID, ExternalStatus, TaskID);
 CREATE INDEX TransformationTasks_Lease ON TransformationTasks (TransformationID, Lease, TaskID)
-    WHERE Lease IS NOT NULL;
+    WHERE ExternalStatus = 'Reserved' AND Lease IS NOT NULL;
 
 CREATE TABLE TransformationFileTasks (
     TransformationID INTEGER NOT NULL,
