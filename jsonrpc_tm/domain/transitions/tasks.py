@@ -195,17 +195,15 @@ async def move_all(work: Work, trans: Held, task_ids: Sequence[int], to: str, *,
 
 
 async def put_back(work: Work, trans: Held, statuses: Mapping[int, str]) -> None:
-    """Give tasks statuses, whatever the machine says; a task that is Created is under no lease.
+    """Give tasks statuses, whatever the machine says.
 
     :param statuses: by TaskID.
     :raises InvalidState: a plugin's rule forbids a change.
     """
     source = work.dialect.records("changes", TaskID="int", Status="text")
-    on = "target.TransformationID = :trans AND target.TaskID = source.TaskID"
-    lease = {"Lease": "CASE WHEN source.Status = 'Created' THEN NULL ELSE target.Lease END"}
     for chunk in chunks([[task_id, statuses[task_id]] for task_id in sorted(statuses)]):
         parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
-        await move(work, "task", source, on, "source.Status", parameters, lease)
+        await move(work, "task", source, _MINE_ALSO, "source.Status", parameters)
     if statuses:
         told = dict(Counter(statuses.values()))
         work.emit("tasks.status", trans, count=len(statuses), ids=sorted(statuses), status=told)
