@@ -39,7 +39,8 @@ async def move_files(work: Work, trans: Held, wanted: Mapping[int, str], *, forc
     most: int = work.parts.settings["transformations.max_reset_count"]
     source = dialect.array("ids", "int")
     select = (
-        f"SELECT f.FileID, f.Status, f.ErrorCount FROM {source} AS wanted {dialect.straight_join} TransformationFiles f"
+        f"SELECT f.FileID, f.Status, f.ErrorCount FROM {source} AS wanted {dialect.straight_join}"
+        f" TransformationFiles f{dialect.by_key}"
         f" ON f.TransformationID = :trans AND f.FileID = wanted.value{dialect.for_update}"
     )
     moved: dict[int, str] = {}

@@ -146,7 +146,7 @@ async def remove(work: Work, having: Sequence[Held], file_ids: Sequence[int]) ->
     update = work.dialect.update_join("DataFiles", source, on, {"Status": "'Deleted'"})
     for chunk in chunks(file_ids):
         parameters = {"ids": work.dialect.pack(chunk)}
-        await move(work, "file", source, on, "'Deleted'", parameters)
+        await move(work, "file", source, on, "'Deleted'", parameters, by_key=False)
         await work.tx.execute(update, parameters)
 
 

@@ -70,6 +70,7 @@ async def move(
     parameters: Parameters,
     assignments: Mapping[str, str] = {},
     target_first: bool = False,
+    by_key: bool = True,
 ) -> int:
     """Give the rows ``target`` that match a row ``source`` another status; return how many there were.
 
@@ -80,12 +81,16 @@ async def move(
     :param to: the new status, an SQL expression over ``source``.
     :param assignments: further columns to set, as ``Dialect.update_join`` takes them.
     :param target_first: see there.
+    :param by_key: the targets are found by their primary key. Along an index of statuses a row that somebody else
+        moves meanwhile would be missed.
     :raises InvalidState: a rule forbids a change.
     """
     table, status, moved = _COLUMNS[kind]
     dialect = work.dialect
     # locked, so that what is counted is what is moved: others may hold the same transformation
     tables = dialect.joined(table, source, target_first)
+    if by_key and not target_first:
+        tables += dialect.by_key
     rows = await work.tx.fetch_all(
         f"SELECT target.TransformationID AS holder, target.{status} AS former, {to} AS next, COUNT(*) AS number"
         f" FROM {tables} ON {on} GROUP BY holder, former, next{dialect.for_update}",
