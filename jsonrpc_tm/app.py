@@ -63,6 +63,7 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.methods.monitoring",
     "jsonrpc_tm.methods.service",
     "jsonrpc_tm.rpc.old_keys",
+    "jsonrpc_tm.rpc.folding",
 )
 """The core consists of plugins too."""
 

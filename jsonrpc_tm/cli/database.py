@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import click
 
+from ..core.clock import utc_now
 from ..core.errors import ConfigurationError, StorageUnavailable
-from ..storage.base import Schema, Storage
+from ..storage.base import Row, Schema, Storage
 from .program import FAILED, Program, json_text, pass_program, print_json, reachable
 
 T = TypeVar("T")
@@ -63,12 +64,14 @@ def upgrade(program: Program) -> None:
 
 
 @db.command()
+@click.option("--repair", is_flag=True, help="Make wrong counters right; the server may run.")
 @click.pass_context
 @pass_program
-def check(program: Program, ctx: click.Context) -> None:
-    """Tell whether the tables are right, and their rows can be read.
+def check(program: Program, ctx: click.Context, repair: bool) -> None:
+    """Tell whether the tables are right, their rows can be read, and the counters of files and tasks are what they say.
 
-    It reads everything. Exit code 1 when this program needs something else, or the stored data are damaged.
+    It reads everything. Exit code 1 when this program needs something else, the stored data are damaged, or counters
+    are wrong and were not made right.
     """
     schema = _schema(program)
     findings = [f"to be done: {step}" for step in schema.pending] + list(schema.differences)
@@ -81,7 +84,20 @@ def check(program: Program, ctx: click.Context) -> None:
         click.echo("Something else has changed these tables: restore a backup.")
     if findings:
         ctx.exit(FAILED)
+    wrong = _run(program, lambda storage: _recount(storage, repair))
+    for row in wrong:
+        click.echo(f"{'mended' if repair else 'wrong'} counter: {json_text(row)}")
+    if wrong and not repair:
+        click.echo("`jsonrpc-tm db check --repair` makes it right.")
+        ctx.exit(FAILED)
     click.echo("The database is up to date.")
+
+
+async def _recount(storage: Storage, repair: bool) -> list[Row]:
+    from ..domain.recount import recount
+
+    async with storage:
+        return [row async for row in recount(storage, utc_now() if repair else None)]
 
 
 @db.command()

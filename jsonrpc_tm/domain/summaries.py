@@ -1,7 +1,7 @@
 """Pages of a table as a web portal shows them: records, numbers, choices (section 6.5 of the specification)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from ..core.statuses import FILE_STATES, TASK_STATES
 from ..core.values import BadValue
 from ..storage.base import Row
 from ..storage.where import Expressions, Where, expressions, invalid, limited, order_by
+from . import counters
+from .counters import Counting
 from .rows import TRANSFORMATION_SQL, Rows
 from .tallies import distinct, not_inherited, tally
 from .work import Work
@@ -46,17 +48,23 @@ class View:
     status: str
 
     @property
+    def rows(self) -> str:
+        """The table, as it stands after FROM."""
+        return f"{self.table.name} r"
+
+    @property
     def columns(self) -> Expressions:
         """What conditions and the order may name."""
         lfn = {"LFN": expressions(DATA_FILES, "d.")["LFN"]} if "LFN" in self.shown else {}
         return {**expressions(self.table, "r."), **lfn}
 
-    def source(self, by_name: bool) -> str:
+    def source(self, needed: Collection[str]) -> Counting:
         """Return what stands after FROM.
 
-        :param by_name: whether conditions or the order name the file: then the engine may begin with it.
+        :param needed: the columns that conditions and the order name. With the file's name among them the engine may
+            begin with it.
         """
-        return f"{self.table.name} r{_BY_FILE if by_name else ''}"
+        return Counting(f"{self.rows}{_BY_FILE}") if "LFN" in needed else counters.source(self.table, needed, "r")
 
 
 VIEWS = {
@@ -120,17 +128,16 @@ class Part:
 class Selection:
     """The rows of a view that fulfil a ``selectDict``.
 
-    :param by_name: conditions name the file.
+    :param named: the columns that conditions name.
     """
 
     view: View
     where: Where
-    by_name: bool = False
+    named: frozenset[str] = frozenset()
 
-    @property
-    def source(self) -> str:
-        """What stands after FROM of a statement over the selected rows."""
-        return self.view.source(self.by_name)
+    def source(self, *columns: str) -> Counting:
+        """Return what stands after FROM of a statement over some columns of the selected rows."""
+        return self.view.source(self.named.union(columns))
 
 
 async def everything(work: Work) -> dict[str, Any]:
@@ -139,8 +146,8 @@ async def everything(work: Work) -> dict[str, Any]:
     where = work.where(TRANSFORMATIONS, "t.")
     rows = await Rows(core, "Transformations t", where, " ORDER BY t.TransformationID").run(work)
     tasks, files = [
-        await _by_transformation(work, table, status, work.where(table))
-        for table, status in ((TRANSFORMATION_TASKS, "ExternalStatus"), (TRANSFORMATION_FILES, "Status"))
+        await _by_transformation(work, table, work.where(table))
+        for table in (TRANSFORMATION_TASKS, TRANSFORMATION_FILES)
     ]
     answer = {}
     for row in rows:
@@ -171,12 +178,12 @@ async def transformations_with_states(work: Work, select_dict: Mapping[str, Any]
         return answer
     ids = [row["TransformationID"] for row in rows]
     if any(name.startswith("Jobs_") for name in shown):
-        tasks = await _by_transformation(work, TRANSFORMATION_TASKS, "ExternalStatus", _of_page(work, ids))
+        tasks = await _by_transformation(work, TRANSFORMATION_TASKS, _of_page(work, ids))
         for row in rows:
             jobs = tasks[row["TransformationID"]]
             row.update({f"Jobs_{state}": jobs[state] for state in task_states}, Jobs_TotalCreated=sum(jobs.values()))
     if any(name.startswith("Files_") for name in shown):
-        files = await _by_transformation(work, TRANSFORMATION_FILES, "Status", _of_page(work, ids))
+        files = await _by_transformation(work, TRANSFORMATION_FILES, _of_page(work, ids))
         for row in rows:
             states = files[row["TransformationID"]]
             row.update({f"Files_{state}": states[state] for state in file_states}, Files_Total=_total(states))
@@ -191,13 +198,12 @@ def _of_page(work: Work, trans_ids: Sequence[int]) -> Where:
     return where
 
 
-async def _by_transformation(work: Work, table: Table, status: str, where: Where) -> Numbers:
+async def _by_transformation(work: Work, table: Table, where: Where) -> Numbers:
     """Return how many rows of *table* belong to each transformation, by status."""
-    columns = expressions(table)
+    names = ["TransformationID", counters.KINDS[table.name][1]]
+    columns = [expressions(table)[name] for name in names]
     numbers: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for (trans_id, state), number in await tally(
-        work, table.name, where, [columns["TransformationID"], columns[status]]
-    ):
+    for (trans_id, state), number in await tally(work, counters.source(table, names), where, columns):
         numbers[trans_id][state] = number
     return numbers
 
@@ -250,7 +256,8 @@ def select(work: Work, view: View, select_dict: Mapping[str, Any], name: str = "
     where = work.where(view.table, "r.", name)
     where.conditions(view.columns, conditions, "selectDict")
     where.bounds(view.columns, until, since, view.date)
-    return Selection(view, where, "LFN" in conditions)
+    dated = () if since is None and until is None else (view.date,)
+    return Selection(view, where, frozenset(conditions).union(dated))
 
 
 def _moment(name: str, value: Any) -> str | None:
@@ -264,12 +271,15 @@ def _moment(name: str, value: Any) -> str | None:
 
 def _narrow(work: Work, view: View, first: Selection) -> Selection:
     """Return the rows of *view* that belong to the selected transformations, and tasks where both tables have tasks."""
-    selection = select(work, view, {}, "narrowed")
-    theirs = f"FROM {first.source} WHERE {first.where.text}"
+    where, named = select(work, view, {}, "narrowed").where, set()
     for name in ("TransformationID", "TaskID"):
         if name in view.table.columns and name in first.view.table.columns:
-            selection.where.add(f"r.{name} IN (SELECT r.{name} {theirs})", **first.where.parameters)
-    return selection
+            source = first.source(name)
+            group = f" GROUP BY r.{name}{source.having}" if source.counters else ""
+            theirs = f"SELECT r.{name} FROM {source.sql} WHERE {first.where.text}{group}"
+            where.add(f"r.{name} IN ({theirs})", **first.where.parameters)
+            named.add(name)
+    return Selection(view, where, frozenset(named))
 
 
 async def fetch(
@@ -283,8 +293,9 @@ async def fetch(
     """
     view, where = selection.view, selection.where
     ordered = order_by(view.columns, view.table.key, part.order, parameter or "sortList")
+    source = selection.source()
     total: int = await work.tx.fetch_value(
-        f"SELECT COUNT(*) FROM {selection.source} WHERE {where.text}", where.parameters
+        f"SELECT {source.number} FROM {source.sql} WHERE {where.text}", where.parameters
     )
     if not total:
         return 0, []
@@ -297,13 +308,13 @@ async def fetch(
     read = [name for name in view.shown if name in names]
     shown = ", ".join(view.columns[name].sql for name in read)
     tail = f" WHERE {where.text}{ordered}{limited(part.most, part.start)}"
-    by_name = selection.by_name or any(term.startswith("LFN:") for term in part.order)
+    by_name = "LFN" in selection.named or any(term.startswith("LFN:") for term in part.order)
     if by_name or "LFN" not in read:
-        sql = f"SELECT {shown} FROM {view.source(by_name)}{tail}"
+        sql = f"SELECT {shown} FROM {view.rows}{_BY_FILE if by_name else ''}{tail}"
     else:
         # names are looked up for the page alone, not for every row that has to be sorted
         columns = ", ".join(f"r.{name}" for name in view.table.columns)
-        sql = f"SELECT {shown} FROM (SELECT {columns} FROM {view.source(False)}{tail}) AS r LEFT{_BY_FILE}{ordered}"
+        sql = f"SELECT {shown} FROM (SELECT {columns} FROM {view.rows}{tail}) AS r LEFT{_BY_FILE}{ordered}"
     return total, await work.tx.fetch_all(sql, where.parameters)
 
 
@@ -324,7 +335,7 @@ async def page_of(
         answer["Records"] = [_record(row, shown) for row in rows]
         answer["Extras"] = _extras(view, rows)
         answer["Selections"] = {
-            name: await distinct(work, selection.source, selection.where, view.columns[name])
+            name: await distinct(work, selection.source(name), selection.where, view.columns[name])
             for name in view.selectors
             if with_tasks or name != "TaskID"
         }

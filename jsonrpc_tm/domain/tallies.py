@@ -1,6 +1,6 @@
 """Numbers of rows by the values of columns, and these values themselves (sections 6.2 to 6.5 of the specification)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -9,6 +9,8 @@ from ..core.identity import Transformation
 from ..core.model import TABLES, TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS, Table
 from ..storage.dialect import Dialect
 from ..storage.where import LISTING, Comparison, Expression, Expressions, Where, comparisons, expressions, invalid
+from . import counters
+from .counters import Counting
 from .rows import in_answers, only
 from .work import Work
 
@@ -16,28 +18,30 @@ _JSON = {("AdditionalParameters", "ParameterValue"), ("TransformationMetaQueries
 """Columns that hold JSON text."""
 
 
-async def tally(work: Work, source: str, where: Where, columns: Sequence[Expression]) -> list[tuple[list[Any], int]]:
+async def tally(
+    work: Work, source: Counting, where: Where, columns: Sequence[Expression]
+) -> list[tuple[list[Any], int]]:
     """Return the combinations of values of some columns, as answers show them, and how many rows have each.
 
     They come in ascending order, null first.
-
-    :param source: what stands after FROM.
     """
     select = ", ".join(f"{in_answers(work.dialect, column)} AS value{place}" for place, column in enumerate(columns))
     group = ", ".join(column.sql for column in columns)
-    sql = f"SELECT {select}, COUNT(*) AS number FROM {source} WHERE {where.text} GROUP BY {group} ORDER BY {group}"
+    sql = (
+        f"SELECT {select}, {source.number} AS number FROM {source.sql} WHERE {where.text}"
+        f" GROUP BY {group}{source.having} ORDER BY {group}"
+    )
     rows = await work.tx.fetch_all(sql, where.parameters)
     return [(values, number) for *values, number in map(dict.values, rows)]
 
 
-async def distinct(work: Work, source: str, where: Where, column: Expression) -> list[Any]:
-    """Return the distinct values of a column as answers show them, ascending, null first.
-
-    :param source: what stands after FROM.
-    """
+async def distinct(work: Work, source: Counting, where: Where, column: Expression) -> list[Any]:
+    """Return the distinct values of a column as answers show them, ascending, null first."""
     # dates are made texts when few are left
     value = in_answers(work.dialect, Expression("found.value", column.kind))
-    found = f"SELECT DISTINCT {column.sql} AS value FROM {source} WHERE {where.text}"
+    found = f"SELECT DISTINCT {column.sql} AS value FROM {source.sql} WHERE {where.text}"
+    if source.counters:
+        found += f" GROUP BY {column.sql}{source.having}"
     sql = f"SELECT {value} AS value FROM ({found}) AS found ORDER BY found.value"
     return await work.tx.fetch_column(sql, where.parameters)
 
@@ -52,9 +56,9 @@ def _countable(dialect: Dialect, table: Table) -> Expressions:
     return {**expressions(table), **by_day}
 
 
-async def _numbers(work: Work, table: Table, where: Where, column: Expression) -> dict[str, int]:
+async def _numbers(work: Work, source: Counting, where: Where, column: Expression) -> dict[str, int]:
     """Return the numbers of rows by value, which is text; ``"null"`` for null."""
-    counted = await tally(work, table.name, where, [column])
+    counted = await tally(work, source, where, [column])
     return {"null" if value is None else str(value): number for (value,), number in counted}
 
 
@@ -66,21 +70,23 @@ def not_inherited(numbers: Mapping[str, int]) -> dict[str, int]:
 async def file_statuses(work: Work, trans: Transformation) -> dict[str, int]:
     """Count a transformation's files by status, those in inherited states left out; ``Total`` is all of these."""
     status = expressions(TRANSFORMATION_FILES)["Status"]
-    numbers = not_inherited(await _numbers(work, TRANSFORMATION_FILES, only(work, trans), status))
+    source = counters.source(TRANSFORMATION_FILES, ["Status"])
+    numbers = not_inherited(await _numbers(work, source, only(work, trans), status))
     return {**numbers, "Total": sum(numbers.values())}
 
 
 async def task_statuses(work: Work, trans: Transformation) -> dict[str, int]:
     """Count a transformation's tasks by status; ``TotalCreated`` is all of them."""
     status = expressions(TRANSFORMATION_TASKS)["ExternalStatus"]
-    numbers = await _numbers(work, TRANSFORMATION_TASKS, only(work, trans), status)
+    source = counters.source(TRANSFORMATION_TASKS, ["ExternalStatus"])
+    numbers = await _numbers(work, source, only(work, trans), status)
     return {**numbers, "TotalCreated": sum(numbers.values())}
 
 
 async def transformation_statuses(work: Work) -> dict[str, int]:
     """Count the transformations by status."""
     status = expressions(TRANSFORMATIONS)["Status"]
-    return await _numbers(work, TRANSFORMATIONS, work.where(TRANSFORMATIONS), status)
+    return await _numbers(work, Counting(TRANSFORMATIONS.name), work.where(TRANSFORMATIONS), status)
 
 
 def file_selection(conditions: Mapping[str, Any] | None) -> tuple[Comparison, ...]:
@@ -92,7 +98,7 @@ def file_selection(conditions: Mapping[str, Any] | None) -> tuple[Comparison, ..
     return comparisons(expressions(TRANSFORMATION_FILES), counting, "selection")
 
 
-async def files_by(work: Work, trans: Transformation, field: str, selection: Iterable[Comparison]) -> dict[str, int]:
+async def files_by(work: Work, trans: Transformation, field: str, selection: Collection[Comparison]) -> dict[str, int]:
     """Count a transformation's files by the values of a column; ``Total`` is all that were counted.
 
     :param field: a column of TransformationFiles, or one of its ``days``.
@@ -100,7 +106,8 @@ async def files_by(work: Work, trans: Transformation, field: str, selection: Ite
     where = only(work, trans)
     where.meet(selection)
     column = _countable(work.dialect, TRANSFORMATION_FILES)[field]
-    numbers = await _numbers(work, TRANSFORMATION_FILES, where, column)
+    source = counters.source(TRANSFORMATION_FILES, [field, *(comparison.column.sql for comparison in selection)])
+    numbers = await _numbers(work, source, where, column)
     return {**numbers, "Total": sum(numbers.values())}
 
 
@@ -122,7 +129,8 @@ async def by_columns(
     columns = _chosen(table, _countable(work.dialect, table), names, "attrList")
     where = _where(work, table, conditions, "condDict")
     where.bounds(expressions(table), older, newer, time_stamp)
-    counted = await tally(work, table.name, where, columns)
+    bound = [] if older is None and newer is None else [str(time_stamp)]
+    counted = await tally(work, counters.source(table, [*names, *(conditions or {}), *bound]), where, columns)
     return [
         [{name: _value(table, name, value) for name, value in zip(names, values, strict=True)}, number]
         for values, number in counted
@@ -142,7 +150,10 @@ async def distinct_values(
     columns = _chosen(table, expressions(table), names, parameter)
     where = _where(work, table, conditions, "selectDict")
     return {
-        name: [_value(table, name, value) for value in await distinct(work, table.name, where, column)]
+        name: [
+            _value(table, name, value)
+            for value in await distinct(work, counters.source(table, [name, *(conditions or {})]), where, column)
+        ]
         for name, column in zip(names, columns, strict=True)
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..storage.base import Row, Storage, Transaction
+from . import counters
 from .transitions.files import SEPARATOR
 
 EXAMPLES = 5
@@ -74,6 +75,8 @@ CHECKS = (
     _orphans("TransformationFiles", "x.TransformationID, x.FileID"),
     _orphans("TransformationTasks", "x.TransformationID, x.TaskID"),
     _orphans("TaskCounters"),
+    *(_orphans(table, "x.TransformationID, x.Kind, x.Status") for table in counters.TABLES),
+    Invariant("counts", "numbers of files or tasks by status that are not what a count gives", counters.DRIFT),
     Invariant(
         "counter",
         "transformations whose last task number is not known, or lower than a task's",
@@ -146,7 +149,7 @@ async def verify(storage: Storage) -> AsyncIterator[Violation]:
     for check in per_table:
         for finding in await storage.run("verify", _look, [check], {}, read=True):
             yield finding
-    for trans in await storage.run("verify", _transformations, read=True):
+    for trans in await storage.run("verify", all_transformations, read=True):
         for finding in await storage.run("verify", _look, per_transformation, {"trans": trans}, read=True):
             _add(found, finding)
         after: int | None = -1
@@ -165,8 +168,10 @@ def _add(found: dict[str, Violation], new: Violation) -> None:
         found[new.check] = Violation(new.check, new.text, old.count + new.count, examples)
 
 
-async def _transformations(tx: Transaction) -> list[Any]:
-    return await tx.fetch_column("SELECT TransformationID FROM Transformations ORDER BY TransformationID")
+async def all_transformations(tx: Transaction) -> list[int]:
+    """Return all TransformationIDs, ascending."""
+    found: list[int] = await tx.fetch_column("SELECT TransformationID FROM Transformations ORDER BY TransformationID")
+    return found
 
 
 async def _look(tx: Transaction, checks: list[Invariant], parameters: dict[str, Any]) -> list[Violation]:

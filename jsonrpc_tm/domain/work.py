@@ -215,7 +215,7 @@ class Work:
 
     async def settle(self) -> None:
         """Write the counters, what others know of changed queries, and the events; the last thing in a transaction."""
-        await counters.write(self.tx, self.context, self.counts)
+        await counters.write(self.tx, self.context.now, self.counts)
         await active_queries.write(self.tx, self.requeried)
         await event_log.write(self.tx, self.events)
 

@@ -259,6 +259,17 @@ class TestDatabase:
             "",
         )
 
+    def test_wrong_counters_are_told_and_mended(self, tm, tmp_path):
+        tm("db", "upgrade")
+        with closing(sqlite3.connect(tmp_path / "tm.db")) as database:
+            database.execute("INSERT INTO StatusCounts VALUES (7, 'file', 'Unused', 1)")
+            database.commit()
+        row = '{"TransformationID":7,"Kind":"","Status":"","Missing":0}'
+        repair = "`jsonrpc-tm db check --repair` makes it right."
+        assert tm("db", "check") == (1, f"wrong counter: {row}\n{repair}\n", "")
+        assert tm("db", "check", "--repair") == (0, f"mended counter: {row}\nThe database is up to date.\n", "")
+        assert tm("db", "check") == (0, "The database is up to date.\n", "")
+
     def test_a_file_that_is_no_database(self, tm, tmp_path):
         (tmp_path / "tm.db").write_text("garbage" * 1000)
         code, out, err = tm("db", "check")

@@ -62,7 +62,7 @@ LOOK = (("getTransformations",), ("getTransformationFiles",), ("getTransformatio
 
 
 async def test_set_up_backup_and_restore(here, mariadb):
-    set_up, dump, restore = (text for text in blocks("sh") if "tm-backup.db" not in text)
+    set_up, dump, restore, repair = (text for text in blocks("sh") if "tm-backup.db" not in text)
     assert "up to date" in shell(set_up, here)
     # with no more than the rights shown
     await answers(
@@ -77,6 +77,9 @@ async def test_set_up_backup_and_restore(here, mariadb):
     await answers(here, ("deleteTransformation", "tä"))
     assert (await answers(here, *LOOK))[0] == []
     assert "up to date" in shell(restore, here)
+    mariadb.sql("UPDATE StatusDeltas SET N = 9", "tm")
+    assert "mended counter" in shell(repair, here)
+    assert shell("jsonrpc-tm db check", here) == "The database is up to date.\n"
     assert await answers(here, *LOOK) == before
     assert await answers(here, ("addTaskForTransformation", "tä", ["/A"])) == [4]
 

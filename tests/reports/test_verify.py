@@ -47,6 +47,16 @@ BROKEN = {
     "orphans.TransformationMetaQueries": "INSERT INTO TransformationMetaQueries (TransformationID, MetaDataName,"
     " MetaDataValue, MetaDataType) VALUES (99, 'a', '1', 'JSON')",
     "orphans.TaskCounters": "UPDATE TaskCounters SET TransformationID = 99 WHERE TransformationID = 2",
+    **{
+        f"orphans.{table}": f"INSERT INTO {table} (TransformationID, Kind, Status{columns}, N) VALUES (99, 'file',"
+        f" 'Unused'{', 7' * columns.count(',')}, 1)"
+        for table, columns in (
+            ("StatusDeltas", ", Minute, Bucket"),
+            ("StatusCounts", ""),
+            ("StatusHistory", ", Minute"),
+        )
+    },
+    "counts": "UPDATE StatusDeltas SET N = N + 1 WHERE TransformationID = 1 AND Kind = 'task' AND Status = 'Created'",
     "counter": "UPDATE TaskCounters SET LastTaskID = 1 WHERE TransformationID = 1",
     "file": "UPDATE TransformationFiles SET FileID = 99 WHERE TransformationID = 1 AND FileID = 7",
     "file.task": "UPDATE TransformationFiles SET TaskID = 99 WHERE TransformationID = 1 AND FileID = 8",

@@ -19,6 +19,9 @@ LARGE = (
     "TransformationFileTasks",
     "TaskInputs",
     "CatalogFiles",
+    "StatusCounts",
+    "StatusDeltas",
+    "StatusHistory",
 )
 LFNS = [f"/d/{number}" for number in range(600)]
 ONE = {"TransformationID": 1}
@@ -69,6 +72,7 @@ CALLS = [
     ("getTransformationStats", {"transName": 1}),
     ("getTransformationTaskStats", {"transName": 1}),
     ("getTransformationFilesCount", {"transName": 1, "field": "Status"}),
+    ("getTransformationProgress", {"transName": 1, "since": "2024-10-15"}),
     ("deleteTasks", {"transName": "simulated", "taskMin": 3, "taskMax": 4}),
     ("addFile", {"fileDicts": ["/c/1", "/c/2"]}),
     ("addDirectory", {"path": "/c"}),

@@ -13,6 +13,8 @@ from jsonrpc_tm.storage.dialect import MYSQL, SQLITE
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 from jsonrpc_tm.tools.testing.storage_contract import add_transformation, count
 
+from .version_1 import OLD_ROWS, assert_counted
+
 V1 = Migration("shop", 1, {"sqlite": ("CREATE TABLE Shop (Id INTEGER PRIMARY KEY) STRICT",)})
 V2 = Migration("shop", 2, {"sqlite": ("ALTER TABLE Shop ADD COLUMN Name TEXT", "INSERT INTO Shop (Id) VALUES (7)")})
 BROKEN = Migration("shop", 2, {"sqlite": ("INSERT INTO Shop (Id) VALUES (8)", "DROP TABLE NoSuchTable")})
@@ -97,6 +99,19 @@ async def test_columns_are_read_off_the_statements_rightly():
 
 def test_scripts_are_split_at_line_ends_only():
     assert migrate.split("-- a; b\nSELECT ';' ;\n\n  -- c\nSELECT\n 2;\n") == ("SELECT ';'", "SELECT\n 2")
+
+
+async def test_files_and_tasks_of_version_1_are_counted(tmp_path):
+    path = tmp_path / "tm.db"
+    connection = sqlite3.connect(path)
+    for statement in (*migrate.core_steps(SQLITE)[0].statements, *OLD_ROWS):
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    storage = SqliteStorage(path)
+    assert await storage.upgrade() == [f"jsonrpc_tm {step.version}" for step in migrate.core_steps(SQLITE)[1:]]
+    async with storage:
+        await assert_counted(storage)
 
 
 async def test_plugins_bring_tables_and_later_versions(tmp_path):

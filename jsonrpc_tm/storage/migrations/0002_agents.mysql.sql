@@ -24,14 +24,16 @@ CREATE TABLE StatusCounts (
     PRIMARY KEY (TransformationID, Kind, Status)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
+-- Changes by minute; older ones are together, Grain minutes of them in the last one.
 CREATE TABLE StatusHistory (
     TransformationID BIGINT NOT NULL,
     Kind VARCHAR(8) NOT NULL,
     Status VARCHAR(32) NOT NULL,
     Minute BIGINT NOT NULL,
+    Grain BIGINT NOT NULL DEFAULT 1,
     N BIGINT NOT NULL,
-    PRIMARY KEY (TransformationID, Kind, Status, Minute),
-    KEY StatusHistory_Minute (Minute)
+    PRIMARY KEY (TransformationID, Kind, Status, Minute, Grain),
+    KEY StatusHistory_Grain (Grain, Minute)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 -- What was committed. Serials are given when a row is written, and a lower one may be committed later; revisions are
@@ -134,13 +136,12 @@ CREATE TABLE ObjectAttributes (
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 -- Each statement commits itself, and is done again where an upgrade was interrupted.
+DELETE FROM StatusCounts;
 INSERT INTO StatusCounts (TransformationID, Kind, Status, N)
-    SELECT TransformationID, 'file', Status, COUNT(*) FROM TransformationFiles GROUP BY TransformationID, Status
-    ON DUPLICATE KEY UPDATE N = VALUES(N);
+    SELECT TransformationID, 'file', Status, COUNT(*) FROM TransformationFiles GROUP BY TransformationID, Status;
 INSERT INTO StatusCounts (TransformationID, Kind, Status, N)
     SELECT TransformationID, 'task', ExternalStatus, COUNT(*) FROM TransformationTasks
-    GROUP BY TransformationID, ExternalStatus
-    ON DUPLICATE KEY UPDATE N = VALUES(N);
+    GROUP BY TransformationID, ExternalStatus;
 DELETE FROM StatusHistory;
 INSERT INTO StatusHistory (TransformationID, Kind, Status, Minute, N)
     SELECT TransformationID, Kind, Status, UNIX_TIMESTAMP() DIV 60, N FROM StatusCounts;

@@ -25,15 +25,17 @@ CREATE TABLE StatusCounts (
     PRIMARY KEY (TransformationID, Kind, Status)
 ) STRICT, WITHOUT ROWID;
 
+-- Changes by minute; older ones are together, Grain minutes of them in the last one.
 CREATE TABLE StatusHistory (
     TransformationID INTEGER NOT NULL,
     Kind TEXT NOT NULL,
     Status TEXT NOT NULL,
     Minute INTEGER NOT NULL,
+    Grain INTEGER NOT NULL DEFAULT 1,
     N INTEGER NOT NULL,
-    PRIMARY KEY (TransformationID, Kind, Status, Minute)
+    PRIMARY KEY (TransformationID, Kind, Status, Minute, Grain)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX StatusHistory_Minute ON StatusHistory (Minute);
+CREATE INDEX StatusHistory_Grain ON StatusHistory (Grain, Minute);
 
 -- What was committed, in the order of its revisions: one writer commits after the other, so they are dense.
 CREATE TABLE Events (
@@ -133,8 +135,8 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('StatusDeltas', 'StatusDeltas', '100000 20 10 4 2 1'),
     ('StatusDeltas', 'StatusDeltas_Minute', '100000 10000'),
     ('StatusCounts', 'StatusCounts', '100000 10 5 1'),
-    ('StatusHistory', 'StatusHistory', '10000000 1000 500 100 1'),
-    ('StatusHistory', 'StatusHistory_Minute', '10000000 1000'),
+    ('StatusHistory', 'StatusHistory', '10000000 1000 500 100 1 1'),
+    ('StatusHistory', 'StatusHistory_Grain', '10000000 2000000 1000'),
     ('Events', 'Events_Time', '10000000 10'),
     ('Versions', 'Versions', '16 16 1'),
     ('Leases', 'Leases_Transformation', '100000 100 1'),

@@ -86,6 +86,7 @@ async def _work(
     for table in tables:
         report.results[table.name] = await copying.compare(table)
     await shadow.count_tasks(database.tx)
+    await shadow.count_statuses(database.tx)
     await shadow.swap(database, found)
     for table in tables:
         if table.parents and not report.results[table.name].aside:

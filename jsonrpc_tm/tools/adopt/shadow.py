@@ -2,6 +2,7 @@
 
 import re
 
+from ...domain.counters import KINDS
 from ...storage import migrate
 from ...storage.base import Transaction
 from .database import NEW, OLD, ORPHANED, TRIGGER, Database
@@ -74,6 +75,22 @@ async def count_tasks(tx: Transaction) -> None:
         f" UNION ALL SELECT TransformationID, MAX(TaskID) FROM {NEW}TransformationFiles"
         "  WHERE TaskID < 1000000 AND Status NOT LIKE '%-%' GROUP BY TransformationID"
         ") AS known ON known.TransformationID = t.TransformationID GROUP BY t.TransformationID"
+    )
+
+
+async def count_statuses(tx: Transaction) -> None:
+    """Fill the counters of files and tasks; their history begins now."""
+    for table in ("StatusCounts", "StatusHistory"):
+        await tx.execute(f"DELETE FROM {NEW}{table}")
+    for rows, (kind, status) in KINDS.items():
+        await tx.execute(
+            f"INSERT INTO {NEW}StatusCounts (TransformationID, Kind, Status, N)"
+            f" SELECT TransformationID, '{kind}', {status}, COUNT(*) FROM {NEW}{rows}"
+            f" GROUP BY TransformationID, {status}"
+        )
+    await tx.execute(
+        f"INSERT INTO {NEW}StatusHistory (TransformationID, Kind, Status, Minute, N)"
+        f" SELECT TransformationID, Kind, Status, UNIX_TIMESTAMP() DIV 60, N FROM {NEW}StatusCounts"
     )
 
 

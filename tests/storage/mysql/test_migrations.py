@@ -9,12 +9,15 @@ from jsonrpc_tm.core.records import Migration
 from jsonrpc_tm.storage import migrate
 from jsonrpc_tm.storage.dialect import MYSQL
 
+from ..version_1 import OLD_ROWS, assert_counted
+
 pytestmark = pytest.mark.mariadb
 
 PLUGIN = [
     Migration("notes", 1, {"mysql": ("CREATE TABLE Notes (A INT PRIMARY KEY) ENGINE=InnoDB",)}),
     Migration("notes", 2, {"mysql": ("ALTER TABLE Notes ADD COLUMN B INT", "CREATE INDEX N ON Notes (B)")}),
 ]
+RUNNING = "UPDATE TransformationTasks SET ExternalStatus = 'Running'"
 
 
 async def test_two_hosts_at_once(open_mysql):
@@ -48,6 +51,18 @@ async def test_an_interrupted_upgrade_goes_on(open_mysql, mariadb, mysql_url, do
     assert (await storage.schema()).differences == []
     async with storage:
         await storage.ready()
+
+
+@pytest.mark.parametrize("done", [0, 2, -1, None])
+async def test_files_and_tasks_of_version_1_are_counted(open_mysql, mariadb, mysql_url, done):
+    """Also where an earlier upgrade was interrupted, and the old program went on."""
+    database = mysql_url.rpartition("/")[2]
+    first, second, *_ = migrate.core_steps(MYSQL)
+    mariadb.sql(";".join((*first.statements, *OLD_ROWS, RUNNING, *second.statements[:done])), database)
+    mariadb.sql("UPDATE TransformationTasks SET ExternalStatus = 'Done'", database)
+    await open_mysql(migrate=False).upgrade()
+    async with open_mysql(migrate=False) as storage:
+        await assert_counted(storage)
 
 
 async def test_a_newer_database_is_refused(open_mysql):

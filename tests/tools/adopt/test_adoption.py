@@ -9,6 +9,7 @@ import pytest
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.domain.recount import recount
 from jsonrpc_tm.storage.mysql import MySQLProvider
 from jsonrpc_tm.tools.adopt import copying
 from jsonrpc_tm.tools.adopt.adoption import adopt, drop_old, examine
@@ -210,6 +211,11 @@ async def test_an_interrupted_adoption_goes_on(mariadb, build, interruption):
     assert {name: r.copied + r.aside for name, r in report.results.items()} == before
     assert sum(rows for verb, _, rows in done if verb == "copy") == sum(before.values())
     assert counts(mariadb, database) == {name: r.copied for name, r in report.results.items()}
+    async with storage:
+        assert [row async for row in recount(storage)] == []
+    assert mariadb.sql("SELECT SUM(N) FROM StatusHistory WHERE Kind = 'file'", database) == mariadb.sql(
+        "SELECT COUNT(*) FROM TransformationFiles", database
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""Changes of the counters are folded (``domain.folding``): every process does some of it, now and then."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from contextlib import suppress
+
+from ..core.errors import StorageUnavailable
+from ..core.lifetimes import background
+from ..domain.folding import fold
+from ..plugin.marker import hookimpl
+from .service import Lifetime, Service
+
+SECONDS = 30.0
+
+
+async def fold_counters(service: Service) -> None:
+    """Fold as long as the server runs."""
+    while True:
+        await asyncio.sleep(random.uniform(0.5, 1.5) * SECONDS)
+        with suppress(StorageUnavailable):  # it is logged, and later will do
+            await fold(service.storage, service.clock())
+
+
+@hookimpl
+def register_lifetime() -> Iterable[Lifetime]:
+    """Provide it."""
+    yield background(fold_counters)
