@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import fields
+from ..core.identity import Transformation
 from ..core.model import TABLES, TRANSFORMATIONS
 from ..core.values import BadValue
-from ..domain import summaries, tallies
+from ..domain import progress, summaries, tallies
 from ..domain.summaries import VIEWS, Part
 from ..domain.work import Work
 from ..plugin.marker import hookimpl
@@ -117,6 +118,20 @@ async def counters(
     :raises InvalidParams: an unknown table or column, a value that does not fit, a bound without a date column.
     """
     return await tallies.by_columns(work, table, attrList, condDict, older, newer, timeStamp)
+
+
+async def get_progress(
+    work: Work, transformation: Transformation, since: str | None, until: str | None, points: int
+) -> dict[str, Any]:
+    """Tell how the numbers of a transformation's files and tasks went on, by status.
+
+    There is a point wherever something changed, at most one a minute, and coarser ones for older times: ten minutes
+    after two hours, an hour after two days, a day after thirty days, a week after a year. A point tells what there was
+    at its time. With *since*, the first one tells what there was then. Statuses that no point has are left out.
+
+    :raises NotFound: no such transformation.
+    """
+    return await progress.progress(work, transformation, since, until, points)
 
 
 class SortList(fields.Field):
@@ -306,4 +321,22 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         },
         access=Read(),
         result=results.listed(pair, "pairs of an object, value by column, and a number"),
+    )
+    course = results.mapped(results.listed(results.INTEGER), "numbers by status, one for each of times")
+    yield Method(
+        "getTransformationProgress",
+        get_progress,
+        {
+            "transName": fields.Transformation(required=True),
+            "since": fields.DateTime(metadata={"description": "only what came then and later; UTC, whole minutes"}),
+            "until": fields.DateTime(metadata={"description": "only what came before; UTC, whole minutes"}),
+            "points": fields.PositiveInteger(load_default=200, metadata={"description": "the most points"}),
+        },
+        access=Read("transName"),
+        result=results.members(
+            "times, oldest first, and what there was at each of them",
+            times=results.listed(results.MOMENT),
+            files=course,
+            tasks=course,
+        ),
     )
