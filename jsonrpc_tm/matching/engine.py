@@ -18,6 +18,7 @@ from .query import ANY, MISSING, Condition, Fields, Key, Query, read
 _PARTS = 512
 """A set of more than a 512th of the queries is kept as an integer, a smaller one as a list: none takes much memory."""
 _FEW = 32
+"""Bits that are looked for one by one; of more, all are read."""
 Bound = tuple[Any, bool]
 """A bound, and whether a value that is equal to it is above it for an upper one, or still below for a lower one."""
 
@@ -203,7 +204,8 @@ def _positions(mask: int) -> Iterator[int]:
     """Yield the bits that are set, in ascending order."""
     if mask.bit_count() > _FEW:
         yield from (position for position, bit in enumerate(reversed(f"{mask:b}")) if bit == "1")
-    while mask.bit_count() <= _FEW and mask:
+        return
+    while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1
         mask ^= lowest

@@ -293,7 +293,8 @@ def compose(method: Method, ground: Ground) -> Perform:
             prepared = await prepared_for(context, arguments)
         except TMError:
             # it may be what the first call did that is in the way
-            if key is None or (kept := await ground.storage.run(name, keys.find, key, read=True)) is None:
+            run = ground.storage.run
+            if key is None or (kept := await run(name, keys.find, key, read=True, caller=context.caller)) is None:
                 raise
             context.replays[-1] = True
             return orjson.loads(kept)

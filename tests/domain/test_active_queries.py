@@ -12,10 +12,12 @@ from jsonrpc_tm.catalog.memory import DictCatalog
 from jsonrpc_tm.domain import active_queries, queries
 from jsonrpc_tm.domain.work import DomainParts, Work
 from jsonrpc_tm.matching.query import Query, matches
+from jsonrpc_tm.methods import bulk
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 from jsonrpc_tm.tools.testing.cast import PEOPLE
 from tests.methods.announced import CONTENT, want
 from tests.methods.driver import Driver
+from tests.methods.test_bulk import Registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
 NUMBERS = DictCatalog({"fields": {"n": "int"}, "files": {f"/f{n}": {"n": n, "word": "ab"[n % 2]} for n in range(12)}})
@@ -32,6 +34,7 @@ CHANGES = [
     ("setTransformationParameter", "t", "Status", "Idle"),
     ("setTransformationParameter", "idle", "Status", "Flush"),
     ("completeTransformation", "t"),
+    ("startTransformation", "idle"),
     ("cleanTransformation", "t"),
     ("deleteTransformation", "t"),
 ]
@@ -56,6 +59,20 @@ async def test_what_changes_the_queries_that_count_changes_the_turn(small, call,
     before = await turn(small)
     await small(*call)
     assert (await turn(small) != before) == changes
+
+
+async def test_bulk_operations_and_what_undoes_them_change_the_turn(small):
+    small.service.users = Registry()
+    await want(small, "t", {"particle": "gamma"})
+    operation = await small("startBulk", "transformations", {"Status": "New"}, "setStatus", {"status": "Idle"}, False)
+    wanted = []
+    for step in range(2):
+        while await bulk.step(small.service):
+            pass
+        wanted.append((await small("addFile", "/vo/g/1"))["Successful"]["/vo/g/1"])
+        if step == 0:
+            await small("undoBulk", operation)
+    assert wanted == [False, True]
 
 
 async def test_a_refused_change_changes_nothing(small):
