@@ -21,6 +21,8 @@ from jsonrpc_tm.client import Client
 from jsonrpc_tm.core.errors import TMError
 
 BATCH, GROUP, TAKEN = 20, 4, 3
+LEASE = 1
+"""Seconds."""
 PAUSE = 0.1
 
 
@@ -104,16 +106,36 @@ async def make(agent: Agent) -> None:
         free = {"TransformationID": agent.trans, "Status": "Unused"}
         rows = await agent.do("getTransformationFiles", free, None, None, None, None, 10 * GROUP, 0, ["LFN"])
         names = [row["LFN"] for row in rows]
-        for start in range(0, len(names), GROUP):
-            await agent.do("addTaskForTransformation", agent.trans, names[start : start + GROUP])
-        if not names:
+        if names:
+            groups = [names[start : start + GROUP] for start in range(0, len(names), GROUP)]
+            await agent.do("addTasks", agent.trans, [{"lfns": group} for group in groups])
+        else:
             if agent.told("over"):
                 return
             await agent.wait()
 
 
 async def work(agent: Agent) -> None:
-    """Take tasks and report them."""
+    """Claim tasks and report them, now and then too late: others may have claimed them since."""
+    while True:
+        claim = await agent.do("claimTasks", agent.trans, TAKEN, "", LEASE)
+        if not claim["Tasks"]:
+            if agent.told("over"):
+                return
+            await agent.wait()
+            continue
+        await agent.wait(agent.chance.choice([0, PAUSE, PAUSE, 1.5 * LEASE]))
+        done = {"ExternalStatus": "Done", "Lease": claim["Lease"]}
+        reported = await agent.do(
+            "updateTasks", agent.trans, [{"TaskID": task["TaskID"], **done} for task in claim["Tasks"]]
+        )
+        if reported == len(claim["Tasks"]):
+            names = [name for task in claim["Tasks"] for name in task["InputFiles"]]
+            await agent.do("setFileStatus", agent.trans, dict.fromkeys(names, "Processed"))
+
+
+async def submit(agent: Agent) -> None:
+    """Take tasks and report them as DIRAC's agents do, without a lease."""
     while True:
         taken = (await agent.do("getTasksToSubmit", agent.trans, TAKEN))["JobDictionary"]
         if not taken:
@@ -129,7 +151,7 @@ async def work(agent: Agent) -> None:
         await agent.do("setFileStatusForTransformation", agent.trans, statuses)
 
 
-ROLES = {"announce": announce, "make": make, "work": work}
+ROLES = {"announce": announce, "make": make, "work": work, "submit": submit}
 
 
 async def main() -> None:
