@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from jsonrpc_tm.domain.folding import fold
+from jsonrpc_tm.domain.recount import recount
 from jsonrpc_tm.tools.harness import Harness
 from jsonrpc_tm.tools.testing.configuration import configure
 from jsonrpc_tm.tools.testing.operations import Operation, differences, operations, outcomes
@@ -41,6 +44,37 @@ def test_a_file_and_memory_agree(sequence: list[Operation], tmp_path: Path) -> N
 @given(sequence=operations())
 def test_sqlite_and_mariadb_agree(sequence: list[Operation], mysql_url: str) -> None:
     assert asyncio.run(compare("sqlite://:memory:", mysql_url, sequence)) == []
+
+
+async def drift(url: str, sequence: Sequence[Operation]) -> list[Any]:
+    """Return where the counters were wrong after some call, which goes before it in the list."""
+    one, found, calls = harness(url), list[Any](), iter(sequence)
+    storage = one.service.storage
+
+    async def look() -> None:
+        call = next(calls)
+        for _ in range(2):
+            found.extend([(call, row) async for row in recount(storage)])
+            # what another process would do in an hour
+            await fold(storage, one.clock.now + timedelta(hours=1))
+
+    async with one.service:
+        await outcomes(one, sequence, look)
+        await one.reset("2024-10-15", None)
+    return found
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=SUPPRESSED)
+@given(sequence=operations())
+def test_counters_never_drift(sequence: list[Operation]) -> None:
+    assert asyncio.run(drift("sqlite://:memory:", sequence)) == []
+
+
+@pytest.mark.mariadb
+@settings(max_examples=5, deadline=None, suppress_health_check=SUPPRESSED)
+@given(sequence=operations())
+def test_counters_never_drift_on_mariadb(sequence: list[Operation], mysql_url: str) -> None:
+    assert asyncio.run(drift(mysql_url, sequence)) == []
 
 
 async def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

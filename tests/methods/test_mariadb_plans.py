@@ -22,3 +22,54 @@ async def test_deleting_tasks_reads_each_file_once(tm):
     plan = await tm.storage.storage.run("test", explain)
     assert plan[0]["table"] == "target"
     assert plan[1]["type"] in ("ref", "eq_ref")  # by a key
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("storage", ["mariadb"], indirect=True)
+async def test_statistics_read_the_counters_of_their_transformations(tm):
+    await tm.add("t")
+    await tm.execute(
+        "SET STATEMENT max_recursive_iterations = 5000 FOR INSERT INTO StatusCounts WITH RECURSIVE n (n) AS"
+        " (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < 2000) SELECT n, 'file', 'Unused', 1 FROM n"
+    )
+    one = {"TransformationID": 1}
+    for call in (
+        ("getTransformationStats", 1),
+        ("getTransformationSummaryWeb", one, [], 0, 10),
+        ("getCounters", "TransformationFiles", ["Status"], one),
+        ("getTransformationProgress", 1),
+    ):
+        await tm.statements(*call)
+        for sql in [sql for sql in tm.storage.statements if "StatusDeltas" in sql]:
+
+            async def explain(tx, sql=sql):
+                names = {"trans": 1, "where0": 1, "first": 0, "end": 9}
+                return await tx.fetch_all(f"EXPLAIN {sql}", names)
+
+            plan = {row["table"]: row["type"] for row in await tm.storage.storage.run("test", explain)}
+            read = {table: how for table, how in plan.items() if table.startswith("Status")}
+            assert len(read) == 2, plan
+            assert set(read.values()) <= {"ref", "range"}, (call, plan)
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("storage", ["mariadb"], indirect=True)
+async def test_what_is_moved_is_found_by_its_key(tm):
+    """Along the index of statuses a row would be missed that somebody else moves meanwhile."""
+    await tm.add("t")
+    await tm("addFilesToTransformation", "t", ["/a"])
+    await tm("addTaskForTransformation", "t", ["/a"])
+    parameters = {"trans": 1, "ids": "[1]", "ExternalStatus": "Done", "changes": '[[1, "Moved", 0]]'}
+    for call in (
+        ("setTaskStatus", "t", 1, "Running"),
+        ("setFileStatus", "t", {"/a": "Problematic"}),
+        ("setFileStatusForTransformation", "t", {"1": "Processed"}),
+    ):
+        await tm.statements(*call)
+        locking = [sql for sql in tm.storage.statements if "FOR UPDATE" in sql and " target" in sql]
+
+        async def explain(tx, sql=locking[-1]):
+            return await tx.fetch_all(f"EXPLAIN {sql}", parameters)
+
+        plan = await tm.storage.storage.run("test", explain)
+        assert [row["key"] for row in plan if row["table"] == "target"] == ["PRIMARY"], call

@@ -3,7 +3,7 @@
 Needs hypothesis. ``operations()`` is the strategy, ``differences()`` runs a sequence on two services.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -165,12 +165,20 @@ _PARAMETER = st.one_of(
 _FILE_STATUSES = st.dictionaries(
     _IDS.map(str), st.tuples(_FILE_STATUS, st.booleans()).map(list), min_size=1, max_size=3
 )
+_TASK = st.fixed_dictionaries({"lfns": _one([], [], []) | st.lists(_LFN, max_size=2)})
+_UPDATE = st.fixed_dictionaries({"TaskID": _NUMBER, "ExternalStatus": _TASK_STATUS}, optional={"Lease": _NUMBER})
 _CALLS = [
     (8, _add()),
     (8, _call("addFilesToTransformation", _TRANS, _LFNS)),
     (6, _call("addTaskForTransformation", _TRANS, st.lists(_LFN, max_size=3), _one("Unknown", "SE-1"))),
     (5, _PARAMETER.flatmap(lambda pair: _call("setTransformationParameter", _TRANS, *map(st.just, pair)))),
     (4, _call("setFileStatusForTransformation", _TRANS, _FILE_STATUSES)),
+    (2, _call("setFileStatus", _TRANS, st.dictionaries(_LFN, _FILE_STATUS, min_size=1, max_size=3), st.booleans())),
+    (1, _call("resetErrorCount", _TRANS, _LFNS)),
+    (4, _call("addTasks", _TRANS, st.lists(_TASK, min_size=1, max_size=2))),
+    (2, _call("updateTasks", _TRANS, st.lists(_UPDATE, min_size=1, max_size=2))),
+    (3, _call("claimTasks", _TRANS, _NUMBER, _one("", "CERN"), _one(1, 3600))),
+    (1, _call("releaseLease", _TRANS, _NUMBER)),
     (3, _call("extendTransformation", _TRANS, _NUMBER)),
     (3, _call("getTasksToSubmit", _TRANS, _NUMBER, _one("", "CERN"))),
     (3, _call("setTaskStatus", _TRANS, st.lists(_NUMBER, max_size=2) | _NUMBER, _TASK_STATUS)),
@@ -192,6 +200,7 @@ _CALLS = [
     (1, _call("getTransformationSummary")),
     (1, _call("getTransformationStats", _TRANS)),
     (1, _call("getTransformationTaskStats", _TRANS)),
+    (1, _call("getTransformationProgress", _TRANS, _one(None, "2024-10-15 12:00"), st.none(), _one(2, 200))),
     (1, _call("getTransformationFilesCount", _TRANS, _one("Status", "UsedSE", "TaskID", "date(LastUpdate)"))),
     (1, _call("getFileSummary", _LFNS)),
     (1, _call("exists", _LFNS)),
@@ -239,8 +248,15 @@ async def differences(first: Harness, second: Harness, sequence: Sequence[Operat
     return found
 
 
-async def outcomes(harness: Harness, sequence: Sequence[Operation]) -> list[Any]:
-    """Return the result of each call, or the type of its error, on an emptied service."""
+async def outcomes(
+    harness: Harness,
+    sequence: Sequence[Operation],
+    after: Callable[[], Awaitable[object]] | None = None,
+) -> list[Any]:
+    """Return the result of each call, or the type of its error, on an emptied service.
+
+    :param after: called after each call.
+    """
     from ...core.errors import TMError
     from .local import LocalClient
 
@@ -255,6 +271,8 @@ async def outcomes(harness: Harness, sequence: Sequence[Operation]) -> list[Any]
                 found.append({"result": await client.call(operation.method, *operation.params)})
             except TMError as error:
                 found.append({"error": error.type})
+        if after is not None:
+            await after()
     return found
 
 
