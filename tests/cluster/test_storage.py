@@ -7,12 +7,15 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from jsonrpc_tm.catalog.memory import DictCatalog
 from jsonrpc_tm.rpc.retries import when_free
 from jsonrpc_tm.storage.base import CallKey, exclude_other_nodes
 from jsonrpc_tm.storage.mysql import MySQLProvider
 from jsonrpc_tm.tools.testing.key_contract import once
 from jsonrpc_tm.tools.testing.storage_contract import add_transformation
 from tests.cluster.galera import cluster, find_provider
+from tests.methods.announced import want
+from tests.methods.driver import Driver
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -108,3 +111,28 @@ async def test_a_key_on_two_nodes_happens_once(urls):
             return await tx.fetch_value("SELECT COUNT(*) FROM DataFiles WHERE LFN LIKE '/key/%'")
 
         assert [await storage.run("look", look, read=True) for storage in nodes] == [CALLS] * 2
+
+
+async def test_queries_that_change_on_one_node_count_at_once_on_the_other(urls):
+    content = {"files": {f"/q/{number}": {"n": number % 2} for number in range(2 * CALLERS)}}
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for url in urls:
+            storage = MySQLProvider().open(url, migrate=True, migrations=(), options={"timeout": 20.0})
+            node = Driver(await stack.enter_async_context(storage), DictCatalog(content))
+            nodes.append(node)
+            await stack.enter_async_context(node.service)
+        # all of them raise few rows of Versions
+        made = await asyncio.gather(
+            *(want(nodes[number % 2], f"q{number}", {"n": number % 2}) for number in range(2 * CALLERS))
+        )
+        wanted = set(made)
+        for turn in range(CALLS):
+            one, other = nodes[turn % 2], nodes[(turn + 1) % 2]
+            trans = made[turn % len(made)]
+            status = "Idle" if trans in wanted else "Active"
+            await one("setTransformationParameter", trans, "Status", status)
+            wanted ^= {trans}
+            other.events.clear()
+            await other("addFile", ["/q/0", "/q/1"])
+            assert set(other.events[-1].data["transformations"]) == wanted, turn
