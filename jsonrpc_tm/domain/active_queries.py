@@ -33,6 +33,7 @@ ACCEPTED = (
 )
 """What ``Transformations t`` are joined to."""
 BUCKETS = 16
+"""A power of two, for SQL finds a transformation's bucket by the last bits of its id."""
 FEW = 500
 """Changed queries that are asked beside those compiled before, until all are compiled anew."""
 _COLUMNS = ("Name", "Bucket", "Turn")
@@ -124,7 +125,13 @@ async def current(tx: Transaction, compiled: Compiled, declared: Fields) -> Comp
 async def _read(tx: Transaction, known: Compiled) -> tuple[Turn, Mapping[int, Asked]]:
     # the turn first: the queries may be newer, which the next who asks finds out
     turn = await read_turn(tx)
-    return turn, known.asked if known.turn == turn else await read_asked(tx)
+    if turn == known.turn:
+        return turn, known.asked
+    raised = {bucket for bucket, _ in set(turn) ^ set(known.turn or ())}
+    if known.turn is None or not raised <= set(range(BUCKETS)):
+        return turn, await read_asked(tx)
+    others = {trans_id: rows for trans_id, rows in known.asked.items() if trans_id % BUCKETS not in raised}
+    return turn, others | await read_asked(tx, buckets=raised)
 
 
 async def _turn(work: Any) -> Turn:
@@ -137,10 +144,13 @@ async def read_turn(tx: Transaction) -> Turn:
     return [(row["Bucket"], row["Turn"]) for row in rows]
 
 
-async def read_asked(tx: Transaction, only: Sequence[int] | None = None) -> dict[int, Asked]:
+async def read_asked(
+    tx: Transaction, only: Sequence[int] | None = None, buckets: Iterable[int] | None = None
+) -> dict[int, Asked]:
     """Return the queries that count, by TransformationID.
 
     :param only: of these transformations; None for all.
+    :param buckets: of those in these buckets; None for all.
     """
     source = "Transformations t"
     parameters: list[dict[str, Any]] = [{}]
@@ -149,6 +159,8 @@ async def read_asked(tx: Transaction, only: Sequence[int] | None = None) -> dict
         source += " ON t.TransformationID = wanted.value"
         parameters = [{"ids": tx.dialect.pack(chunk)} for chunk in chunks(only)]
     sql = f"SELECT q.TransformationID, q.MetaDataName, q.MetaDataValue FROM {source} {ACCEPTED}"
+    if buckets is not None:
+        sql += f" WHERE (t.TransformationID & {BUCKETS - 1}) IN ({', '.join(map(str, buckets))})"
     sql += " ORDER BY q.TransformationID, q.MetaDataName"
     found: dict[int, Asked] = {}
     for one in parameters:

@@ -181,7 +181,7 @@ async def empty(storage: Storage) -> None:
         numbered = [row["name"] for row in await tx.fetch_all(tx.dialect.numbered)]
         for statement in tx.dialect.empty(await _tables(tx), numbered):
             await tx.execute(statement)
-        await active_queries.write(tx, [0])
+        await active_queries.write(tx, range(active_queries.BUCKETS))
 
     await storage.run("harness.reset", body)
 

@@ -147,6 +147,19 @@ async def test_few_changes_do_not_compile_everything_again(small):
     assert set(small.events[-1].data["transformations"]) == {1, 3, 4, 5, 6}
 
 
+async def test_only_those_in_the_bucket_of_a_changed_query_are_read_again(small):
+    ids = [await want(small, f"t{number}", {"particle": "gamma"}) for number in range(3 * active_queries.BUCKETS)]
+    await small("addFile", "/vo/g/1")
+    before = small.service._ground.domain.queries._newest
+    await small("deleteTransformationMetaQuery", 5, "Input")
+    small.events.clear()
+    await small("addFile", "/vo/g/2")
+    after = small.service._ground.domain.queries._newest
+    assert set(small.events[-1].data["transformations"]) == set(ids) - {5}
+    same = {trans_id for trans_id in ids if before.asked[trans_id] is after.asked.get(trans_id)}
+    assert set(ids) - same == {5, 21, 37}
+
+
 async def test_a_field_that_is_declared_later_counts(sqlite_tm):
     tm = sqlite_tm
     tm.catalog.current = DictCatalog({"files": {"/f": {"n": "5"}}})
