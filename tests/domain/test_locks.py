@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from jsonrpc_tm.domain import names
+from jsonrpc_tm.domain.transitions import claims
 from jsonrpc_tm.domain.work import DomainParts, Work
 from jsonrpc_tm.tools.testing.cast import PEOPLE
 
@@ -40,3 +41,36 @@ async def test_only_what_is_named_is_locked_in_a_small_table_too(tm, what):
         await tm.storage.storage.run("another", another)
     done.set()
     await held
+
+
+@pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+async def test_who_claims_or_reports_waits_for_no_other_claimer(tm):
+    await tm.add()
+    await tm("addTasks", 1, 20 * [{}])
+    old = (await tm("claimTasks", 1, 4, "", 1))["Lease"]
+    mine = (await tm("claimTasks", 1, 4))["Lease"]
+    tm.later(5)
+    parts = DomainParts(tm.service.settings, tm.policy)
+    locked, done = asyncio.Event(), asyncio.Event()
+
+    async def holding(tx):
+        work = Work(tx, tm.service.context(PEOPLE["manager"]), parts, "tests")
+        trans = await work.hold(1, shared=True)
+        _, tasks = await claims.claim(work, trans, 6, 60, None)
+        assert [task["TaskID"] for task in tasks] == [1, 2, 3, 4, 9, 10]
+        locked.set()
+        async with asyncio.timeout(5):
+            await done.wait()
+
+    held = asyncio.create_task(tm.storage.storage.run("holding", holding))
+    await locked.wait()
+    async with asyncio.timeout(3):
+        got = await tm("claimTasks", 1, 2)
+        # the first claim looked at as many Created ones as it may need
+        assert [task["TaskID"] for task in got["Tasks"]] == [15, 16]
+        assert await tm("updateTasks", 1, [{"TaskID": 5, "ExternalStatus": "Done", "Lease": mine}]) == 1
+        assert (await tm("renewLease", 1, mine))["Tasks"] == 3
+        assert await tm("releaseLease", 1, mine) == 3
+    done.set()
+    await held
+    assert (await tm("renewLease", 1, old))["Stop"]

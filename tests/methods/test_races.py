@@ -1,6 +1,7 @@
 """What must never happen when several servers work on one database at the same time."""
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
@@ -74,6 +75,45 @@ async def test_no_task_is_handed_out_twice(servers):
     outcomes = await together(servers, *[lambda tm: tm("getTasksToSubmit", "t", 7) for _ in range(9)])
     handed = [int(task) for outcome in outcomes for task in outcome["JobDictionary"]]
     assert sorted(handed) == list(range(1, 41))
+
+
+async def test_each_task_is_done_once_however_many_claim_and_lose(servers):
+    """Every third claimer goes away, every other third comes back too late, and all renew beside the others."""
+    await servers[0].add()
+    await servers[0]("addTasks", "t", 60 * [{}])
+    claims, done = [], []
+
+    async def work(tm, number):
+        while (got := await tm("claimTasks", "t", 7, "", 10))["Lease"] is not None:
+            lease, tasks = got["Lease"], [task["TaskID"] for task in got["Tasks"]]
+            claims.extend((task, lease) for task in tasks)
+            if number % 3 == 1:
+                return
+            if number % 3 == 2:
+                for server in servers:
+                    server.later(20)
+            await tm("renewLease", "t", lease, 10)
+            updates = [{"TaskID": task, "ExternalStatus": "Done", "Lease": lease} for task in tasks]
+            try:
+                await tm("updateTasks", "t", updates)
+            except Conflict as conflict:
+                left = [update for update in updates if update["TaskID"] not in conflict.data["tasks"]]
+                with contextlib.suppress(Conflict):
+                    await tm("updateTasks", "t", left)
+                    done.extend(update["TaskID"] for update in left)
+            else:
+                done.extend(tasks)
+
+    await together(servers, *[lambda tm, n=n: work(tm, n) for n in range(9)])
+    for server in servers:
+        server.later(20)
+    await work(servers[0], 0)
+    assert sorted(done) == list(range(1, 61))
+    assert len(set(claims)) == len(claims)
+    rows = await servers[0].fetch("SELECT TaskID, Lease FROM TransformationTasks WHERE ExternalStatus = 'Done'")
+    assert {row["TaskID"]: row["Lease"] for row in rows} == {
+        task: max(lease for one, lease in claims if one == task) for task in range(1, 61)
+    }
 
 
 async def test_numbers_are_dense_when_many_extend(servers):

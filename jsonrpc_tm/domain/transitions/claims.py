@@ -99,8 +99,8 @@ async def claim(
 async def _created(work: Work, trans: Held, number: int) -> list[int]:
     """Lock tasks that are Created and which nobody else is about to take."""
     ids: list[int] = await work.tx.fetch_column(
-        "SELECT t.TaskID FROM TransformationTasks t WHERE t.TransformationID = :trans AND t.ExternalStatus = 'Created'"
-        f" ORDER BY t.TaskID LIMIT {number:d}{work.dialect.skip_locked}",
+        f"SELECT t.TaskID FROM TransformationTasks t{work.dialect.by_status} WHERE t.TransformationID = :trans"
+        f" AND t.ExternalStatus = 'Created' ORDER BY t.TaskID LIMIT {number:d}{work.dialect.skip_locked}",
         {"trans": trans.id},
     )
     return ids

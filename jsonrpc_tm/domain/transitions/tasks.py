@@ -219,7 +219,7 @@ async def reserve(work: Work, trans: Held, number: int) -> list[Row]:
         return []
     tasks = await work.tx.fetch_all(
         "SELECT t.TaskID, t.TransformationID, t.TargetSE, t.ExternalStatus AS Status,"
-        " COALESCE(i.InputVector, '') AS InputData FROM TransformationTasks t"
+        f" COALESCE(i.InputVector, '') AS InputData FROM TransformationTasks t{work.dialect.by_status}"
         " LEFT JOIN TaskInputs i ON i.TransformationID = t.TransformationID AND i.TaskID = t.TaskID"
         " WHERE t.TransformationID = :trans AND t.ExternalStatus = 'Created'"
         f" ORDER BY t.TaskID LIMIT {number:d}",

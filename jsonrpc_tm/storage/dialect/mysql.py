@@ -19,6 +19,7 @@ class MySQL(Dialect):
     straight_join = "STRAIGHT_JOIN"
     # a small table would be scanned, and every row that is read is locked
     by_key = " FORCE INDEX (PRIMARY)"
+    by_status = " FORCE INDEX (TransformationTasks_Status)"
     tables = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
     numbered = (
         "SELECT TABLE_NAME AS name FROM information_schema.COLUMNS"

@@ -23,6 +23,7 @@ class SQLite(Dialect):
     cluster_lock = ""
     straight_join = "CROSS JOIN"
     by_key = ""
+    by_status = ""
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
     numbered = "SELECT name FROM sqlite_sequence"
     columns = (
