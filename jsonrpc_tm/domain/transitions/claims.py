@@ -86,9 +86,8 @@ async def claim(
     for chunk in chunks([task_id for task_id in ids if former[task_id] == "Created"]):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), "lease": lease.number}
         await move(work, "task", source, _MINE, "'Reserved'", parameters, {"Lease": ":lease"})
-    again = work.dialect.update_join(
-        "TransformationTasks", source, _MINE, {"Lease": ":lease", "LastUpdateTime": ":now"}
-    )
+    taken = {"Lease": ":lease", "LastUpdateTime": ":now"}
+    again = work.dialect.update_join("TransformationTasks", source, _MINE, taken, by_key=True)
     for chunk in chunks([task_id for task_id in ids if former[task_id] == "Reserved"]):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), "lease": lease.number}
         await work.tx.execute(again, {**parameters, "now": work.context.timestamp})

@@ -88,9 +88,8 @@ async def move(
     table, status, moved = _COLUMNS[kind]
     dialect = work.dialect
     # locked, so that what is counted is what is moved: others may hold the same transformation
-    tables = dialect.joined(table, source, target_first)
-    if by_key and not target_first:
-        tables += dialect.by_key
+    by_key = by_key and not target_first
+    tables = dialect.joined(table, source, target_first, by_key)
     rows = await work.tx.fetch_all(
         f"SELECT target.TransformationID AS holder, target.{status} AS former, {to} AS next, COUNT(*) AS number"
         f" FROM {tables} ON {on} GROUP BY holder, former, next{dialect.for_update}",
@@ -105,7 +104,7 @@ async def move(
     # a task that becomes Created is nobody's; first, as MySQL assigns from left to right
     lease = {"Lease": f"CASE WHEN {to} = 'Created' THEN NULL ELSE target.Lease END"} if kind == "task" else {}
     assigned = {**lease, **assignments, status: to, moved: ":now"}
-    update = dialect.update_join(table, source, on, assigned, target_first)
+    update = dialect.update_join(table, source, on, assigned, target_first, by_key)
     return await work.tx.execute(update, {**parameters, "now": work.context.timestamp})
 
 

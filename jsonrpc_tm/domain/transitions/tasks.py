@@ -139,9 +139,10 @@ async def update(work: Work, trans: Held, updates: Sequence[Update]) -> None:
     source = work.dialect.records(
         "updates", TaskID="int", Status="text", ExternalID="text", TargetSE="text", Lease="int"
     )
+    tables = work.dialect.joined("TransformationTasks", source, by_key=True)
     look = (
-        f"SELECT target.TaskID, CASE WHEN source.Lease IS NULL OR source.Lease = target.Lease THEN 0 ELSE 1 END AS lost"
-        f" FROM {work.dialect.joined('TransformationTasks', source)} ON {_MINE_ALSO}{work.dialect.for_update}"
+        "SELECT target.TaskID, CASE WHEN source.Lease IS NULL OR source.Lease = target.Lease THEN 0 ELSE 1 END AS lost"
+        f" FROM {tables} ON {_MINE_ALSO}{work.dialect.for_update}"
     )
     # in one order for all who hold the transformation at the same time
     packed = [
@@ -162,13 +163,13 @@ async def update(work: Work, trans: Held, updates: Sequence[Update]) -> None:
             await move(work, "task", source, on, "source.Status", parameters, kept)
         if any(status is None and others != [None, None] for _, status, *others, _ in chunk):
             on = f"{_MINE_ALSO} AND source.Status IS NULL AND COALESCE(source.ExternalID, source.TargetSE) IS NOT NULL"
-            sql = work.dialect.update_join("TransformationTasks", source, on, {**kept, "LastUpdateTime": ":now"})
+            changed = {**kept, "LastUpdateTime": ":now"}
+            sql = work.dialect.update_join("TransformationTasks", source, on, changed, by_key=True)
             await work.tx.execute(sql, {**parameters, "now": work.context.timestamp})
-    changed = [update for update in updates if update[1:4] != (None, None, None)]
-    if changed:
-        told = dict(Counter(update.status for update in changed if update.status is not None))
-        ids = [update.task_id for update in changed]
-        work.emit("tasks.status", trans, count=len(changed), ids=ids, status=told)
+    if told := [update for update in updates if update[1:4] != (None, None, None)]:
+        statuses = dict(Counter(update.status for update in told if update.status is not None))
+        ids = [update.task_id for update in told]
+        work.emit("tasks.status", trans, count=len(told), ids=ids, status=statuses)
 
 
 async def move_all(work: Work, trans: Held, task_ids: Sequence[int], to: str, *, force: bool = False) -> list[int]:

@@ -84,12 +84,18 @@ class Dialect(ABC):
         """Return an INSERT of *select*'s rows; where *key* is there, *number* is added to the row's own."""
 
     @abstractmethod
-    def joined(self, table: str, source: str, target_first: bool = False) -> str:
+    def joined(self, table: str, source: str, target_first: bool = False, by_key: bool = False) -> str:
         """Return the FROM of a join as ``update_join`` makes it, up to its ON."""
 
     @abstractmethod
     def update_join(
-        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+        self,
+        table: str,
+        source: str,
+        on: str,
+        assignments: Mapping[str, str],
+        target_first: bool = False,
+        by_key: bool = False,
     ) -> str:
         """Return an UPDATE of the rows ``target`` of *table* that match a row ``source`` of *source*.
 
@@ -98,6 +104,7 @@ class Dialect(ABC):
         :param assignments: expression by column. It may use ``source``; of ``target`` only columns not assigned
             before it, because MySQL assigns from left to right.
         :param target_first: the targets are found without the source, and no index finds them by it.
+        :param by_key: *on* has the whole primary key of *table*: no other row is read, and locked, on the way.
         """
 
     @abstractmethod

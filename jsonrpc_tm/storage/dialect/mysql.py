@@ -78,17 +78,23 @@ class MySQL(Dialect):
             f" ON DUPLICATE KEY UPDATE {number} = {table}.{number} + VALUES({number})"
         )
 
-    def joined(self, table: str, source: str, target_first: bool = False) -> str:
+    def joined(self, table: str, source: str, target_first: bool = False, by_key: bool = False) -> str:
         """Return a ``STRAIGHT_JOIN``, whose order is kept."""
-        tables = [f"{source} AS source", f"{table} AS target"]
+        tables = [f"{source} AS source", f"{table} AS target{self.by_key if by_key else ''}"]
         return " STRAIGHT_JOIN ".join(reversed(tables) if target_first else tables)
 
     def update_join(
-        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+        self,
+        table: str,
+        source: str,
+        on: str,
+        assignments: Mapping[str, str],
+        target_first: bool = False,
+        by_key: bool = False,
     ) -> str:
         """Return ``UPDATE … JOIN`` with the order in which the two are read."""
         assigned = listed(f"target.{column} = {expression}" for column, expression in assignments.items())
-        return f"UPDATE {self.joined(table, source, target_first)} ON {on} SET {assigned}"
+        return f"UPDATE {self.joined(table, source, target_first, by_key)} ON {on} SET {assigned}"
 
     def delete_join(self, table: str, source: str, on: str, key: Sequence[str] = ()) -> str:
         """Return ``DELETE … JOIN``, the source read first."""

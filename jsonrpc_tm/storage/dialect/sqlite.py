@@ -64,12 +64,18 @@ class SQLite(Dialect):
             f" ON CONFLICT ({listed(key)}) DO UPDATE SET {number} = {number} + excluded.{number}"
         )
 
-    def joined(self, table: str, source: str, target_first: bool = False) -> str:
+    def joined(self, table: str, source: str, target_first: bool = False, by_key: bool = False) -> str:
         """Return a ``CROSS JOIN``, whose order is kept."""
         return f"(SELECT * FROM {source} LIMIT -1) AS source CROSS JOIN {table} AS target"
 
     def update_join(
-        self, table: str, source: str, on: str, assignments: Mapping[str, str], target_first: bool = False
+        self,
+        table: str,
+        source: str,
+        on: str,
+        assignments: Mapping[str, str],
+        target_first: bool = False,
+        by_key: bool = False,
     ) -> str:
         """Return ``UPDATE … FROM``.
 
