@@ -122,29 +122,39 @@ async def test_every_process_matches_as_the_database_says(small, monkeypatch):
             }
 
 
-async def test_the_same_queries_are_compiled_once(small, monkeypatch):
-    compiled = []
-    renew = active_queries.renew
-    monkeypatch.setattr(active_queries, "renew", lambda *args: compiled.append(args) or renew(*args))
+@pytest.fixture
+def compiled(monkeypatch):
+    """How many queries each engine that is made has."""
+    sizes = []
+    engine = active_queries.Engine
+    monkeypatch.setattr(
+        active_queries, "Engine", lambda asked, declared: sizes.append(len(asked)) or engine(asked, declared)
+    )
+    return sizes
+
+
+async def test_what_many_ask_for_at_once_is_compiled_once(small, compiled):
     await want(small, "t", {"particle": "gamma"})
+    await want(small, "u", {"particle": "gamma"})
     await asyncio.gather(*(small("addFile", "/vo/g/1") for _ in range(5)))
-    assert len({id(renew(*args)) for args in compiled[1:]}) <= 1
-    compiled.clear()
     await small("addFile", "/vo/g/1")
-    assert compiled == []
+    assert compiled == [2]
 
 
-async def test_few_changes_do_not_compile_everything_again(small):
+async def test_few_changes_do_not_compile_everything_again(small, compiled, monkeypatch):
+    monkeypatch.setattr(active_queries, "FEW", 4)
     for number in range(5):
         await want(small, f"t{number}", {"particle": "gamma"})
     await small("addFile", "/vo/g/1")
-    compiled = small.service._ground.domain.queries
-    engine = compiled._newest.engine
     await small("deleteTransformationMetaQuery", 2, "Input")
     await want(small, "new", {"particle": "gamma"})
     await small("addFile", "/vo/g/2")
-    assert compiled._newest.engine is engine
     assert set(small.events[-1].data["transformations"]) == {1, 3, 4, 5, 6}
+    assert compiled == [5, 1]
+    for number in (1, 3, 4):
+        await small("setTransformationParameter", number, "Status", "Idle")
+    await small("addFile", "/vo/g/2")
+    assert compiled == [5, 1, 2]
 
 
 async def test_only_those_in_the_bucket_of_a_changed_query_are_read_again(small):
