@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
@@ -238,6 +240,48 @@ async def test_who_changes_queries_does_not_wait_for_another_who_does(tm):
     done.set()
     await one
     assert before != after != await turn(tm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+async def test_announcements_beside_changes_see_those_that_were_committed_before(storage):
+    """Where no change overlapped an announcement in time, its outcome is what the last change before it says."""
+    lfns = {f"/f{number}": {"n": number % 7} for number in range(600)}
+    announced, changed = [], []
+
+    async def timed(notes, what, call):
+        begin = time.monotonic()
+        await call
+        notes.append((begin, time.monotonic(), *what))
+
+    async with AsyncExitStack() as stack:
+        processes = [Driver(storage, DictCatalog({"files": lfns})) for _ in range(3)]
+        for one in processes:
+            await stack.enter_async_context(one.service)
+        wanted = {await want(processes[0], f"t{number}", {"n": number % 7}): number % 7 for number in range(21)}
+
+        async def announcer(number):
+            for lfn in list(lfns)[number::6]:
+                await timed(announced, (lfn,), processes[number % 3]("addFile", lfn))
+
+        async def changer(number):
+            random = Random(number)
+            for _ in range(25):
+                trans, status = random.choice(list(wanted)[number::3]), random.choice(["Idle", "Active"])
+                call = processes[number]("setTransformationParameter", trans, "Status", status)
+                await timed(changed, (trans, status), call)
+
+        await asyncio.gather(*map(announcer, range(6)), *map(changer, range(3)))
+        having = {(row["TransformationID"], row["LFN"]) for row in await processes[0]("getTransformationFiles")}
+    checked = 0
+    for trans, n in wanted.items():
+        changes = sorted(change for change in changed if change[2] == trans)
+        for begin, end, lfn in announced:
+            if all(change[1] < begin or change[0] > end for change in changes):
+                status = next((change[3] for change in reversed(changes) if change[1] < begin), "New")
+                assert ((trans, lfn) in having) == (lfns[lfn]["n"] == n and status != "Idle")
+                checked += 1
+    assert checked > 1000
 
 
 async def statements(transformations, files):
