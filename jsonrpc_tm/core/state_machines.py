@@ -69,7 +69,7 @@ class StateMachine:
         return old == new or self._line(old, new).allowed
 
     def moved(self, old: str, new: str, errors: int, most: int, *, force: bool = False) -> Moved | None:
-        """Return what becomes of a file, None when it may not move. *old* and *new* differ.
+        """Return what becomes of a file, None when it may not move or would stay as it is. *old* and *new* differ.
 
         :param errors: its ErrorCount.
         :param most: ``transformations.max_reset_count``; 0: there is no such limit.
@@ -82,7 +82,8 @@ class StateMachine:
         if not line.allowed:
             return None
         full = line.instead is not None and most > 0 and counted > 0 and counted % most == 0
-        return Moved(line.instead if full and line.instead is not None else new, counted)
+        moved = Moved(line.instead if full and line.instead is not None else new, counted)
+        return None if moved == (old, errors) else moved
 
 
 _FREE = StatusMove(ANY_STATUS, ANY_STATUS)

@@ -25,12 +25,12 @@ def one(kind: str, found: Sequence[tuple[Any, Provenance]]) -> Any:
 def machines(found: Sequence[tuple[Any, Provenance]]) -> dict[MachineKind, StateMachine]:
     """Return the state machine of each kind: a plugin's, else the default one.
 
-    :raises ConfigurationError: two plugins provide one of a kind, or something that is none.
+    :raises ConfigurationError: two plugins provide one of a kind, or somebody one of a kind that is none.
     """
     chosen = {machine.kind: machine for machine in DEFAULT_MACHINES}
     for item, origin in found:
-        if not isinstance(item, StateMachine) or item.kind not in get_args(MachineKind):
-            raise ConfigurationError(f"{origin} provides {item!r} as a state machine")
+        if item.kind not in get_args(MachineKind):
+            raise ConfigurationError(f"{origin} provides a state machine of {item.kind!r}")
     for kind in chosen:
         if of_kind := [(item, origin) for item, origin in found if item.kind == kind]:
             chosen[kind] = one(f"state machine of {kind}s", of_kind)

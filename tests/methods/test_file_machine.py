@@ -1,5 +1,6 @@
 """setFileStatus, resetErrorCount and the state machines (section 8.2 of the specification)."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,15 +14,16 @@ LFNS = [f"/vo/{number}" for number in range(4)]
 WORDS = ("Unused", "Assigned", "Processed", "Problematic", "MaxReset", "Mine")
 
 
-async def prepared(tm, most=10):
-    await tm.add("t")
-    await tm("addFilesToTransformation", "t", LFNS)
-    await tm("addTaskForTransformation", "t", LFNS)
-    return tm
+async def prepared(tm, name="t"):
+    trans = await tm.add(name)
+    await tm("addFilesToTransformation", trans, LFNS)
+    await tm("addTaskForTransformation", trans, LFNS)
+    return trans
 
 
-async def state(tm):
-    return {row["LFN"]: (row["Status"], row["ErrorCount"], row["TaskID"]) for row in await tm("getTransformationFiles")}
+async def state(tm, trans=1):
+    rows = await tm("getTransformationFiles", {"TransformationID": trans})
+    return {row["LFN"]: (row["Status"], row["ErrorCount"], row["TaskID"]) for row in rows}
 
 
 async def test_leaving_assigned_counts_unless_it_was_processed(tm):
@@ -80,7 +82,8 @@ async def test_an_unknown_file_changes_nothing(tm):
     assert (await tm.refused("NotFound", "resetErrorCount", "t", ["/x"]))["missing"] == ["/x"]
 
 
-async def test_many_files_take_few_statements(tm):
+async def test_many_files_take_few_statements(sqlite_tm):
+    tm = sqlite_tm
     await tm.add("t")
     names = [f"/{number}" for number in range(12_000)]
     await tm("addFilesToTransformation", "t", names)
@@ -91,34 +94,41 @@ async def test_many_files_take_few_statements(tm):
     assert await tm.statements("resetErrorCount", "t", names) <= 3 * few
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.fixture
+async def thrice(storage):
+    """A server where the third error is one too many."""
+    driver = Driver(storage, settings={"transformations.max_reset_count": 3})
+    async with driver.service:
+        yield driver
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     reports=st.lists(
         st.tuples(st.dictionaries(st.sampled_from(LFNS), st.sampled_from(WORDS), min_size=1), st.booleans()),
         max_size=12,
     )
 )
-async def test_reports_are_what_the_model_says(reports):
+async def test_reports_are_what_the_model_says(thrice, reports):
     """A model of two dozen lines, written from the specification and not from the table."""
-    async with SqliteStorage(None) as storage:
-        tm = Driver(storage, settings={"transformations.max_reset_count": 3})
-        async with tm.service:
-            await prepared(tm)
-            model = dict.fromkeys(LFNS, ("Assigned", 0))
-            for asked, force in reports:
-                changed = {}
-                for lfn, to in asked.items():
-                    status, errors = model[lfn]
-                    if status == to:
-                        continue
-                    if not force and (status == "Processed" or (status == "MaxReset" and to == "Unused")):
-                        continue
-                    errors += status == "Assigned" and to != "Processed"
-                    full = not force and to == "Unused" and errors and errors % 3 == 0
-                    model[lfn] = changed[lfn] = ("MaxReset" if full else to, errors)
-                assert await tm("setFileStatus", "t", asked, force) == {lfn: new for lfn, (new, _) in changed.items()}
-                assert {lfn: row[:2] for lfn, row in (await state(tm)).items()} == model
-            assert await drift(tm) == {}
+    tm = thrice
+    trans = await prepared(tm, f"t{len(await tm('getTransformations'))}")
+    model = dict.fromkeys(LFNS, ("Assigned", 0))
+    for asked, force in reports:
+        changed = {}
+        for lfn, to in asked.items():
+            status, errors = model[lfn]
+            if status == to:
+                continue
+            if not force and (status == "Processed" or (status == "MaxReset" and to == "Unused")):
+                continue
+            errors += status == "Assigned" and to != "Processed"
+            full = not force and to == "Unused" and errors and errors % 3 == 0
+            model[lfn] = changed[lfn] = ("MaxReset" if full else to, errors)
+        told = await tm("setFileStatus", trans, asked, force)
+        assert told == {lfn: new for lfn, (new, _) in changed.items()}
+    assert {lfn: row[:2] for lfn, row in (await state(tm, trans)).items()} == model
+    assert await drift(tm) == {}
 
 
 async def test_diracs_methods_are_permissive_unless_they_are_told_otherwise():
@@ -134,6 +144,7 @@ async def test_diracs_methods_are_permissive_unless_they_are_told_otherwise():
                     ("setFileStatusForTransformation", "t", {"1": "Unused", "2": "Problematic"}),
                     ("setTaskStatus", "t", 1, "Failed"),
                     ("setTaskStatusAndWmsID", "t", 1, "Failed", "7"),
+                    ("updateTasks", "t", [{"TaskID": 1, "ExternalStatus": "Failed"}]),
                     ("setTransformationParameter", "t", "Status", "Active"),
                     ("completeTransformation", "t"),
                 ]
@@ -148,6 +159,39 @@ async def test_diracs_methods_are_permissive_unless_they_are_told_otherwise():
                     # the flag alone counts
                     await tm("setFileStatusForTransformation", "t", {"2": "Unused", "3": ["Unused", True]})
                     assert [one[1] for one in (await state(tm)).values()] == [0, 0, 1, 0]
+
+
+async def test_a_strict_server_lets_a_production_live():
+    """What DIRAC's agents and people do, in their order."""
+    async with SqliteStorage(None) as storage:
+        tm = Driver(storage, settings={"transformations.strict_statuses": True})
+        async with tm.service:
+            await tm.add("t")
+            for status in ("Active", "Stopped", "Active", "Flush", "Active", "Idle", "Active"):
+                await tm("setTransformationParameter", "t", "Status", status)
+            await tm("addFilesToTransformation", "t", LFNS)
+            await tm("addTaskForTransformation", "t", LFNS)
+            await tm("getTasksToSubmit", "t", 1)
+            for status in ("Submitted", "Waiting", "Running", "Stalled", "Running", "Failed", "Rescheduled", "Done"):
+                await tm("setTaskStatusAndWmsID", "t", 1, status, "7")
+                await tm("setTaskStatus", "t", 1, status)
+            statuses = {"1": "Processed", "2": ["Unused", True], "3": ["MaxReset", True], "4": "MissingInFC"}
+            await tm("setFileStatusForTransformation", "t", statuses)
+            await tm("setFileStatusForTransformation", "t", statuses)
+            await tm("deleteTasks", "t", 1, 1)
+            await tm("completeTransformation", "t")
+            for status in ("Active", "ValidatingInput", "Completed", "Archived", "Cleaning"):
+                await tm("setTransformationParameter", "t", "Status", status)
+            await tm("cleanTransformation", "t")
+            await tm("setTransformationParameter", "t", "Status", "Cleaned")
+            await tm("deleteTransformation", "t")
+
+
+def test_what_would_stay_as_it_is_does_not_move():
+    machine = StateMachine("file", [StatusMove("MaxReset", "Unused", instead="MaxReset")])
+    assert machine.moved("MaxReset", "Unused", 10, 10) is None
+    assert machine.moved("MaxReset", "Unused", 11, 10) == ("Unused", 11)
+    assert machine.moved("MaxReset", "Unused", 10, 10, force=True) == ("Unused", 10)
 
 
 def test_a_table_is_read_from_the_top():

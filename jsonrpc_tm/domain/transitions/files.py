@@ -12,7 +12,7 @@ from ...storage.base import Row, chunks
 from .. import names
 from ..missing import not_there
 from ..work import Held, Work
-from .status_rules import ask, bear, move, obey
+from .status_rules import ask, bear, move
 
 SUFFIX = "-inherited"
 SEPARATOR = ";"
@@ -162,9 +162,8 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
     # in one order for all who hold the transformation at the same time
     for chunk in chunks([[file_id, *change] for file_id, change in sorted(changes.items())]):
         parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
-        await obey(work, "file", source, on, "source.Status", parameters)
         counted = {"ErrorCount": "target.ErrorCount + source.Errors"}
-        if await move(work, "file", source, on, "source.Status", parameters, counted) != len(chunk):
+        if await move(work, "file", source, on, "source.Status", parameters, counted, strict=True) != len(chunk):
             raise await not_there(work, trans, TRANSFORMATION_FILES, "file", list(changes))
     if changes:
         told = dict(Counter(status for status, _ in changes.values()))

@@ -35,30 +35,17 @@ def ask(work: Work, kind: MachineKind, changes: Iterable[tuple[str | None, str]]
                 raise InvalidState(reason, old=old, new=new)
 
 
-async def obey(work: Work, kind: Counted, source: str, on: str, to: str, parameters: Parameters) -> None:
+def obey(work: Work, kind: MachineKind, changes: Iterable[tuple[str, str]]) -> None:
     """Refuse what the state machine forbids, where the setting ``transformations.strict_statuses`` says so.
 
-    :param source: as for ``move``, like *on* and *to*.
-    :raises InvalidState: a move is forbidden.
+    :param changes: pairs of an old and a new status.
+    :raises InvalidState: one is forbidden.
     """
     if not work.parts.settings["transformations.strict_statuses"]:
         return
-    table, status, _ = _COLUMNS[kind]
-    rows = await work.tx.fetch_all(
-        f"SELECT DISTINCT target.{status} AS former, {to} AS next FROM {work.dialect.joined(table, source)} ON {on}",
-        parameters,
-    )
-    for row in rows:
-        obey_one(work, kind, row["former"], row["next"])
-
-
-def obey_one(work: Work, kind: MachineKind, old: str, new: str) -> None:
-    """The same for one move.
-
-    :raises InvalidState: it is forbidden.
-    """
-    if work.parts.settings["transformations.strict_statuses"] and not work.parts.machines[kind].allows(old, new):
-        raise InvalidState(f"A {kind} that is {old} may not become {new}", old=old, new=new)
+    for old, new in changes:
+        if not work.parts.machines[kind].allows(old, new):
+            raise InvalidState(f"A {kind} that is {old} may not become {new}", old=old, new=new)
 
 
 async def move(
@@ -71,6 +58,7 @@ async def move(
     assignments: Mapping[str, str] = {},
     target_first: bool = False,
     by_key: bool = True,
+    strict: bool = False,
 ) -> int:
     """Give the rows ``target`` that match a row ``source`` another status; return how many there were.
 
@@ -83,7 +71,8 @@ async def move(
     :param target_first: see there.
     :param by_key: the targets are found by their primary key. Along an index of statuses a row that somebody else
         moves meanwhile would be missed.
-    :raises InvalidState: a rule forbids a change.
+    :param strict: the state machine is asked too, see ``obey``.
+    :raises InvalidState: a rule, or the machine, forbids a change.
     """
     table, status, moved = _COLUMNS[kind]
     dialect = work.dialect
@@ -97,7 +86,10 @@ async def move(
     )
     if not rows:
         return 0
-    ask(work, kind, [(row["former"], row["next"]) for row in rows])
+    changes = [(row["former"], row["next"]) for row in rows]
+    if strict:
+        obey(work, kind, changes)
+    ask(work, kind, changes)
     for row in rows:
         work.count(kind, row["holder"], row["former"], -row["number"])
         work.count(kind, row["holder"], row["next"], row["number"])

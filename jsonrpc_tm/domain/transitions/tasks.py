@@ -12,7 +12,7 @@ from ..missing import not_there
 from ..transformation_log import note
 from ..work import Held, Work
 from . import files
-from .status_rules import ask, move, obey
+from .status_rules import ask, move
 
 _IN_RANGE = "TransformationID = :trans AND TaskID BETWEEN :low AND :high"
 _MINE = "target.TransformationID = :trans AND target.TaskID = source.value"
@@ -113,7 +113,7 @@ async def report(work: Work, trans: Held, task_ids: Sequence[int], values: Mappi
 
     :param values: ``ExternalStatus``, and other columns.
     :raises NotFound: tasks that are not in the transformation; ``data.missing`` lists them.
-    :raises InvalidState: a plugin's rule forbids a change.
+    :raises InvalidState: a plugin's rule, or a strict state machine, forbids a change.
     """
     ids = list(dict.fromkeys(task_ids))
     further = {column: f":{column}" for column in values if column != "ExternalStatus"}
@@ -121,8 +121,8 @@ async def report(work: Work, trans: Held, task_ids: Sequence[int], values: Mappi
     for chunk in chunks(sorted(ids)):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), **values}
         source = work.dialect.array("ids", "int")
-        await obey(work, "task", source, _MINE, ":ExternalStatus", parameters)
-        if await move(work, "task", source, _MINE, ":ExternalStatus", parameters, further) != len(chunk):
+        moved = await move(work, "task", source, _MINE, ":ExternalStatus", parameters, further, strict=True)
+        if moved != len(chunk):
             raise await not_there(work, trans, TRANSFORMATION_TASKS, "task", ids)
     if ids:
         tell(work, trans, ids, values["ExternalStatus"])
@@ -159,8 +159,7 @@ async def update(work: Work, trans: Held, updates: Sequence[Update]) -> None:
     for chunk, parameters in packed:
         if any(status is not None for _, status, *_ in chunk):
             on = f"{_MINE_ALSO} AND source.Status IS NOT NULL"
-            await obey(work, "task", source, on, "source.Status", parameters)
-            await move(work, "task", source, on, "source.Status", parameters, kept)
+            await move(work, "task", source, on, "source.Status", parameters, kept, strict=True)
         if any(status is None and others != [None, None] for _, status, *others, _ in chunk):
             on = f"{_MINE_ALSO} AND source.Status IS NULL AND COALESCE(source.ExternalID, source.TargetSE) IS NOT NULL"
             changed = {**kept, "LastUpdateTime": ":now"}

@@ -10,7 +10,7 @@ from .. import counters
 from ..parameters import ABSENT, check_expected
 from ..transformation_log import note
 from ..work import Held, Work
-from .status_rules import ask, obey_one
+from .status_rules import ask, obey
 
 
 async def create(work: Work, values: Mapping[str, Any]) -> Held:
@@ -88,7 +88,7 @@ async def move(work: Work, trans: Held, to: str, *, agent: str | None = None, st
     """
     authorize(work, to)
     if strict:
-        obey_one(work, "transformation", trans.status, to)
+        obey(work, "transformation", [(trans.status, to)])
     ask(work, "transformation", [(trans.status, to)])
     also = "" if agent is None else ", AgentType = :agent"
     await work.tx.execute(
