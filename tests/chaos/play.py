@@ -123,7 +123,9 @@ class Play:
         """Let the agents do what is left to do, and end."""
         (self.folder / "enough").touch()
         async with asyncio.timeout(SETTLED), Client(**self.server.client("manager")) as client:
-            while not await self._settled(client):  # noqa: ASYNC110 (other processes are waited for)
+            while not await self._settled(client):
+                for number in range(len(self.agents)):
+                    self._alive(number)
                 await asyncio.sleep(0.1)
             (self.folder / "over").touch()
             for number, agent in enumerate(self.agents):
