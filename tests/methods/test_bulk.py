@@ -1,16 +1,20 @@
 """Bulk operations: previewed, done chunk by chunk, cancelled, undone (section 8.4 of the specification)."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from jsonrpc_tm.core.identity import User
 from jsonrpc_tm.domain.bulk import actions
 from jsonrpc_tm.methods import bulk
 from jsonrpc_tm.rpc.chain import Afterwards
+from jsonrpc_tm.storage.sqlite import SqliteStorage
 
 from ..domain.test_counters import drift
-from .driver import PEOPLE
+from .driver import PEOPLE, Driver
 
 LFNS = [f"/vo/{number}" for number in range(6)]
 
@@ -235,3 +239,59 @@ async def test_a_chunk_takes_as_many_statements_whatever_its_size(t):
     few = await counted({"TransformationID": 1, "LFN": LFNS[0]})
     assert await counted({"TransformationID": 1}) <= few + 1
     assert few <= 25
+
+
+async def test_two_processes_work_at_one_operation(t):
+    """Each chunk is one transaction that locks the operation: whoever comes second does the next one."""
+    number = await started(t, "files", {"TransformationID": 1, "Status": "Assigned"}, "setStatus", {"status": "Unused"})
+    await asyncio.gather(*(bulk.step(t.service) for _ in range(4)))
+    told = await t("getBulk", number)
+    assert (told["State"], told["Done"]) == ("Done", 4)
+    assert [errors for _, errors, _ in await statuses(t)] == [1, 1, 1, 1, 0, 0]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+async def test_what_nobody_interferes_with_comes_back_whole(data):
+    async with SqliteStorage(None) as storage:
+        tm = Driver(storage)
+        async with tm.service:
+            tm.service.users = Registry()
+            await tm.add("a", transType="Simulation")
+            await tm("addFilesToTransformation", "a", LFNS)
+            await tm("addTaskForTransformation", "a", LFNS[:3])
+            await tm("addTaskForTransformation", "a", LFNS[3:5])
+            words = st.sampled_from(["Unused", "Assigned", "Processed", "MaxReset", "Mine"])
+            await tm("setFileStatus", "a", data.draw(st.dictionaries(st.sampled_from(LFNS), words)), True)
+
+            async def state():
+                return [
+                    await statuses(tm),
+                    await tm("getTransformationTaskStats", "a"),
+                    await tm("getTransformationParameters", "a", ["Status", "AgentType", "GroupSize"]),
+                    await tm("getAdditionalParameters", "a"),
+                ]
+
+            actions_ = st.sampled_from(
+                [
+                    ("files", "setStatus", {"status": "Unused"}),
+                    ("files", "setStatus", {"status": "Processed", "force": True}),
+                    ("files", "resetErrors", {}),
+                    ("tasks", "setStatus", {"status": "Failed"}),
+                    ("transformations", "start", {}),
+                    ("transformations", "complete", {}),
+                    ("transformations", "setParameter", {"name": "GroupSize", "value": 7}),
+                    ("transformations", "setParameter", {"name": "own", "value": None}),
+                ]
+            )
+            states, numbers = [await state()], []
+            for what, action, arguments in data.draw(st.lists(actions_, max_size=4)):
+                numbers.append(await started(tm, what, {}, action, arguments))
+                await finish(tm)
+                states.append(await state())
+            for number in reversed(numbers):
+                assert await state() == states.pop()
+                await tm("undoBulk", number)
+                await finish(tm)
+            assert await state() == states.pop()
+            assert await drift(tm) == {}
