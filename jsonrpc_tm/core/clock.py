@@ -1,10 +1,12 @@
 """The server's clock, and the form in which moments are stored."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], datetime]
 """Returns the present moment, UTC, aware, whole seconds."""
+# databases know no earlier one
+_FIRST = datetime(1000, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
@@ -15,6 +17,11 @@ def utc_now() -> datetime:
 def stored(moment: datetime) -> str:
     """Return *moment* (aware) in the stored form, ``YYYY-MM-DD HH:MM:SS`` in UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(moment: datetime, seconds: float) -> str:
+    """Return the moment that many seconds before *moment* (aware) in the stored form, the year 1000 at the earliest."""
+    return stored(moment - timedelta(seconds=min(seconds, (moment - _FIRST).total_seconds())))
 
 
 def answered(moment: datetime | str) -> str:

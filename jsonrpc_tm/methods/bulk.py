@@ -7,13 +7,12 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from marshmallow import Schema, ValidationError
 
 from ..core import fields
-from ..core.clock import stored
+from ..core.clock import ago
 from ..core.context import Context
 from ..core.errors import InvalidParams, InvalidState, NotFound, StorageUnavailable
 from ..core.identity import ANONYMOUS, Identity, Users
@@ -199,7 +198,7 @@ async def _forget(service: Service) -> None:
     if keep:
         now = service.clock()
         outside = service.outside(Context(ANONYMOUS, "", now), SIGNAL)
-        await outside.write(operations.prune, stored(now - timedelta(seconds=keep)))
+        await outside.write(operations.prune, ago(now, keep))
 
 
 @hookimpl

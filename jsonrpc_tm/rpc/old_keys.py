@@ -3,9 +3,8 @@
 import asyncio
 import random
 from collections.abc import Iterable
-from datetime import timedelta
 
-from ..core.clock import stored
+from ..core.clock import ago
 from ..core.errors import StorageUnavailable
 from ..core.lifetimes import background
 from ..plugin.marker import hookimpl
@@ -18,11 +17,11 @@ SECONDS = 60.0
 
 async def prune(service: Service) -> None:
     """Forget old keys as long as the server runs."""
-    keep = timedelta(seconds=service.settings["idempotency.keep"])
+    keep: float = service.settings["idempotency.keep"]
     while True:
         await asyncio.sleep(random.uniform(0.5, 1.5) * SECONDS)
         try:
-            while await forget(service.storage, stored(service.clock() - keep)):
+            while await forget(service.storage, ago(service.clock(), keep)):
                 pass
         except StorageUnavailable:
             pass  # it is logged, and later will do

@@ -4,13 +4,12 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 import orjson
 
-from ..core.clock import stored
+from ..core.clock import ago
 from ..core.context import Context
 from ..core.errors import InvalidRequest
 from ..storage.base import CallKey
@@ -43,7 +42,7 @@ def key_of(context: Context, name: str, params: Any, keep: float) -> CallKey:
     if context.entry is not None:
         text = f"{text}/{context.entry}"
     identity = context.identity
-    oldest = stored(context.now - timedelta(seconds=keep)) if keep else ""
+    oldest = ago(context.now, keep) if keep else ""
     whose = _digest([identity.username, identity.group, text])
     return CallKey(whose, _digest([name, params]), context.timestamp, oldest)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -34,7 +35,9 @@ from jsonrpc_tm.rpc.chain import Afterwards, Outside
 from jsonrpc_tm.rpc.dispatch import Dispatcher, failure
 from jsonrpc_tm.rpc.method import Change, Method, Write
 from jsonrpc_tm.rpc.retries import LONGEST, key_of
+from jsonrpc_tm.storage.keys import find
 from jsonrpc_tm.tools.testing.cast import PEOPLE
+from jsonrpc_tm.tools.testing.key_contract import once
 from jsonrpc_tm.tools.testing.local import LocalClient
 
 from .books import Books, opened
@@ -129,6 +132,17 @@ async def test_an_error_frees_the_key(url: str) -> None:
         assert await call(books, "k", "tests.fickle", "/c") == ("/c", False)
         assert await call(books, "k", "tests.fickle", "/c") == ("/c", True)
         assert await books.files() == ["/c"]
+
+
+@pytest.mark.parametrize("keep", [1e18, 4e10, 3600, 1, 0])
+async def test_a_key_may_be_kept_for_any_time(keep: float) -> None:
+    async with opened(MEMORY) as books:
+        key = key_of(context(books, "k"), "tests.add", ["/a"], keep)
+        assert (key.oldest < key.now) and key.oldest[:2] in ("", "10", key.now[:2])
+        asked = replace(context(books, "k"), now=books.service.clock() + timedelta(seconds=2))
+        await books.storage.run("first", lambda tx: once(tx, key, "/a"))
+        kept = await books.storage.run("find", find, key_of(asked, "tests.add", ["/a"], keep), read=True)
+        assert kept == (None if keep == 1 else '"/a"')
 
 
 async def test_members_compare_in_any_order_and_values_as_sent() -> None:
