@@ -143,9 +143,9 @@ def compare(servers: list[Server], rounds: int, rows: int) -> None:
         server.call("addFilesToTransformation", "t", lfns)
         server.call("addTaskForTransformation", "t", lfns)
 
-    def statuses(server: Server) -> None:
+    def statuses(server: Server, number: int) -> None:
         word = f"W{time.perf_counter_ns()}"[:30]
-        server.call("setFileStatusForTransformation", "many", {str(number): word for number in range(1, many + 1)})
+        server.call("setFileStatusForTransformation", "many", dict.fromkeys(map(str, range(1, number + 1)), word))
 
     kinds: dict[str, tuple[int, Callable[[Server], Any]]] = {
         "echo": (200, lambda server: server.call("echo", "x")),
@@ -157,7 +157,8 @@ def compare(servers: list[Server], rounds: int, rows: int) -> None:
             lambda s: s.call("addFilesToTransformation", "t", names(many)),
         ),
         "addFiles and addTask, 10 names": (20, task),
-        f"setFileStatusForTransformation, {many:,}": (1, statuses),
+        "setFileStatusForTransformation, 1": (50, lambda server: statuses(server, 1)),
+        f"setFileStatusForTransformation, {many:,}": (1, lambda server: statuses(server, many)),
         f"getTransformationFiles, {rows:,} rows": (
             1,
             lambda server: server.call("getTransformationFiles", {"TransformationID": 1}),

@@ -14,6 +14,7 @@ SMALLEST = {
     "calls.py": ["--calls", "5", "--names", "20", "--rounds", "1"],
     "matching.py": ["--files", "10", "--transformations", "10", "--rounds", "1"],
     "pairs.py": [str(ROOT), str(ROOT), "--rows", "50", "--rounds", "1"],
+    "statistics_of.py": ["--files", "10", "20", "--rounds", "1"],
     "storage.py": ["0.05"],
     "wire.py": ["--calls", "8", "--rounds", "1"],
 }
