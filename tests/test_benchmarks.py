@@ -16,6 +16,7 @@ SMALLEST = {
     "pairs.py": [str(ROOT), str(ROOT), "--rows", "50", "--rounds", "1"],
     "statistics_of.py": ["--files", "10", "20", "--rounds", "1"],
     "storage.py": ["0.05"],
+    "tasks.py": ["--tasks", "10", "--claimers", "2", "--claimed", "20", "--batch", "5", "--rounds", "1"],
     "wire.py": ["--calls", "8", "--rounds", "1"],
 }
 
