@@ -2,7 +2,19 @@
 
 from .base import BaseClient, ConnectionFailed
 from .https import Client, endpoint
-from .sync import SyncClient
+from .listing import ArrowListing, Incomplete, Listing
+from .sync import SyncClient, SyncListing
 from .tls import tls_context
 
-__all__ = ["BaseClient", "Client", "ConnectionFailed", "SyncClient", "endpoint", "tls_context"]
+__all__ = [
+    "ArrowListing",
+    "BaseClient",
+    "Client",
+    "ConnectionFailed",
+    "Incomplete",
+    "Listing",
+    "SyncClient",
+    "SyncListing",
+    "endpoint",
+    "tls_context",
+]

@@ -61,7 +61,7 @@ class BaseClient(ABC):
         :raises ConnectionFailed: there is no answer.
         """
         request = _request(method, args, kwargs) | {"id": next(self._ids)}
-        return _result(await self._exchange(request))
+        return result_of(await self._exchange(request))
 
     async def once(self, method: str, params: Params = (), *, key: str | None = None, patience: float = 300) -> Any:
         """Call a method that changes something, again and again until its outcome is known; the change is made once.
@@ -83,7 +83,7 @@ class BaseClient(ABC):
         pause, longest = PAUSES
         while True:
             try:
-                return _result(await self._exchange(request, headers))
+                return result_of(await self._exchange(request, headers))
             except (ConnectionFailed, TMError) as error:
                 if isinstance(error, TMError) and not error.data.get("retryable"):
                     raise
@@ -102,7 +102,7 @@ class BaseClient(ABC):
         """
         answer = await self._exchange(_request(method, args, kwargs))
         if answer is not None:
-            _result(answer)
+            result_of(answer)
 
     async def batch(self, calls: Iterable[tuple[str, Params]], *, key: str | None = None) -> list[Any]:
         """Make several calls in one request, run by the server in order; not one transaction.
@@ -121,19 +121,19 @@ class BaseClient(ABC):
             return []
         answers = await self._exchange(requests, {} if key is None else _keyed(key))
         if not isinstance(answers, list):
-            _result(answers)
+            result_of(answers)
             raise ConnectionFailed("The server answered a batch with a single result.", sent=True)
         found = {_key(answer): answer for answer in answers if isinstance(answer, dict)}
         results: list[Any] = []
         for index, request in enumerate(requests):
             try:
-                results.append(_result(found.get(request["id"]) or found.get(("index", index))))
+                results.append(result_of(found.get(request["id"]) or found.get(("index", index))))
             except TMError as error:
                 results.append(error)
         return results
 
     async def _exchange(self, request: Any, headers: Mapping[str, str] = {}) -> Any:
-        status, body = await self._send(_encode(request), headers)
+        status, body = await self._send(encode(request), headers)
         if status == 204:
             return None
         try:
@@ -167,7 +167,11 @@ def _keyed(key: str) -> dict[str, str]:
     return {"Idempotency-Key": f'"{escaped}"'}
 
 
-def _encode(request: Any) -> bytes:
+def encode(request: Any) -> bytes:
+    """Return a request as JSON text.
+
+    :raises ValueError: there is a number in it that JSON does not have.
+    """
     try:
         try:
             body = orjson.dumps(request, option=orjson.OPT_NON_STR_KEYS)
@@ -181,7 +185,8 @@ def _encode(request: Any) -> bytes:
     return body
 
 
-def _result(answer: Any) -> Any:
+def result_of(answer: Any) -> Any:
+    """Return the result in an answer, or raise what it tells instead."""
     if isinstance(answer, dict):
         if "error" in answer:
             raise _error(answer["error"])

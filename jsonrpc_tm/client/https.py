@@ -1,10 +1,11 @@
 """The client over HTTPS, for asyncio."""
 
 import asyncio
+import contextlib
 import gzip
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ..core.errors import ConfigurationError
-from .base import BaseClient, ConnectionFailed
+from .base import BaseClient, ConnectionFailed, Params, encode
+from .listing import ARROW, LINES, ArrowListing, Listing
 from .tls import ended, tls_context
 
 _GZIP_FROM = 16 * 1024  # bytes; below, compressing costs more than it saves
@@ -79,7 +81,34 @@ class Client(BaseClient):
             await self._session.close()
             self._session = None
 
+    def rows(self, method: str, params: Params = ()) -> Listing:
+        """Return the rows of a list method, which come in constant memory: ``async for row in client.rows(…)``.
+
+        :param params: by position or by name.
+        """
+        return Listing(lambda: self._listed(method, params, LINES))
+
+    def batches(self, method: str, params: Params = ()) -> ArrowListing:
+        """Return the same as record batches of Apache Arrow; needs pyarrow here and on the server."""
+        return ArrowListing(lambda: self._listed(method, params, ARROW))
+
+    @contextlib.asynccontextmanager
+    async def _listed(self, method: str, params: Params, media: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        request = {"jsonrpc": "2.0", "method": method, "params": params, "id": next(self._ids)}
+        # as long as something comes, a list may take its time
+        within = aiohttp.ClientTimeout(sock_connect=self._timeout.sock_connect, sock_read=self._timeout.total)
+        async with self._posted(encode(request), {"Accept": media}, within) as response:
+            yield response
+
     async def _send(self, body: bytes, headers: Mapping[str, str] = {}) -> tuple[int, bytes]:
+        async with self._posted(body, headers, self._timeout) as response:
+            return response.status, await response.read()
+
+    @contextlib.asynccontextmanager
+    async def _posted(
+        self, body: bytes, headers: Mapping[str, str], within: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Give the answer to a request; what goes wrong while it is read is told as that it failed."""
         if self._session is None:
             raise RuntimeError("use the client in `async with`")
         headers = {**self._headers, **headers}
@@ -87,9 +116,11 @@ class Client(BaseClient):
             headers["Content-Encoding"] = "gzip"
             body = await asyncio.to_thread(gzip.compress, body, 1)
         try:
-            async with self._session.post(self.url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session.post(
+                self.url, data=body, headers=headers, allow_redirects=False, timeout=within
+            ) as response:
                 self._answered = True
-                return response.status, await response.read()
+                yield response
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # certificate errors too
             raise ConnectionFailed(f"Cannot connect to {self.url}: {self._why(error)}.", sent=False) from None
         except TimeoutError:

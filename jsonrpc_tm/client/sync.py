@@ -1,11 +1,12 @@
 """The client for scripts without asyncio."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any, Self
 
 from .base import Params
 from .https import Client
+from .listing import Listing
 
 
 class SyncClient:
@@ -34,6 +35,40 @@ class SyncClient:
         """Call a method until its outcome is known; see ``BaseClient.once``."""
         return self._runner.run(self._client.once(method, params, **options))
 
+    def rows(self, method: str, params: Params = ()) -> "SyncListing":
+        """Return the rows of a list method: ``for row in client.rows(…)``; see ``Client.rows``."""
+        return SyncListing(self._client.rows(method, params), self._runner)
+
     def batch(self, calls: Iterable[tuple[str, Params]], *, key: str | None = None) -> list[Any]:
         """Make several calls in one request; see ``BaseClient.batch``."""
         return self._runner.run(self._client.batch(calls, key=key))
+
+
+class SyncListing:
+    """``Listing`` for scripts without asyncio."""
+
+    def __init__(self, listing: Listing, runner: asyncio.Runner) -> None:
+        self._listing = listing
+        self._runner = runner
+
+    @property
+    def count(self) -> int | None:
+        """See ``Listing``."""
+        return self._listing.count
+
+    @property
+    def revision(self) -> int | None:
+        """See ``Listing``."""
+        return self._listing.revision
+
+    def __iter__(self) -> Iterator[Any]:
+        parts = self._listing.parts()
+        try:
+            while (rows := self._runner.run(_next(parts))) is not None:
+                yield from rows
+        finally:
+            self._runner.run(parts.aclose())
+
+
+async def _next(parts: AsyncGenerator[list[Any], None]) -> list[Any] | None:
+    return await anext(parts, None)

@@ -36,3 +36,8 @@ async def write(tx: Transaction, events: Sequence[Event]) -> None:
         f" SELECT time, type, trans, data, author, request FROM {source} AS events ORDER BY position",
         {"events": dialect.pack(rows)},
     )
+
+
+async def position(tx: Transaction) -> int:
+    """Return the revision of the last event that a reader can see; 0 before the first."""
+    return int(await tx.fetch_value(tx.dialect.last_revision) or 0)

@@ -16,6 +16,8 @@ TASK_SQL = expressions(TRANSFORMATION_TASKS, "t.")
 """Over ``TransformationTasks t``."""
 FILE_SQL: Expressions = {"LFN": expressions(DATA_FILES, "d.")["LFN"], **expressions(TRANSFORMATION_FILES, "f.")}
 """Over ``TransformationFiles f`` and ``DataFiles d``."""
+NO_ROWS = Select("SELECT 1 FROM Transformations WHERE 1 = 0")
+"""What is read where there is nothing more to read."""
 
 
 def in_answers(dialect: Dialect, expression: Expression) -> str:

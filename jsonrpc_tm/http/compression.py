@@ -47,12 +47,18 @@ def content_encoding(request: web.Request) -> Encoding | None:
 
 
 def compress(request: web.Request, response: web.Response, codings: tuple[web.ContentCoding, ...] = _CODINGS) -> None:
-    """Let *response* be compressed on its way, if it is worth it, in the first of *codings* that the client accepts.
+    """Let *response* be compressed on its way, if it is worth it, in the first of *codings* that the client accepts."""
+    if (response.content_length or 0) >= _WORTH:
+        enable(request, response, codings)
+
+
+def enable(
+    request: web.Request, response: web.StreamResponse, codings: tuple[web.ContentCoding, ...] = _CODINGS
+) -> None:
+    """Do the same for an answer that is long.
 
     aiohttp by itself does not look at ``q``.
     """
-    if (response.content_length or 0) < _WORTH:
-        return
     response.headers["Vary"] = "Accept-Encoding"
     wanted: dict[str, bool] = {}
     for part in _joined(request, "Accept-Encoding").split(","):

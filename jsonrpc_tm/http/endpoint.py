@@ -10,7 +10,6 @@ import re
 import secrets
 import ssl
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
@@ -30,9 +29,12 @@ from ..core.errors import (
 from ..core.identity import ANONYMOUS, Credentials, Identity
 from ..core.records import CallRecord
 from ..rpc.dispatch import Dispatcher, failure
+from ..rpc.listing import NotOffered
 from ..rpc.service import Service
 from . import compression as encoding
 from .limits import Budget, RateLimits, Share, TooMany
+from .listing import ListAnswer, list_answer
+from .running import Running
 from .sending import PART, send
 
 logger = logging.getLogger(__name__)
@@ -46,34 +48,6 @@ _REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 _RETRY_AFTER = "5"
 # zlib lets other threads run; below this the hop costs more than the work
 _IN_THREAD = 64 * 1024
-
-
-@dataclass
-class Running:
-    """The calls that run now, and whether the server is stopping."""
-
-    calls: int = 0
-    draining: bool = False
-    idle: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __enter__(self) -> None:
-        self.calls += 1
-
-    def __exit__(self, *exc: object) -> None:
-        self.calls -= 1
-        if self.draining and not self.calls:
-            self.idle.set()
-
-    async def drain(self, grace: float) -> None:
-        """Wait until no call runs, at most *grace* seconds."""
-        self.draining = True
-        if self.calls:
-            logger.info("waiting for %d running call(s)", self.calls)
-            try:
-                async with asyncio.timeout(grace):
-                    await self.idle.wait()
-            except TimeoutError:
-                logger.warning("%d call(s) still run after %g s: giving them up", self.calls, grace)
 
 
 SERVICE = web.AppKey("service", Service)
@@ -191,10 +165,13 @@ def refuse(request: web.BaseRequest, refusal: Refusal, request_id: str) -> web.R
     return response
 
 
-async def _handle(request: web.Request, request_id: str, headers: dict[str, str]) -> bytes | bytearray | None:
+async def _handle(
+    request: web.Request, request_id: str, headers: dict[str, str], outlet: ListAnswer | None
+) -> bytes | bytearray | None:
     """Return the body of the answer, None for an empty one.
 
     :param headers: of the answer; more may be added.
+    :param outlet: begins another answer where a list is asked for.
     :raises Refusal: the answer is not HTTP 200 or 204.
     """
     if request.method != "POST":
@@ -209,12 +186,14 @@ async def _handle(request: web.Request, request_id: str, headers: dict[str, str]
         body = await _read(request, compressed, identity)
         context = context_of(request, identity, request_id)
         more = functools.partial(count, request, identity, request_id)
-        answer = await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].answer)
+        answer = await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].answer, outlet)
         if context.replayed:
             headers[REPLAYED] = "true"
         return answer
     except Unavailable as error:
         raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
+    except NotOffered as error:
+        raise Refusal(406, error) from None
     except ParseError as error:
         return failure(error, request_id)
     except Refusal:
@@ -385,9 +364,13 @@ async def _received(request: web.Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _respond(request: web.Request, request_id: str) -> web.Response:
+async def _respond(request: web.Request, request_id: str) -> web.StreamResponse:
     headers = {"X-Request-ID": request_id}
-    body = await _handle(request, request_id, headers)
+    patience: float = request.app[SERVICE].settings["server.write_timeout"]
+    outlet = list_answer(request, headers, request[_SHARE], patience) if "Accept" in request.headers else None
+    body = await _handle(request, request_id, headers, outlet)
+    if outlet is not None and outlet.response is not None:
+        return outlet.response
     if body is None:
         return web.Response(status=204, headers=headers)
     response = web.Response(body=body, content_type="application/json", headers=headers, zlib_executor_size=PART)

@@ -191,6 +191,10 @@ class Share:
             self.take(number)
         self._answers += number
 
+    def release(self, number: int) -> None:
+        """Give back *number* bytes, which are out."""
+        self._count(-number)
+
     def send(self, number: int) -> None:
         """Count the whole answer, *number* bytes; parts of it may have been taken before."""
         self._count(number - self._answers)

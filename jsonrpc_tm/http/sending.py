@@ -51,7 +51,7 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
                     return
             else:
                 response.body = _Parts(response.body)
-        with _watched(request, patience):
+        with watched(request, patience):
             await _write(request, response)
             pause, longest = _LOOKS
             while _unsent(request):
@@ -65,7 +65,7 @@ async def _write(request: web.Request, response: web.StreamResponse) -> None:
 
 
 @contextlib.contextmanager
-def _watched(request: web.Request, patience: float) -> Iterator[None]:
+def watched(request: web.Request, patience: float) -> Iterator[None]:
     """End the connection when there is something to take, and nothing of it is taken for *patience* seconds."""
     if not patience:
         yield

@@ -11,6 +11,7 @@ from ..core.values import BadValue
 from ..domain import reports, tallies
 from ..domain.attributes import identify
 from ..domain.page import Page
+from ..domain.rows import Rows
 from ..domain.transitions import file_machine
 from ..domain.transitions import files as moves
 from ..domain.work import Held, Work
@@ -35,14 +36,14 @@ async def add_files(work: Work, transformation: Held, lfns: list[str]) -> dict[s
     return {"Successful": await moves.add_named(work, transformation, lfns), "Failed": {}}
 
 
-async def get_files(work: Work, columns: list[str] | None, **page: Any) -> list[dict[str, Any]]:
+async def get_files(work: Work, columns: list[str] | None, **page: Any) -> Rows:
     """List files of transformations, in the order of TransformationID and FileID unless asked otherwise.
 
     ``condDict`` and ``orderAttribute`` may also name ``LFN``.
 
     :raises InvalidParams: an unknown column, a value that does not fit, no columns.
     """
-    return await reports.files(work, Page(**page), columns).run(work)
+    return reports.files(work, Page(**page), columns)
 
 
 class FileStatuses(fields.Field):
@@ -197,6 +198,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         result=results.listed(
             results.SOME_OF_A_FILE, f"objects with {', '.join(FILE_COLUMNS)}, or the columns asked for"
         ),
+        streams=2000,
     )
     statuses = FileStatuses(required=True, metadata={"description": "fileID: [status, errorFlag] or status"})
     yield Method(

@@ -8,6 +8,7 @@ from ..core.errors import NotFound
 from ..core.identity import Transformation
 from ..domain import reports, tallies
 from ..domain.page import Page
+from ..domain.rows import Rows
 from ..domain.work import Work
 from ..rpc import results
 from ..rpc.method import Method, Read
@@ -22,7 +23,9 @@ async def get_one(work: Work, transName: int | str, extraParams: bool) -> dict[s
     return await reports.transformation(work, transName, extra=extraParams)
 
 
-async def get_many(work: Work, extraParams: bool, columns: list[str] | None, **page: Any) -> list[dict[str, Any]]:
+async def get_many(
+    work: Work, extraParams: bool, columns: list[str] | None, **page: Any
+) -> Rows | list[dict[str, Any]]:
     """List transformations in the order of their ids unless asked otherwise.
 
     Unknown names in ``columns`` do not count, but one must be known; additional parameters come in any case when
@@ -31,7 +34,7 @@ async def get_many(work: Work, extraParams: bool, columns: list[str] | None, **p
     :raises InvalidParams: an unknown column in a condition or order, a value that does not fit, no known column.
     """
     rows = reports.transformations(work, Page(**page), columns)
-    return await (reports.with_additional(work, rows) if extraParams else rows.run(work))
+    return await reports.with_additional(work, rows) if extraParams else rows
 
 
 async def get_with_status(work: Work, status: list[str]) -> list[int]:
@@ -39,12 +42,12 @@ async def get_with_status(work: Work, status: list[str]) -> list[int]:
     return await reports.with_status(work, status)
 
 
-async def get_logging(work: Work, transformation: Transformation) -> list[dict[str, Any]]:
+async def get_logging(work: Work, transformation: Transformation) -> Rows:
     """Return what was done with a transformation, oldest first.
 
     :raises NotFound: no such transformation.
     """
-    return await reports.log_lines(work, transformation).run(work)
+    return reports.log_lines(work, transformation)
 
 
 async def count_statuses(work: Work) -> dict[str, int]:
@@ -77,6 +80,7 @@ def methods() -> Iterable[Method]:
         },
         access=Read(),
         result=results.listed(results.SOME_OF_A_TRANSFORMATION, "objects as of getTransformation"),
+        streams=100,  # bodies may be long
     )
     yield Method(
         "getTransformationWithStatus",
@@ -95,6 +99,7 @@ def methods() -> Iterable[Method]:
         {"transName": trans},
         access=Read("transName"),
         result=results.listed(results.LOG_LINE, "the lines, oldest first"),
+        streams=2000,
     )
     yield Method(
         "getTransformationStatusCounters",

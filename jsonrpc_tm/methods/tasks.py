@@ -9,6 +9,7 @@ from ..core.identity import Transformation
 from ..core.model import TASK_COLUMNS
 from ..domain import reports, tallies
 from ..domain.page import Page
+from ..domain.rows import Rows
 from ..domain.transitions import tasks
 from ..domain.work import Held, Work
 from ..plugin.marker import hookimpl
@@ -34,12 +35,12 @@ async def add_task(work: Work, transformation: Held, lfns: list[str] | None, se:
     return made
 
 
-async def get_tasks(work: Work, inputVector: bool, **page: Any) -> list[dict[str, Any]]:
+async def get_tasks(work: Work, inputVector: bool, **page: Any) -> Rows:
     """List tasks of transformations, in the order of TransformationID and TaskID unless asked otherwise.
 
     :raises InvalidParams: an unknown column, a value that does not fit.
     """
-    return await reports.tasks(work, Page(**page), input_vector=inputVector).run(work)
+    return reports.tasks(work, Page(**page), input_vector=inputVector)
 
 
 async def set_task_status(work: Work, transformation: Held, taskID: list[int], status: str) -> None:
@@ -124,6 +125,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         },
         access=Read(),
         result=results.listed(results.TASK, f"objects with {', '.join(TASK_COLUMNS)}, and InputVector when asked"),
+        streams=500,  # and these may be
     )
     yield Method(
         "setTaskStatus",

@@ -1,7 +1,7 @@
 """Results and errors as JSON text; long ones piece by piece."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
@@ -29,6 +29,14 @@ def json_text(value: Any) -> bytes:
     except TypeError:
         # ids as keys become text; rows, which have none, take twice as long with this option
         return orjson.dumps(value, _form, _OPTIONS | orjson.OPT_NON_STR_KEYS)
+
+
+def json_lines(values: Iterable[Any]) -> bytes:
+    """Return each of *values* as a line of JSON text, which ends with LF.
+
+    :raises TypeError: one has something that is no JSON.
+    """
+    return b"".join([orjson.dumps(value, _form, _OPTIONS | orjson.OPT_APPEND_NEWLINE) for value in values])
 
 
 def prove_json(value: Any) -> None:

@@ -21,6 +21,7 @@ from ..core.events import Event
 from ..core.identity import Asker, Identity, Policy
 from ..core.records import CallRecord
 from ..domain.active_queries import ActiveQueries
+from ..domain.rows import Rows
 from ..domain.work import DomainParts, Work
 from ..settings import Settings
 from ..storage import keys
@@ -252,6 +253,8 @@ def compose(method: Method, ground: Ground) -> Perform:
                 own = dict(arguments)
                 transformation = await find(work, own.pop(trans))
                 result = await handler(work, transformation, *given, **own)
+            if isinstance(result, Rows):
+                result = await result.run(work)
             for write in writers:
                 await write(work, record_of(context, method, arguments, begin))
             if key is not None:

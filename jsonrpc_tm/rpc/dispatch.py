@@ -18,6 +18,7 @@ from ..core.errors import InternalError, InvalidRequest, TMError, Unavailable
 from ..core.model import MAX_INTEGER
 from .answer import Text, in_turns, is_long, json_text
 from .body import RequestLimits, excess, parse, parse_long
+from .listing import NotOffered, Outlet
 from .service import Service
 
 with warnings.catch_warnings():
@@ -59,6 +60,7 @@ class Dispatcher:
         context: Context,
         more: Callable[[int], None] | None = None,
         room: Room | None = None,
+        outlet: Outlet | None = None,
     ) -> Text | None:
         """Return the answer to a request, or to a batch of them.
 
@@ -68,7 +70,9 @@ class Dispatcher:
         :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
         :param room: told of the bytes of each answer as it is made, and whether it is needed, because it tells of a
             change; for others it may raise Unavailable.
-        :return: JSON text; None when only notifications were sent.
+        :param outlet: takes the rows where a single request calls a method that streams them.
+        :return: JSON text; None when only notifications were sent, or all has gone to *outlet*.
+        :raises NotOffered: *outlet* cannot have the rows in its form.
         :raises Unavailable: there is no room for the answer to a single request.
         """
         value: Any = None
@@ -86,7 +90,25 @@ class Dispatcher:
         except TMError as error:
             logger.info("refused: %s", error.message, extra={**_facts(context), "outcome": error.type})
             return failure(error, context.request_id, _id(value))
+        if outlet is not None and "id" in value and self._service.streams(value["method"]):
+            return await self._stream(value, context, outlet)
         return await self._answer(value, context, room)
+
+    async def _stream(self, entry: dict[str, Any], context: Context, outlet: Outlet) -> Text | None:
+        """Let *outlet* have the rows and their end, or the error that came midway; return one that came before."""
+        id = outlet.id = entry["id"]
+        try:
+            await self._service.call(context, entry["method"], entry.get("params"), outlet)
+        except TMError as error:
+            if outlet.begun:
+                await outlet.fail(
+                    {"code": error.code, "message": error.message, "data": _data(error, context.request_id)}
+                )
+            elif isinstance(error, NotOffered | Unavailable):
+                raise
+            else:
+                return failure(error, context.request_id, id)
+        return None
 
     def _check_length(self, entries: list[Any], context: Context) -> None:
         if not entries:

@@ -72,6 +72,8 @@ class Method:
         default; a method with the access ``Write`` says which it means.
     :param errors: what it may answer with, beside what every method may (see ``raises``).
     :param result: JSON Schema of the result; its ``description`` says it in words.
+    :param streams: how many rows of a list are read at a time when it is asked for as a stream; 0 where that is not
+        possible. The handler of such a method, which has the access ``Read``, returns ``Rows`` or a list.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Method:
     rule: Rule | Default | None = None
     errors: tuple[type[TMError], ...] = ()
     result: ResultSchema = field(default_factory=dict)
+    streams: int = 0
     takes_prepared: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +108,8 @@ class Method:
         object.__setattr__(self, "takes_prepared", before > given)
         if isinstance(self.access, Write) and self.rule is None:
             raise TypeError(f"method {self.name}: what writes without a right on a transformation states its rule")
+        if self.streams and not isinstance(self.access, Read):
+            raise TypeError(f"method {self.name}: what can be had as a stream is read")
         if self.after is not None and not self.changes:
             raise TypeError(f"method {self.name}: it changes nothing that something could follow")
         for function, first in ((self.prepare, 1), (self.after, 3)):

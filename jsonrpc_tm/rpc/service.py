@@ -26,6 +26,7 @@ from ..storage.base import CallKey, Storage
 from . import openrpc
 from .call_records import record_of
 from .chain import Abandoned, Afterwards, Ground, Perform, compose
+from .listing import Outlet, PutsOut, streamed
 from .method import Method, Registry
 from .method_rules import check_identity, check_properties, is_permitted
 from .retries import key_of
@@ -87,6 +88,7 @@ class Service:
     health_checks: tuple[tuple[HealthCheck, str], ...] = ()
     reread: Callable[[], Reread] | None = None
     _perform: Mapping[str, Perform] = field(init=False, repr=False)
+    _streams: Mapping[str, PutsOut] = field(init=False, repr=False)
     _ground: Ground = field(init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
 
@@ -102,6 +104,7 @@ class Service:
             lambda name, identity: is_permitted(name, self.rules[name], identity),
         )
         self._perform = {method.name: compose(method, self._ground) for method in self.registry}
+        self._streams = {method.name: streamed(method, self._ground) for method in self.registry if method.streams}
 
     async def __aenter__(self) -> "Service":
         self._ground.started = self.clock()
@@ -154,9 +157,20 @@ class Service:
         """Return the context of a call that begins now; see ``Context``."""
         return Context(identity, request_id, self.clock(), peer, also, gone, url, key)
 
-    async def call(self, context: Context, name: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
+    def streams(self, name: str) -> bool:
+        """Whether there is a method of that name whose result can be had as a stream."""
+        return name in self._streams
+
+    async def call(
+        self,
+        context: Context,
+        name: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        outlet: Outlet | None = None,
+    ) -> Any:
         """Call a method and return its result. The checks come in the order of section 2 of the specification.
 
+        :param outlet: takes the rows of a method that ``streams``; nothing is returned then, once the last is out.
         :raises TMError: the call is refused or failed; it changed nothing.
         """
         begin = time.perf_counter()
@@ -177,7 +191,10 @@ class Service:
             if keyed:
                 asked = context, name, params, self.settings["idempotency.keep"]
                 key = await asyncio.to_thread(key_of, *asked) if aside else key_of(*asked)
-            result = await contained(self._perform[name](context, arguments, key))
+            if outlet is None:
+                result = await contained(self._perform[name](context, arguments, key))
+            else:
+                result = await contained(self._streams[name](context, arguments, outlet))
             outcome = "ok"
             return result
         except TMError as error:

@@ -55,6 +55,9 @@ class CountingStorage:
     async def __aexit__(self, *exc: object) -> None:
         pass
 
+    def stream(self, *args: Any, **kwargs: Any) -> Any:
+        return self.storage.stream(*args, **kwargs)
+
     async def run(self, name: str, body: Any, *args: Any, read: bool = False, caller: str = "", **kwargs: Any) -> Any:
         async def counted(tx: Any) -> Any:
             counts = self.only in (None, name)

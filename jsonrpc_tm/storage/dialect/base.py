@@ -26,6 +26,8 @@ class Dialect(ABC):
     """What holds a row that others may hold too, but nobody change. Who has it must not ask for more."""
     connection: ClassVar[str]
     """A number that no other connection has at the same time."""
+    last_revision: ClassVar[str]
+    """Query: the revision of the last event that has one."""
     straight_join: ClassVar[str]
     by_key: ClassVar[str]
     """What follows a table that is joined by its primary key and locked: no other row may be locked on the way."""

@@ -16,6 +16,7 @@ class MySQL(Dialect):
     for_share = " LOCK IN SHARE MODE"
     connection = "CONNECTION_ID()"
     cluster_lock = ""
+    last_revision = "SELECT MAX(Revision) FROM EventHead"
     straight_join = "STRAIGHT_JOIN"
     # a small table would be scanned, and every row that is read is locked
     by_key = " FORCE INDEX (PRIMARY)"

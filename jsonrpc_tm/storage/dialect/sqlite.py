@@ -21,6 +21,7 @@ class SQLite(Dialect):
     for_share = ""
     connection = "0"
     cluster_lock = ""
+    last_revision = "SELECT seq FROM sqlite_sequence WHERE name = 'Events'"
     straight_join = "CROSS JOIN"
     by_key = ""
     by_status = ""
