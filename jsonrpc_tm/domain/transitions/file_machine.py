@@ -50,6 +50,7 @@ async def move_files(work: Work, trans: Held, wanted: Mapping[int, str], *, forc
         rows = await work.tx.fetch_all(select, {"trans": trans.id, "ids": dialect.pack(chunk)})
         known: dict[tuple[str, str, int], Moved | None] = {}
         changes: list[list[Any]] = []
+        numbers: Counter[tuple[int, str, str]] = Counter()
         for row in rows:
             file_id, old, errors = row.values()
             if old == (new := wanted[file_id]):
@@ -60,20 +61,28 @@ async def move_files(work: Work, trans: Held, wanted: Mapping[int, str], *, forc
                 refused.append(file_id)
             else:
                 changes.append([file_id, *became])
+                numbers[trans.id, old, became.status] += 1
                 moved[file_id] = became.status
-        await _write(work, trans, changes)
+        await _write(work, trans, changes, known=numbers)
     _tell(work, trans, moved)
     return FileMoves(moved, refused)
 
 
-async def _write(work: Work, trans: Held, changes: Sequence[Sequence[Any]], task: bool = False) -> None:
-    """Write status and ErrorCount of files, and the TaskID too."""
+async def _write(
+    work: Work,
+    trans: Held,
+    changes: Sequence[Sequence[Any]],
+    task: bool = False,
+    known: Mapping[tuple[int, str, str], int] | None = None,
+) -> None:
+    """Write status and ErrorCount of files, and the TaskID too; *known* as for ``move``."""
     if not changes:
         return
     columns: dict[str, Any] = {**_CHANGES, "Task": "int"} if task else _CHANGES
     counted = {"ErrorCount": "source.Errors", "TaskID": "source.Task"} if task else {"ErrorCount": "source.Errors"}
     parameters = {"trans": trans.id, "changes": work.dialect.pack(changes)}
-    await move(work, "file", work.dialect.records("changes", **columns), _ON, "source.Status", parameters, counted)
+    source = work.dialect.records("changes", **columns)
+    await move(work, "file", source, _ON, "source.Status", parameters, counted, known=known)
 
 
 def _tell(work: Work, trans: Held, moved: Mapping[int, str]) -> None:

@@ -59,6 +59,7 @@ async def move(
     target_first: bool = False,
     by_key: bool = True,
     strict: bool = False,
+    known: Mapping[tuple[int, str, str], int] | None = None,
 ) -> int:
     """Give the rows ``target`` that match a row ``source`` another status; return how many there were.
 
@@ -72,27 +73,30 @@ async def move(
     :param by_key: the targets are found by their primary key. Along an index of statuses a row that somebody else
         moves meanwhile would be missed.
     :param strict: the state machine is asked too, see ``obey``.
+    :param known: the numbers of rows by TransformationID, old and new status, where the caller has locked them all.
     :raises InvalidState: a rule, or the machine, forbids a change.
     """
     table, status, moved = _COLUMNS[kind]
     dialect = work.dialect
-    # locked, so that what is counted is what is moved: others may hold the same transformation
     by_key = by_key and not target_first
-    tables = dialect.joined(table, source, target_first, by_key)
-    rows = await work.tx.fetch_all(
-        f"SELECT target.TransformationID AS holder, target.{status} AS former, {to} AS next, COUNT(*) AS number"
-        f" FROM {tables} ON {on} GROUP BY holder, former, next{dialect.for_update}",
-        parameters,
-    )
-    if not rows:
+    if known is None:
+        # locked, so that what is counted is what is moved: others may hold the same transformation
+        tables = dialect.joined(table, source, target_first, by_key)
+        rows = await work.tx.fetch_all(
+            f"SELECT target.TransformationID AS holder, target.{status} AS former, {to} AS next, COUNT(*) AS number"
+            f" FROM {tables} ON {on} GROUP BY holder, former, next{dialect.for_update}",
+            parameters,
+        )
+        known = {(row["holder"], row["former"], row["next"]): row["number"] for row in rows}
+    if not known:
         return 0
-    changes = [(row["former"], row["next"]) for row in rows]
+    changes = [(old, new) for _, old, new in known]
     if strict:
         obey(work, kind, changes)
     ask(work, kind, changes)
-    for row in rows:
-        work.count(kind, row["holder"], row["former"], -row["number"])
-        work.count(kind, row["holder"], row["next"], row["number"])
+    for (holder, old, new), number in known.items():
+        work.count(kind, holder, old, -number)
+        work.count(kind, holder, new, number)
     # a task that becomes Created is nobody's; first, as MySQL assigns from left to right
     lease = {"Lease": f"CASE WHEN {to} = 'Created' THEN NULL ELSE target.Lease END"} if kind == "task" else {}
     assigned = {**lease, **assignments, status: to, moved: ":now"}
