@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from marshmallow import Schema, ValidationError
 
 from ..core import fields
@@ -145,13 +146,17 @@ async def undo(work: Work, id: int) -> int:
 
 
 def identity(users: Users, row: Mapping[str, Any]) -> Identity:
-    """Return the author of an operation, with the rights that the registry gives now; without any, if it gives none."""
+    """Return the author of an operation, with the rights that the registry gives now; without any, if it gives none.
+
+    A token may have given less than the registry does: an operation never has more than its author had at its start.
+    """
     name, group, dn = row["Author"], row["AuthorGroup"], row["AuthorDN"]
     user = users.by_name(name) or (users.by_dn(dn) if dn else None)
     if user is None or user.name != name or user.suspended or group not in user.groups:
         return replace(ANONYMOUS, username=name, group=group, reason=f"{name} has lost the group {group}")
-    properties = users.properties(group) if user.properties is None else user.properties
-    return Identity(name, group, properties, dn=dn)
+    given = orjson.loads(row["AuthorProperties"])
+    rights = users.properties(group) if user.properties is None else user.properties
+    return Identity(name, group, tuple(one for one in rights if one in given), dn=dn)
 
 
 async def step(service: Service) -> bool:

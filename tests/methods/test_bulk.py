@@ -1,13 +1,14 @@
 """Bulk operations: previewed, done chunk by chunk, cancelled, undone (section 8.4 of the specification)."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jsonrpc_tm.core.identity import User
+from jsonrpc_tm.core.records import StatusRule
 from jsonrpc_tm.domain.bulk import actions
 from jsonrpc_tm.methods import bulk
 from jsonrpc_tm.rpc.chain import Afterwards
@@ -148,6 +149,52 @@ async def test_rights_are_read_anew_for_each_chunk(t, monkeypatch):
     assert [status for status, *_ in await statuses(t)].count("Problematic") == 2
 
 
+async def test_an_operation_has_no_more_rights_than_its_author_had_at_the_start(t, monkeypatch):
+    """A token may give less than the registry does."""
+    whole = PEOPLE["manager"]
+    monkeypatch.setitem(PEOPLE, "manager", replace(whole, properties=("ProductionUser",)))
+    number = await started(t, "files", {}, "setStatus", {"status": "Problematic"})
+    monkeypatch.setitem(PEOPLE, "manager", whole)
+    await finish(t)
+    told = await t("getBulk", number)
+    assert (told["Done"], told["Refused"]) == (0, {"Forbidden": 12})
+    assert "Problematic" not in [status for status, *_ in await statuses(t)]
+
+
+@pytest.mark.parametrize("changes", [("complete", {}), ("setParameter", {"name": "Status", "value": "Completed"})])
+async def test_with_strict_statuses_the_machine_is_asked_as_by_the_methods(changes):
+    async with SqliteStorage(None) as storage:
+        tm = Driver(storage, settings={"transformations.strict_statuses": True})
+        async with tm.service:
+            tm.service.users = Registry()
+            for name in "ab":
+                await tm.add(name)
+            await tm("setTransformationParameter", "a", "Status", "Archived")
+            assert (await tm("startBulk", "transformations", {}, *changes))["Refused"] == {"InvalidState": 1}
+            number = await started(tm, "transformations", {}, *changes)
+            await finish(tm)
+            told = await tm("getBulk", number)
+            assert (told["Done"], told["Refused"]) == (1, {"InvalidState": 1})
+            assert await tm("getTransformationParameters", "a", "Status") == "Archived"
+
+
+async def test_what_a_rule_refuses_stays_as_it_is(storage):
+    rule = StatusRule("file", lambda old, new: "no" if (old, new) == ("MaxReset", "Unused") else None)
+    tm = Driver(storage, rules=[rule])
+    async with tm.service:
+        tm.service.users = Registry()
+        await tm.add("a")
+        await tm("addFilesToTransformation", "a", LFNS)
+        await tm("addTaskForTransformation", "a", LFNS[:2])
+        await tm("setFileStatus", "a", dict.fromkeys(LFNS[:2], "MaxReset"))
+        before = await statuses(tm)
+        number = await started(tm, "files", {}, "resetErrors", {})
+        await finish(tm)
+        assert (await tm("getBulk", number))["Refused"] == {"InvalidState": 6}
+        assert await statuses(tm) == before
+        assert {errors for _, errors, _ in before} == {0, 1}
+
+
 async def test_cancelled_in_the_middle_it_stops_and_can_be_undone(t, monkeypatch):
     one = actions.ACTIONS["files"]["resetErrors"]
     monkeypatch.setitem(bulk.ACTIONS["files"], "resetErrors", one.__class__(one.method, one.apply, one.foresee, 2))
@@ -248,6 +295,19 @@ async def test_two_processes_work_at_one_operation(t):
     told = await t("getBulk", number)
     assert (told["State"], told["Done"]) == ("Done", 4)
     assert [errors for _, errors, _ in await statuses(t)] == [1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+async def test_nobody_waits_for_an_operation_that_another_process_works_at(t):
+    numbers = [await started(t, "files", {"TransformationID": trans}, "resetErrors", {}) for trans in (1, 2)]
+
+    async def work_beside(tx):
+        await tx.fetch_one(f"SELECT BulkID FROM BulkOperations WHERE BulkID = {numbers[0]:d} FOR UPDATE")
+        async with asyncio.timeout(5):
+            await bulk.step(t.service)
+
+    await t.storage.run("another process", work_beside)
+    assert [(await t("getBulk", number))["Done"] for number in numbers] == [0, 6]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

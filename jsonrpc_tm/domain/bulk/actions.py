@@ -96,7 +96,7 @@ def _step(word: str) -> tuple[Apply, Foresee]:
 
 
 async def _complete(work: Work, trans: Held, ids: Sequence[int], arguments: ActionArguments) -> Refusals:
-    await transformations.move(work, trans, "Completed")
+    await transformations.move(work, trans, "Completed", strict=True)
     return {}
 
 
@@ -108,7 +108,7 @@ async def _clean(work: Work, trans: Held, ids: Sequence[int], arguments: ActionA
 async def _set_parameter(work: Work, trans: Held, ids: Sequence[int], arguments: ActionArguments) -> Refusals:
     name, value = arguments["name"], arguments["value"]
     if name == "Status":
-        await transformations.move(work, trans, value)
+        await transformations.move(work, trans, value, strict=True)
     elif name in MUTABLE_PARAMETERS:
         await parameters.set_core(work, trans, name, value, value)
     else:
@@ -117,8 +117,13 @@ async def _set_parameter(work: Work, trans: Held, ids: Sequence[int], arguments:
 
 
 def _parameter_foreseen(work: Work, arguments: ActionArguments, status: str) -> str | None:
-    forbidden = arguments["name"] == "Status" and not transformations.may_set(work, arguments["value"])
-    return Forbidden.type if forbidden else None
+    return _permissive_foreseen(work, arguments["value"], status) if arguments["name"] == "Status" else None
+
+
+def _permissive_foreseen(work: Work, to: str, status: str) -> str | None:
+    """Foresee what DIRAC's methods meet: the state machine only where a setting says so."""
+    strict: bool = work.parts.settings["transformations.strict_statuses"]
+    return _status_foreseen(work, {"status": to, "force": not strict}, status)
 
 
 def _free(work: Work, arguments: ActionArguments, status: str) -> None:
@@ -141,7 +146,7 @@ ACTIONS: Mapping[What, Mapping[str, Action]] = {
         "complete": Action(
             "completeTransformation",
             _complete,
-            lambda work, _, status: _status_foreseen(work, {"status": "Completed", "force": True}, status),
+            lambda work, _, status: _permissive_foreseen(work, "Completed", status),
             50,
         ),
         # each may have a million files

@@ -99,6 +99,7 @@ async def _insert(
         "Author": context.author[:255],
         "AuthorGroup": context.identity.group,
         "AuthorDN": context.identity.dn,
+        "AuthorProperties": orjson.dumps(context.identity.properties).decode(),
         "RequestID": context.request_id[:255],
         "Started": context.timestamp,
     }
@@ -180,16 +181,16 @@ async def end(work: Work, bulk_id: int, state: Literal["Done", "Cancelled", "Fai
 async def running(work: Work) -> Sequence[Row]:
     """Return the operations at which there is something to do: id, what, action, and whose they are."""
     return await work.tx.fetch_all(
-        "SELECT BulkID, What, Action, Author, AuthorGroup, AuthorDN, RequestID FROM BulkOperations"
+        "SELECT BulkID, What, Action, Author, AuthorGroup, AuthorDN, AuthorProperties, RequestID FROM BulkOperations"
         " WHERE State = 'Running' ORDER BY BulkID"
     )
 
 
 async def take(work: Work, bulk_id: int) -> BulkOperation | None:
-    """Lock an operation, so that nobody else works at it; None when it runs no more."""
+    """Lock an operation, so that nobody else works at it; None when somebody does, or it runs no more."""
     row = await work.tx.fetch_one(
         "SELECT BulkID, What, Action, Arguments, Conditions, Position, Refused FROM BulkOperations"
-        f" WHERE BulkID = :bulk AND State = 'Running'{work.dialect.for_update}",
+        f" WHERE BulkID = :bulk AND State = 'Running'{work.dialect.skip_locked}",
         {"bulk": bulk_id},
     )
     if row is None:

@@ -104,8 +104,9 @@ async def reset_errors(work: Work, trans: Held, file_ids: Sequence[int]) -> None
     freed = 0
     for chunk in chunks(sorted(file_ids)):
         parameters = {"trans": trans.id, "ids": dialect.pack(chunk)}
-        await work.tx.execute(dialect.update_join("TransformationFiles", source, mine, {"ErrorCount": "0"}), parameters)
+        # first what a rule may refuse: bulk operations go on after that
         freed += await move(work, "file", source, f"{mine} AND target.Status = 'MaxReset'", "'Unused'", parameters)
+        await work.tx.execute(dialect.update_join("TransformationFiles", source, mine, {"ErrorCount": "0"}), parameters)
     told = {"status": {"Unused": freed}} if freed else {}
     work.emit("files.status", trans, count=len(file_ids), ids=list(file_ids), **told)
 

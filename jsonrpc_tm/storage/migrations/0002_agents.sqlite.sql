@@ -94,6 +94,7 @@ CREATE TABLE BulkOperations (
     Author TEXT NOT NULL,
     AuthorGroup TEXT,
     AuthorDN TEXT,
+    AuthorProperties TEXT NOT NULL,
     RequestID TEXT NOT NULL,
     Started TEXT NOT NULL,
     Finished TEXT

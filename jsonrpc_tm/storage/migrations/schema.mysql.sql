@@ -242,6 +242,7 @@ CREATE TABLE BulkOperations (
     Author VARCHAR(255) NOT NULL,
     AuthorGroup VARCHAR(255),
     AuthorDN VARCHAR(255),
+    AuthorProperties TEXT NOT NULL,
     RequestID VARCHAR(255) NOT NULL,
     Started DATETIME NOT NULL,
     Finished DATETIME,
