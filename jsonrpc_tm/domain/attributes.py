@@ -20,11 +20,9 @@ _KEY = ("TransformationID", "Kind", "ObjectID", "Name")
 async def set_parameters(work: Work, trans: Held, values: Mapping[str, Any]) -> None:
     """Set additional parameters; null removes one, and it does not matter whether it was there. Logged."""
     present = (await parameters.additional(work, [trans.id])).get(trans.id, {})
-    for name, value in values.items():
-        if value is not None:
-            await parameters.set_additional(work, trans, name, value)
-        elif name in present:
-            await parameters.delete_additional(work, trans, name)
+    given = {name: value for name, value in values.items() if value is not None}
+    await parameters.set_many(work, trans, given)
+    await parameters.delete_many(work, trans, [name for name in values if name in present.keys() - given.keys()])
 
 
 async def set_of_objects(

@@ -135,18 +135,27 @@ async def set_additional(work: Work, trans: Held, name: str, value: Any, expecte
         row = await work.tx.fetch_one(f"SELECT ParameterValue, ParameterType{_OF} AND ParameterName = :name", key)
         if (row is None) != (expected is None) or (row is not None and not same(_loaded(row), expected)):
             raise Conflict(f"{name} is not what was expected")
+    await set_many(work, trans, {name: value})
+
+
+async def set_many(work: Work, trans: Held, values: Mapping[str, Any]) -> None:
+    """Create or replace additional parameters, any JSON by name."""
+    if not values:
+        return
     columns = list(ADDITIONAL_PARAMETERS.columns)
-    await work.tx.execute(
-        work.dialect.upsert("AdditionalParameters", columns, ADDITIONAL_PARAMETERS.key, columns[2:]),
+    rows = [
         {
             "TransformationID": trans.id,
             "ParameterName": name,
             "ParameterValue": orjson.dumps(value).decode(),
             "ParameterType": STORED_TYPE,
-        },
-    )
-    await note(work, trans, f"Added additional parameter {name}")
-    work.emit("transformation.parameter", trans, names=[name])
+        }
+        for name, value in values.items()
+    ]
+    sql = work.dialect.upsert("AdditionalParameters", columns, ADDITIONAL_PARAMETERS.key, columns[2:])
+    await work.tx.executemany(sql, rows)
+    await note(work, trans, *(f"Added additional parameter {name}" for name in values))
+    work.emit("transformation.parameter", trans, names=list(values))
 
 
 async def delete_additional(work: Work, trans: Held, name: str) -> None:
@@ -154,8 +163,19 @@ async def delete_additional(work: Work, trans: Held, name: str) -> None:
 
     :raises NotFound: there is none of that name.
     """
-    deleted = await work.tx.execute(f"DELETE{_OF} AND ParameterName = :name", {"trans": trans.id, "name": name})
-    if not deleted:
+    if not await delete_many(work, trans, [name]):
         raise NotFound(f"Transformation {trans.name!r} has no parameter {name!r}", what="parameter", missing=[name])
-    await note(work, trans, f"Removed additional parameter {name}")
-    work.emit("transformation.parameter", trans, names=[name])
+
+
+async def delete_many(work: Work, trans: Held, names: Sequence[str]) -> int:
+    """Delete additional parameters; return how many there were, which are all or none."""
+    if not names:
+        return 0
+    dialect = work.dialect
+    on = "target.TransformationID = :trans AND target.ParameterName = source.value"
+    sql = dialect.delete_join("AdditionalParameters", dialect.array("names"), on, ADDITIONAL_PARAMETERS.key)
+    deleted = await work.tx.execute(sql, {"trans": trans.id, "names": dialect.pack(list(names))})
+    if deleted:
+        await note(work, trans, *(f"Removed additional parameter {name}" for name in names))
+        work.emit("transformation.parameter", trans, names=list(names))
+    return deleted

@@ -9,17 +9,26 @@ VALUES (:trans, :message, :author, :now)
 """
 
 
-async def note(work: Work, trans: Held, message: str) -> None:
-    """Write a line about a transformation, in the caller's name and at the call's time.
+async def note(work: Work, trans: Held, *messages: str) -> None:
+    """Write lines about a transformation, in the caller's name and at the call's time.
 
-    It may be sent with COMMIT: nothing reads or deletes the transformation's log afterwards in the same transaction.
+    They may be sent with COMMIT: nothing reads or deletes the transformation's log afterwards in the same transaction.
 
-    :param message: cut to 252 characters and ``...`` when it is longer than the column.
+    :param messages: each cut to 252 characters and ``...`` when it is longer than the column.
     """
     if not work.logs:
         return
-    if len(message) > LOG_LENGTH + 3:
-        message = message[:LOG_LENGTH] + "..."
     context = work.context
-    line = {"trans": trans.id, "message": message, "author": context.author, "now": context.timestamp}
-    await work.tx.last(_INSERT, line)
+    lines = [
+        {
+            "trans": trans.id,
+            "message": message if len(message) <= LOG_LENGTH + 3 else message[:LOG_LENGTH] + "...",
+            "author": context.author,
+            "now": context.timestamp,
+        }
+        for message in messages
+    ]
+    if len(lines) == 1:
+        await work.tx.last(_INSERT, lines[0])
+    else:
+        await work.tx.executemany(_INSERT, lines)

@@ -77,3 +77,19 @@ async def test_many_objects_take_few_statements(sqlite_tm):
     assert await tm.statements("setAttributes", "t", "file", attributes, names) <= 3 * few <= 24
     assert await tm.statements("getAttributes", "t", "file") <= 3
     assert len(await tm("getAttributes", "t", "file", names)) == len(names)
+
+
+async def test_many_parameters_take_as_many_statements_as_two(tm):
+    await tm.add("t")
+    taken = []
+    for number in (2, 300):
+        attributes = {f"{number} {n}": n for n in range(number)}
+        taken.append(await tm.statements("setAttributes", "t", "transformation", attributes))
+        assert tm.events[-1].data == {"names": list(attributes)}
+        removed = dict.fromkeys([*attributes, "never"])
+        taken.append(await tm.statements("setAttributes", "t", "transformation", removed))
+        assert await tm("getAttributes", "t", "transformation") == {"1": {}}
+        lines = (await tm.log("t"))[-2 * number :]
+        assert lines == [f"{word} additional parameter {name}" for word in ("Added", "Removed") for name in attributes]
+    assert taken[:2] == taken[2:]
+    assert max(taken) <= 5
