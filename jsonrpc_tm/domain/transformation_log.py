@@ -9,12 +9,13 @@ VALUES (:trans, :message, :author, :now)
 """
 
 
-async def note(work: Work, trans: Held, *messages: str) -> None:
-    """Write lines about a transformation, in the caller's name and at the call's time.
+async def note(work: Work, trans: Held, message: str, *more: str) -> None:
+    """Write a line about a transformation, in the caller's name and at the call's time.
 
-    They may be sent with COMMIT: nothing reads or deletes the transformation's log afterwards in the same transaction.
+    It may be sent with COMMIT: nothing reads or deletes the transformation's log afterwards in the same transaction.
 
-    :param messages: each cut to 252 characters and ``...`` when it is longer than the column.
+    :param message: cut to 252 characters and ``...`` when it is longer than the column.
+    :param more: further lines.
     """
     if not work.logs:
         return
@@ -22,11 +23,11 @@ async def note(work: Work, trans: Held, *messages: str) -> None:
     lines = [
         {
             "trans": trans.id,
-            "message": message if len(message) <= LOG_LENGTH + 3 else message[:LOG_LENGTH] + "...",
+            "message": line if len(line) <= LOG_LENGTH + 3 else line[:LOG_LENGTH] + "...",
             "author": context.author,
             "now": context.timestamp,
         }
-        for message in messages
+        for line in (message, *more)
     ]
     if len(lines) == 1:
         await work.tx.last(_INSERT, lines[0])
