@@ -1,5 +1,7 @@
 """setFileStatus, resetErrorCount and the state machines (section 8.2 of the specification)."""
 
+import asyncio
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -92,6 +94,17 @@ async def test_many_files_take_few_statements(sqlite_tm):
     assert few <= 6
     assert many <= 3 * few
     assert await tm.statements("resetErrorCount", "t", names) <= 3 * few
+
+
+async def test_reports_at_the_same_time_see_each_other(tm):
+    """Whoever comes second leaves another status: each file leaves Assigned once, and no move is counted twice."""
+    await prepared(tm)
+    for turn in range(4):
+        asked = [dict.fromkeys(LFNS[:: (-1) ** number], f"{turn} {number}") for number in range(6)]
+        assert await asyncio.gather(*(tm("setFileStatus", "t", each) for each in asked)) == asked
+        assert {errors for _, errors, _ in (await state(tm)).values()} == {turn + 1}
+        assert await drift(tm) == {}
+        await tm("setFileStatusForTransformation", "t", {str(number): "Assigned" for number in range(1, 5)})
 
 
 @pytest.fixture
