@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import statistics
 import subprocess
 import sys
@@ -25,9 +26,9 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """A server of one checkout, without TLS on this machine; whoever calls it may do everything.
+    """A server of one checkout on this machine; whoever calls it may do everything.
 
-    :param more: further sections of its configuration.
+    :param more: further sections of its configuration; by itself it has no TLS.
     """
 
     def __init__(self, checkout: Path, folder: Path, storage: str, **more: Any) -> None:
@@ -68,7 +69,16 @@ class Server:
         assert self.process.stdout is not None
         url = self.process.stdout.readline().split()[-1]
         self.address = url.split("/")[2]
-        self._connection = http.client.HTTPConnection(self.address)
+        self.context = None
+        if url.startswith("https:"):
+            self.context = ssl.create_default_context(cafile=folder / "dev-certs/ca.pem")
+        self._connection = self.connect()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a new connection to it."""
+        if self.context is None:
+            return http.client.HTTPConnection(self.address)
+        return http.client.HTTPSConnection(self.address, context=self.context)
 
     def call(self, method: str, *params: Any) -> Any:
         """Return the result of a call."""

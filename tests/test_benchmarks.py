@@ -13,6 +13,7 @@ SMALLEST = {
     "body.py": ["--size", "0.01", "--rounds", "1"],
     "calls.py": ["--calls", "5", "--names", "20", "--rounds", "1"],
     "files.py": ["--files", "3", "--rounds", "1"],
+    "lists.py": ["--rows", "50"],
     "matching.py": ["--files", "10", "--transformations", "10", "--rounds", "1"],
     "pairs.py": [str(ROOT), str(ROOT), "--rows", "50", "--rounds", "1"],
     "statistics_of.py": ["--files", "10", "20", "--rounds", "1"],

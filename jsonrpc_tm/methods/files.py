@@ -198,7 +198,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         result=results.listed(
             results.SOME_OF_A_FILE, f"objects with {', '.join(FILE_COLUMNS)}, or the columns asked for"
         ),
-        streams=2000,
+        streams=1000,
     )
     statuses = FileStatuses(required=True, metadata={"description": "fileID: [status, errorFlag] or status"})
     yield Method(

@@ -321,7 +321,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
         },
         access=Read(),
         result=results.listed(pair, "pairs of an object, value by column, and a number"),
-        streams=2000,
+        streams=1000,
     )
     course = results.mapped(results.listed(results.INTEGER), "numbers by status, one for each of times")
     yield Method(

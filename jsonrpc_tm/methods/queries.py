@@ -99,7 +99,7 @@ def methods() -> Iterable[Method]:
         {"transName": trans},
         access=Read("transName"),
         result=results.listed(results.LOG_LINE, "the lines, oldest first"),
-        streams=2000,
+        streams=1000,
     )
     yield Method(
         "getTransformationStatusCounters",

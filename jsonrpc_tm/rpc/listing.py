@@ -12,7 +12,7 @@ from ..domain import event_log
 from ..domain.rows import NO_ROWS, Rows
 from ..domain.work import Work
 from ..storage.base import Select, Transaction
-from .answer import json_lines
+from .answer import json_lines, row_lines
 from .attendance import Attended
 from .chain import Arguments, Ground
 from .method import Method
@@ -97,8 +97,7 @@ class Lines:
 
     def rows(self, head: Head, batch: list[Any]) -> bytes:
         """Return some lines; see ``Form``."""
-        names = head.columns
-        text = json_lines(batch if names is None else [dict(zip(names, row, strict=True)) for row in batch])
+        text = json_lines(batch) if head.columns is None else row_lines(tuple(head.columns), batch)
         self._hash.update(text)
         self._count += len(batch)
         return text

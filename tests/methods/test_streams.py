@@ -9,6 +9,8 @@ import sys
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jsonrpc_tm.client import Client, Incomplete, SyncClient
 from jsonrpc_tm.core import errors
@@ -16,6 +18,7 @@ from jsonrpc_tm.core.errors import StorageUnavailable
 from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.http.listener import bind
 from jsonrpc_tm.http.server import listening
+from jsonrpc_tm.rpc.answer import json_lines, row_lines
 from jsonrpc_tm.tools.testing.cast import PEOPLE
 
 LINES = "application/x-ndjson"
@@ -351,3 +354,14 @@ async def test_clients_notice_what_is_missing(small_wire, aiohttp_server, damage
         with pytest.raises(Incomplete):
             [row async for row in rows]
         assert rows.revision is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-(2**63), 2**63 - 1) | st.none(), st.text() | st.sampled_from(['},{"a":', "a", '"'])),
+        min_size=1,
+    )
+)
+def test_lines_of_rows_are_lines_of_objects(rows):
+    assert row_lines(("a", "b"), rows) == json_lines([{"a": one, "b": two} for one, two in rows])
+    assert row_lines(("b", "a"), rows) == json_lines([{"b": one, "a": two} for one, two in rows])
