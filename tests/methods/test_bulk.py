@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jsonrpc_tm.core.identity import User
 from jsonrpc_tm.core.records import StatusRule
-from jsonrpc_tm.domain.bulk import actions
+from jsonrpc_tm.domain.bulk import actions, chunks
 from jsonrpc_tm.methods import bulk
 from jsonrpc_tm.rpc.chain import Afterwards
 from jsonrpc_tm.storage.sqlite import SqliteStorage
@@ -286,6 +286,19 @@ async def test_a_chunk_takes_as_many_statements_whatever_its_size(t):
     few = await counted({"TransformationID": 1, "LFN": LFNS[0]})
     assert await counted({"TransformationID": 1}) <= few + 1
     assert few <= 25
+
+
+async def test_a_chunk_is_about_few_transformations(t, monkeypatch):
+    monkeypatch.setattr(chunks, "_TRANSFORMATIONS_AT_ONCE", 1)
+    for what, action, arguments in [("files", "setStatus", {"status": "Problematic"}), ("transformations", "stop", {})]:
+        number = await started(t, what, {}, action, arguments)
+        assert await bulk.step(t.service)
+        before = await t("getBulk", number)
+        assert (before["State"], before["Done"]) == ("Running", before["Total"] // 2)
+        await finish(t)
+        told = await t("getBulk", number)
+        assert (told["State"], told["Done"]) == ("Done", told["Total"])
+    assert await statuses(t) == await statuses(t, "b")
 
 
 async def test_two_processes_work_at_one_operation(t):

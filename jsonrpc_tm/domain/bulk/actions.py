@@ -14,6 +14,7 @@ from .objects import State, What
 from .operations import BulkOperation
 
 ActionArguments = Mapping[str, Any]
+OBJECTS_AT_ONCE = 1000
 Refusals = Mapping[int, str]
 """The type of the error, by the number of the object (a transformation's own id, FileID, TaskID)."""
 Apply = Callable[[Work, Held, Sequence[int], ActionArguments], Awaitable[Refusals]]
@@ -27,14 +28,14 @@ class Action:
     :param method: the method that does it to one object: rules and the policy are asked about that.
     :param apply: does it to objects of one transformation; returns those that it must leave alone.
     :param foresee: given the status of an object, the type of the error that it would meet; None for none.
-    :param objects: how many are changed in one transaction.
+    :param objects: how many are changed in one transaction at most.
     :param logs: whether it leaves lines in TransformationLog, as the method does.
     """
 
     method: str
     apply: Apply
     foresee: Foresee
-    objects: int = 1000
+    objects: int = OBJECTS_AT_ONCE
     logs: bool = False
 
 
@@ -139,19 +140,18 @@ async def _put_parameter_back(work: Work, trans: Held, name: str, value: Sequenc
 
 ACTIONS: Mapping[What, Mapping[str, Action]] = {
     "transformations": {
-        "setStatus": Action("setTransformationParameter", _transformation_status, _status_foreseen, 50),
-        "start": Action("startTransformation", *_step("start"), 50, logs=True),
-        "stop": Action("stopTransformation", *_step("stop"), 50, logs=True),
-        "flush": Action("flushTransformation", *_step("flush"), 50, logs=True),
+        "setStatus": Action("setTransformationParameter", _transformation_status, _status_foreseen),
+        "start": Action("startTransformation", *_step("start"), logs=True),
+        "stop": Action("stopTransformation", *_step("stop"), logs=True),
+        "flush": Action("flushTransformation", *_step("flush"), logs=True),
         "complete": Action(
             "completeTransformation",
             _complete,
             lambda work, _, status: _permissive_foreseen(work, "Completed", status),
-            50,
         ),
         # each may have a million files
         "clean": Action("cleanTransformation", _clean, _free, 1),
-        "setParameter": Action("setTransformationParameter", _set_parameter, _parameter_foreseen, 50),
+        "setParameter": Action("setTransformationParameter", _set_parameter, _parameter_foreseen),
     },
     "files": {
         "setStatus": Action("setFileStatus", _files_status, _file_foreseen),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ from .operations import UNDO, BulkOperation
 
 SAMPLE = 10
 """How many objects a preview names."""
+_TRANSFORMATIONS_AT_ONCE = 50
+"""How many a chunk locks: each takes statements of its own."""
 _ITEMS = (
     "SELECT Position, TransformationID, ObjectID, Former, Later FROM BulkItems"
     " WHERE BulkID = :bulk AND Position > :position ORDER BY Position"
@@ -67,15 +70,16 @@ async def chunk(work: Work, bulk_id: int, allowed: bool) -> bool:
     if operation is None:
         return False
     one = None if operation.action == UNDO else ACTIONS[operation.what][operation.action]
-    size = 1000 if one is None else one.objects
-    if one is None and operation.what == "transformations":
-        size = 50
-    rows = await work.tx.fetch_all(f"{_ITEMS} LIMIT {size:d}", {"bulk": bulk_id, "position": operation.position})
+    size = actions.OBJECTS_AT_ONCE if one is None else one.objects
+    found = await work.tx.fetch_all(f"{_ITEMS} LIMIT {size:d}", {"bulk": bulk_id, "position": operation.position})
+    few = set(list(dict.fromkeys(row["TransformationID"] for row in found))[:_TRANSFORMATIONS_AT_ONCE])
+    rows = list(takewhile(lambda row: row["TransformationID"] in few, found))
     outcomes = await _change(work, operation, rows, allowed)
     await _note(work, operation, rows, outcomes)
-    if len(rows) < size:
+    more = len(rows) < len(found) or len(found) == size
+    if not more:
         await operations.end(work, bulk_id, "Done")
-    return len(rows) == size
+    return more
 
 
 async def _change(work: Work, operation: BulkOperation, rows: Sequence[Row], allowed: bool) -> dict[ObjectKey, str]:
