@@ -43,7 +43,11 @@ async def test_the_recorded_conversation(dirac, admin):
 
 class TestStatuses:
     @pytest.mark.parametrize(
-        "method", ["noSuch", "export_echo", "checkPermissions", "rpc.discover", "catalog.find", "__init__"]
+        "method",
+        [
+            *("noSuch", "export_echo", "checkPermissions", "rpc.discover", "catalog.find", "__init__", "addTasks"),
+            *("startBulk", "getBulk", "undoBulk", "startTransformation", "explainTransformation", "getAttributes"),
+        ],
     )
     async def test_501_also_without_credentials_to_hide(self, dirac, admin, method):
         reply = await dirac.call(admin, method)

@@ -62,6 +62,21 @@ async def test_the_catalog_is_asked_about_the_query(tm):
     assert "condition_never_holds" in await codes(tm, "v")
 
 
+async def test_statements_do_not_grow_with_what_is_explained_or_would_go(tm):
+    async def counted(files):
+        await tm("addFilesToTransformation", "t", files)
+        await tm("addTaskForTransformation", "t", files[::2])
+        tm.storage.statements.clear()
+        await codes(tm)
+        await tm("deleteTransformation", "t", True)
+        return len(tm.storage.statements)
+
+    await tm.add("t")
+    few = await counted(["/one"])
+    assert await counted([f"/more/{number}" for number in range(300)]) == few
+    assert few <= 25
+
+
 async def test_hidden_transformations_are_not_explained(tm):
     await tm.add("t")
     tm.policy.allowed = {"TransformationID": []}
