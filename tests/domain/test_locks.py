@@ -64,6 +64,8 @@ async def test_who_claims_or_reports_waits_for_no_other_claimer(tm):
 
     held = asyncio.create_task(tm.storage.storage.run("holding", holding))
     await locked.wait()
+    # who holds the lease that is past waits: are its tasks still its own?
+    late = asyncio.create_task(tm("renewLease", 1, old))
     async with asyncio.timeout(3):
         got = await tm("claimTasks", 1, 2)
         # the first claim looked at as many Created ones as it may need
@@ -73,4 +75,5 @@ async def test_who_claims_or_reports_waits_for_no_other_claimer(tm):
         assert await tm("releaseLease", 1, mine) == 3
     done.set()
     await held
-    assert (await tm("renewLease", 1, old))["Stop"]
+    renewed = await late
+    assert (renewed["Tasks"], renewed["Stop"]) == (0, True)

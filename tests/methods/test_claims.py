@@ -219,17 +219,17 @@ async def test_a_number_is_never_given_twice(five):
 async def test_what_has_long_been_past_is_forgotten(five, monkeypatch):
     tm = five
     monkeypatch.setattr("jsonrpc_tm.methods.claims._EVERY", 1)
-    first, _ = await claim(tm, 1, lease=10)
-    second, _ = await claim(tm, 1, lease=10)
+    await tm.add("other")
+    await tm("addTasks", "other", [{}, {}])
+    reported, _ = await claim(tm, 1, lease=10)
+    reserved, _ = await claim(tm, 1, lease=10)
     await tm("setTaskStatus", 1, [1], "Done")
-    tm.later(86400)
-    await claim(tm, 0)
-    third, _ = await claim(tm, 1, lease=10)  # takes the second's task
-    assert {row["Lease"] for row in await tm.fetch("SELECT Lease FROM Leases")} == {first, second, third}
-    tm.later(86400)
-    await claim(tm, 1, lease=10)
-    kept = {row["Lease"] for row in await tm.fetch("SELECT Lease FROM Leases")}
-    assert not kept & {first, second}
+    for days, kept in ((0, {reported, reserved}), (1, {reserved})):
+        tm.later(days * 86400 + 11)
+        last = (await tm("claimTasks", "other", 1))["Lease"]
+        left = {row["Lease"] for row in await tm.fetch("SELECT Lease FROM Leases")}
+        assert left & {reported, reserved} == kept, days
+        assert last in left
 
 
 @pytest.mark.parametrize(

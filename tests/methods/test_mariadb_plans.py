@@ -73,3 +73,22 @@ async def test_what_is_moved_is_found_by_its_key(tm):
 
         plan = await tm.storage.storage.run("test", explain)
         assert [row["key"] for row in plan if row["table"] == "target"] == ["PRIMARY"], call
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("storage", ["mariadb"], indirect=True)
+async def test_who_takes_tasks_does_not_read_those_that_are_done(tm):
+    """Without a word MariaDB reads along the primary key, all tasks that came before."""
+    await tm.add("t")
+    await tm("addTasks", "t", 3000 * [{}])
+    await tm("claimTasks", "t", 2000)
+    for call in (("claimTasks", "t", 1), ("getTasksToSubmit", "t", 1)):
+        await tm.statements(*call)
+        (sql,) = (sql for sql in tm.storage.statements if "'Created'" in sql and "LIMIT" in sql)
+
+        async def explain(tx, sql=sql):
+            return await tx.fetch_one(f"EXPLAIN {sql}", {"trans": 1})
+
+        plan = await tm.storage.storage.run("test", explain)
+        assert plan["key"] == "TransformationTasks_Status", call
+        assert "filesort" not in plan["Extra"], call
