@@ -85,7 +85,8 @@ async def claim(
     source = work.dialect.array("ids", "int")
     for chunk in chunks([task_id for task_id in ids if former[task_id] == "Created"]):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), "lease": lease.number}
-        await move(work, "task", source, _MINE, "'Reserved'", parameters, {"Lease": ":lease"})
+        known = {(trans.id, "Created", "Reserved"): len(chunk)}
+        await move(work, "task", source, _MINE, "'Reserved'", parameters, {"Lease": ":lease"}, known=known)
     taken = {"Lease": ":lease", "LastUpdateTime": ":now"}
     again = work.dialect.update_join("TransformationTasks", source, _MINE, taken, by_key=True)
     for chunk in chunks([task_id for task_id in ids if former[task_id] == "Reserved"]):

@@ -141,7 +141,8 @@ async def update(work: Work, trans: Held, updates: Sequence[Update]) -> None:
     )
     tables = work.dialect.joined("TransformationTasks", source, by_key=True)
     look = (
-        "SELECT target.TaskID, CASE WHEN source.Lease IS NULL OR source.Lease = target.Lease THEN 0 ELSE 1 END AS lost"
+        "SELECT target.TaskID, target.ExternalStatus AS former, source.Status AS next,"
+        " CASE WHEN source.Lease IS NULL OR source.Lease = target.Lease THEN 0 ELSE 1 END AS lost"
         f" FROM {tables} ON {_MINE_ALSO}{work.dialect.for_update}"
     )
     # in one order for all who hold the transformation at the same time
@@ -149,17 +150,18 @@ async def update(work: Work, trans: Held, updates: Sequence[Update]) -> None:
         (chunk, {"trans": trans.id, "updates": work.dialect.pack(chunk)})
         for chunk in chunks(sorted(map(tuple, updates)))
     ]
-    found = [row for _, parameters in packed for row in await work.tx.fetch_all(look, parameters)]
+    seen = [await work.tx.fetch_all(look, parameters) for _, parameters in packed]
+    found = [row for rows in seen for row in rows]
     if len(found) != len(updates):
         raise await not_there(work, trans, TRANSFORMATION_TASKS, "task", [update.task_id for update in updates])
     if lost := [row["TaskID"] for row in found if row["lost"]]:
         first = ", ".join(map(str, lost[:10]))
         raise Conflict(f"Lease lost on {len(lost)} task(s): {first}", reason="lease lost", tasks=lost)
     kept = {name: f"COALESCE(source.{name}, target.{name})" for name in ("ExternalID", "TargetSE")}
-    for chunk, parameters in packed:
-        if any(status is not None for _, status, *_ in chunk):
-            on = f"{_MINE_ALSO} AND source.Status IS NOT NULL"
-            await move(work, "task", source, on, "source.Status", parameters, kept, strict=True)
+    for (chunk, parameters), rows in zip(packed, seen, strict=True):
+        on = f"{_MINE_ALSO} AND source.Status IS NOT NULL"
+        known = Counter((trans.id, row["former"], row["next"]) for row in rows if row["next"] is not None)
+        await move(work, "task", source, on, "source.Status", parameters, kept, strict=True, known=known)
         if any(status is None and others != [None, None] for _, status, *others, _ in chunk):
             on = f"{_MINE_ALSO} AND source.Status IS NULL AND COALESCE(source.ExternalID, source.TargetSE) IS NOT NULL"
             changed = {**kept, "LastUpdateTime": ":now"}
