@@ -16,6 +16,7 @@ from jsonrpc_tm.client import Client, Incomplete, SyncClient
 from jsonrpc_tm.core import errors
 from jsonrpc_tm.core.errors import StorageUnavailable
 from jsonrpc_tm.core.identity import Identity
+from jsonrpc_tm.http import endpoint
 from jsonrpc_tm.http.listener import bind
 from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.rpc.answer import json_lines, row_lines
@@ -140,6 +141,7 @@ async def test_what_is_accepted_is_what_comes(small_wire):
         ("text/html", "application/json"),
         ("APPLICATION/X-NDJSON", LINES),
         ("application/json;q=0.5, application/x-ndjson", LINES),
+        ("application/x-ndjson, */*", LINES),
         ("application/x-ndjson; q=0.4, */*;q=0.5", "application/json"),
         ("application/x-ndjson;q=0", "application/json"),
         ("application/x-ndjson;q=nan", "application/json"),
@@ -286,6 +288,20 @@ async def test_lists_are_refused_when_too_much_is_in_flight(small_wire, monkeypa
     response, body = await ask(small_wire, "getTransformationFiles", {})
     assert (response.status, response.headers["Retry-After"]) == (503, "5")
     assert json.loads(body)["error"]["data"]["retryable"]
+
+
+async def test_what_is_out_is_no_longer_in_flight(small_wire, monkeypatch):
+    held = []
+
+    class Noting(endpoint.Share):
+        def answer(self, number, needed):
+            held.append(self._held)
+            super().answer(number, needed)
+
+    monkeypatch.setattr(endpoint, "Share", Noting)
+    await ask(small_wire, "getTransformationFiles", {})
+    rows, end = held
+    assert rows == end
 
 
 async def test_clients_read_them(small_wire, monkeypatch):
