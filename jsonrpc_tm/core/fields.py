@@ -268,6 +268,8 @@ class Members(Field):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[Any]:
         if type(value) is not list:
             raise BadValue("Not a list.")
+        if any(type(one) not in (int, str) for one in value):
+            raise BadValue("Neither integers nor texts.")
         return value
 
 

@@ -217,7 +217,7 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     """Provide the methods."""
     number = {"id": fields.Id(required=True, metadata={"description": "the operation's id"})}
     told = results.members(
-        "",
+        "how far the operation is",
         BulkID=results.INTEGER,
         State={"enum": ["Running", "Done", "Cancelled", "Failed"]},
         Done=results.INTEGER,
@@ -262,7 +262,13 @@ def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
     yield Method("getBulk", get, number, access=Read(), errors=(NotFound,), result=told)
     page = list_fields("Started")
     wanted = {name: page[name] for name in ("condDict", "orderAttribute", "limit")}
-    yield Method("listBulk", list_all, {**wanted, "offset": offset_field()}, access=Read(), result=results.listed(told))
+    yield Method(
+        "listBulk",
+        list_all,
+        {**wanted, "offset": offset_field()},
+        access=Read(),
+        result=results.listed(told, "the operations"),
+    )
     yield Method("cancelBulk", cancel, number, access=Write(), rule=DEFAULT, errors=(NotFound,), result=results.NULL)
     yield Method(
         "undoBulk",

@@ -27,11 +27,13 @@ async def explain(outside: Outside, transName: int | str) -> list[dict[str, Any]
     facts = await outside.read(explaining.read, transName)
     found = list(explaining.findings(facts))
     if facts.query is not None:
-        found += [
-            Explanation("condition_never_holds", doubt) for doubt in doubts(facts.query, await outside.catalog.fields())
-        ]
+        declared = await outside.catalog.fields()
+        found += [Explanation("condition_never_holds", doubt) for doubt in doubts(facts.query, declared)]
         trans = facts.trans
-        if not await outside.catalog_for(trans.author, trans.group).find(facts.query):
+        if undeclared := [field for field in facts.query if field not in declared]:
+            text = f"The catalog declares no field {', '.join(undeclared)}: a search for its Input query finds nothing"
+            found.append(Explanation("query_matches_nothing", text))
+        elif not await outside.catalog_for(trans.author, trans.group).find(facts.query):
             found.append(
                 Explanation("query_matches_nothing", "The catalog has no file now that its Input query matches")
             )

@@ -120,6 +120,18 @@ RIGHT: dict[str, dict[str, Any]] = {
     "deleteTasks": {"taskMin": 1, "taskMax": 2},
     "createTransformationMetaQuery": {"queryDict": {"a": 1}, "queryType": "Output"},
     "deleteTransformationMetaQuery": {"queryType": "Input"},
+    # section 8
+    "addTasks": {"tasks": [{}]},
+    "updateTasks": {"updates": [{"TaskID": 1, "ExternalStatus": "Done"}]},
+    "claimTasks": {"numTasks": 1},
+    "renewLease": {"lease": 1},
+    "releaseLease": {"lease": 1},
+    "setFileStatus": {"statuses": {}},
+    "resetErrorCount": {"lfns": []},
+    "setAttributes": {"kind": "transformation", "attributes": {"a": 1}},
+    "startTransformation": {},
+    "stopTransformation": {},
+    "flushTransformation": {},
 }
 # open to every authenticated caller
 READ: dict[str, dict[str, Any]] = {
@@ -131,6 +143,9 @@ READ: dict[str, dict[str, Any]] = {
     "getTransformationFilesCount": {"field": "Status"},
     "getTransformationTaskStats": {},
     "getTransformationMetaQuery": {"queryType": "Input"},
+    "getAttributes": {"kind": "transformation"},
+    "explainTransformation": {},
+    "getTransformationProgress": {},
 }
 PAGE = [{}, [], 0, 10]
 WITHOUT_TARGET: dict[str, Any] = {
@@ -153,6 +168,10 @@ WITHOUT_TARGET: dict[str, Any] = {
     "getTableDistinctAttributeValues": ["Transformations", ["Status"], {}],
     "getCounters": ["Transformations", ["Status"], None],
     "whoami": [],
+    "previewMetaQuery": [{"a": 1}],
+    "explainMatch": [LFN],
+    "startBulk": ["files", {}, "resetErrors"],
+    "listBulk": [{}],
 }
 # these offer what the catalog says
 ANNOUNCEMENTS: dict[str, Any] = {
@@ -167,6 +186,7 @@ FOR_CATALOGS: dict[str, Any] = {
     "catalog.setMetadata": ["/vo", {}],
     "catalog.remove": [["/vo"]],
 }
+OPERATIONS: dict[str, Any] = {"getBulk": [1], "cancelBulk": [1], "undoBulk": [1]}
 FOR_ALL: dict[str, Any] = {"ping": [], "echo": ["x"], "rpc.discover": []}
 
 
@@ -266,7 +286,11 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
                     await service.call(service.context(identity), "addFilesToTransformation", [name, [LFN]])
                     await service.call(service.context(identity), "extendTransformation", [name, 2])
                     await service.call(service.context(identity), "setTransformationParameter", [name, "Note", 1])
-            await service.call(service.context(Identity("x", "y", (MANAGE,))), "catalog.addFiles", [{LFN: {"a": 1}}])
+            manager = service.context(Identity("x", "y", (MANAGE,)))
+            await service.call(manager, "catalog.addFields", [{"a": "int"}])
+            await service.call(manager, "startBulk", ["tasks", {}, "setStatus", {"status": "Created"}, False])
+            await service.call(manager, "cancelBulk", [1])
+            await service.call(manager, "catalog.addFiles", [{LFN: {"a": 1}}])
             storage.keeps = False
             async with listening(service, bound, tls.server_context(settings)) as url:
                 credentials = {c.name: pki.user(ca, _dn(c.name)) for c in CALLERS if not c.anonymous}
@@ -304,6 +328,9 @@ def _calls(caller: Caller) -> list[tuple[str, Any, str]]:
     calls += [(method, params, refused or catalog) for method, params in FOR_CATALOGS.items()]
     announces = "ok" if creates else catalog
     calls += [(method, params, refused or announces) for method, params in ANNOUNCEMENTS.items()]
+    # operations are their author's
+    theirs = "ok" if manages else "NotFound"
+    calls += [(method, params, refused or theirs) for method, params in OPERATIONS.items()]
     calls += [(method, params, "Forbidden" if caller.refused else "ok") for method, params in FOR_ALL.items()]
     return calls
 
@@ -328,7 +355,7 @@ async def _ask(running: Running, caller: Caller, calls: list[Any], headers: dict
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_every_method_is_in_the_table(running: Running) -> None:
-    table = [*RIGHT, *READ, *WITHOUT_TARGET, *ANNOUNCEMENTS, *FOR_CATALOGS, *FOR_ALL, "addTransformation"]
+    table = [*RIGHT, *READ, *WITHOUT_TARGET, *ANNOUNCEMENTS, *FOR_CATALOGS, *OPERATIONS, *FOR_ALL, "addTransformation"]
     assert sorted(table) == sorted(method.name for method in running.registry)
 
 

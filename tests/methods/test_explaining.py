@@ -60,6 +60,9 @@ async def test_the_catalog_is_asked_about_the_query(tm):
     assert await codes(tm, "u") == {"status": 0, "agent_manual": 0, "no_files": 0, "query_matches_nothing": 0}
     await tm.add("v", inputMetaQuery={"n": {">": 9, "<": 3}})
     assert "condition_never_holds" in await codes(tm, "v")
+    await tm.add("w", inputMetaQuery={"n": 1})
+    tm.catalog.current = DictCatalog({})
+    assert "query_matches_nothing" in await codes(tm, "w")
 
 
 async def test_statements_do_not_grow_with_what_is_explained_or_would_go(tm):

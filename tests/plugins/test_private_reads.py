@@ -27,6 +27,8 @@ READS: dict[str, Any] = {
     "getTransformationWithStatus": ["New"],
     "getTransformationLogging": [1],
     "getAttributes": [1, "transformation"],
+    "explainTransformation": [1],
+    "getTransformationProgress": [1],
     "getTransformationStatusCounters": [],
     "getTransformationFiles": [],
     "getTransformationStats": [1],
@@ -53,8 +55,8 @@ READS: dict[str, Any] = {
     "exists": [[LFN]],
     "getCounters": ["TransformationFiles", ["UsedSE"], {}],
 }
-# reading methods that say nothing about transformations
-OTHERS = {"getBulk", "listBulk", "ping", "echo", "whoami", "rpc.discover"}
+# reading methods that say nothing about transformations, but for explainMatch, which has tests of its own
+OTHERS = {"getBulk", "listBulk", "previewMetaQuery", "explainMatch", "ping", "echo", "whoami", "rpc.discover"}
 COUNTED = ("Transformations", "TransformationFiles", "TransformationTasks", "TransformationLog", "AdditionalParameters")
 
 

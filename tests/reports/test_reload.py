@@ -68,7 +68,8 @@ RELOADED = {
     # read when they are needed
     *("authorization.statuses", "files.pattern", "limits.anonymous_body", "limits.idle_connections"),
     "limits.memory",
-    *("server.balancers", "server.forwarded_header"),
+    *("server.balancers", "server.forwarded_header", "bulk.keep"),
+    *("transformations.max_reset_count", "transformations.strict_statuses"),
 }
 
 
