@@ -13,10 +13,12 @@ from ..settings.loading import wrong as plain
 from .method import DEFAULT, Registry
 
 WORDS = ("all", "authenticated")
+EVENTS = "events"
+"""What the rule of the stream of events is called beside those of the methods."""
 
 
 def resolve(settings: Mapping[str, Any], registry: Registry) -> Mapping[str, Rule]:
-    """Return the rule of every method, read-only.
+    """Return the rule of every method, and of the stream of events, read-only.
 
     A rule of ``authorization.methods`` wins over the method's own, and that over ``authorization.default``.
 
@@ -27,12 +29,14 @@ def resolve(settings: Mapping[str, Any], registry: Registry) -> Mapping[str, Rul
     problems = Problems()
     wrong = settings.wrong if isinstance(settings, Settings) else plain
     for name in configured:
-        if name not in registry:
-            hint = suggestion(name, (method.name for method in registry))
+        if name not in registry and name != EVENTS:
+            hint = suggestion(name, (EVENTS, *(method.name for method in registry)))
             problems.note(str(wrong("authorization.methods", name, message=f"there is no method {name!r}{hint}")))
     problems.tell()
     default = rule(settings["authorization.default"], "authorization.default")
-    found: dict[str, Rule] = {}
+    found: dict[str, Rule] = {EVENTS: default}
+    if EVENTS in configured:
+        found[EVENTS] = rule(configured[EVENTS], f"authorization.methods.{EVENTS}")
     for method in registry:
         if method.name in configured:
             found[method.name] = rule(configured[method.name], f"authorization.methods.{method.name}")

@@ -26,6 +26,7 @@ from ..storage.base import CallKey, Storage
 from . import openrpc
 from .call_records import record_of
 from .chain import Abandoned, Afterwards, Ground, Perform, compose
+from .event_tail import Tail
 from .listing import Outlet, PutsOut, streamed
 from .method import Method, Registry
 from .method_rules import check_identity, check_properties, is_permitted
@@ -87,17 +88,20 @@ class Service:
     routes: tuple[tuple[Route, str], ...] = ()
     health_checks: tuple[tuple[HealthCheck, str], ...] = ()
     reread: Callable[[], Reread] | None = None
+    tail: Tail = field(init=False, repr=False)
+    """The end of the log of events."""
     _perform: Mapping[str, Perform] = field(init=False, repr=False)
     _streams: Mapping[str, PutsOut] = field(init=False, repr=False)
     _ground: Ground = field(init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.tail = Tail(self.storage, self.settings, self.clock)
         self._ground = Ground(
             self.storage,
             GuardedCatalog(self.catalog),
             DomainParts(self.settings, self.policy, self.status_rules, machines=self.machines),
-            functools.partial(_tell_each, self.listeners),
+            self._tell_events,
             lambda asked: self.document.at(openrpc.address(self.settings, asked)),
             self.clock(),
             self.change_writers,
@@ -216,6 +220,12 @@ class Service:
             if outcome:
                 self._report(context, method or name[:100], arguments, begin, outcome, reason)
 
+    def _tell_events(self, events: Sequence[Event]) -> None:
+        if events:
+            self.tail.notify()
+        for event in events:
+            _tell(self.listeners, event)
+
     def _report_abandoned(
         self,
         context: Context,
@@ -259,11 +269,6 @@ def _are_long(params: Sequence[Any] | Mapping[str, Any] | None) -> bool:
 
 def _reason(error: TMError) -> str:
     return shortened("; ".join([error.message, *getattr(error, "__notes__", ())]))
-
-
-def _tell_each(listeners: Sequence[Callable[[Event], None]], events: Sequence[Event]) -> None:
-    for event in events:
-        _tell(listeners, event)
 
 
 def _tell(functions: Sequence[Callable[[Any], None]], message: Any) -> None:

@@ -192,6 +192,13 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "number.",
         reload=True,
     ),
+    Setting(
+        "limits.event_streams",
+        Number(0),
+        20,
+        "Streams of events (`GET /events`) that one caller may have open, in each process; 0 for any number.",
+        reload=True,
+    ),
     Setting("limits.string_length", Number(1), 64 * 2**20, "Longest string in a request, characters."),
     Setting(
         "storage.url",
@@ -251,6 +258,21 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         " keeps it for ever.",
     ),
     Setting(
+        "events.keep",
+        "seconds",
+        7 * 86_400,
+        "How long events can be read; who comes later is told that it missed some. 0 keeps them for ever.",
+        reload=True,
+    ),
+    Setting(
+        "events.heartbeat",
+        Patience(),
+        15,
+        "Time after which a stream of events that has none sends a comment, and looks whether its caller still may"
+        " listen.",
+        reload=True,
+    ),
+    Setting(
         "authentication",
         PluggedList(),
         [{"x509": {}}],
@@ -268,7 +290,7 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "authorization.methods",
         Named(MethodRule()),
         {},
-        "Rules by method name, in place of the methods' own.",
+        "Rules by method name, in place of the methods' own; `events` is that of `GET /events`.",
         reload=True,
     ),
     Setting(

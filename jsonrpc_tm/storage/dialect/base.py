@@ -26,8 +26,10 @@ class Dialect(ABC):
     """What holds a row that others may hold too, but nobody change. Who has it must not ask for more."""
     connection: ClassVar[str]
     """A number that no other connection has at the same time."""
+    serial: ClassVar[str]
+    """The column of Events that has a number as soon as a row is written; ``Revision`` where this is it."""
     last_revision: ClassVar[str]
-    """Query: the revision of the last event that has one."""
+    """Query: the last revision of Events, also when the row has been deleted."""
     straight_join: ClassVar[str]
     by_key: ClassVar[str]
     """What follows a table that is joined by its primary key and locked: no other row may be locked on the way."""

@@ -15,6 +15,8 @@ class MySQL(Dialect):
     skip_locked = " FOR UPDATE SKIP LOCKED"
     for_share = " LOCK IN SHARE MODE"
     connection = "CONNECTION_ID()"
+    serial = "Serial"
+    last_revision = "SELECT Revision FROM EventHead WHERE Name = 'events'"
     cluster_lock = ""
     last_revision = "SELECT MAX(Revision) FROM EventHead"
     straight_join = "STRAIGHT_JOIN"

@@ -20,6 +20,8 @@ class SQLite(Dialect):
     skip_locked = ""
     for_share = ""
     connection = "0"
+    serial = "Revision"
+    last_revision = "SELECT seq FROM sqlite_sequence WHERE name = 'Events'"
     cluster_lock = ""
     last_revision = "SELECT seq FROM sqlite_sequence WHERE name = 'Events'"
     straight_join = "CROSS JOIN"

@@ -47,7 +47,6 @@ CREATE TABLE Events (
     Author TEXT NOT NULL,
     RequestID TEXT NOT NULL
 ) STRICT;
-CREATE INDEX Events_Time ON Events (Time);
 
 -- What changes whenever something changes that processes keep ready for use. Name says what; there are several rows, so
 -- that writers need not wait for each other.
@@ -138,7 +137,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('StatusCounts', 'StatusCounts', '100000 10 5 1'),
     ('StatusHistory', 'StatusHistory', '10000000 1000 500 100 1 1'),
     ('StatusHistory', 'StatusHistory_Grain', '10000000 2000000 1000'),
-    ('Events', 'Events_Time', '10000000 10'),
+    ('Events', NULL, '10000000'),
     ('Versions', 'Versions', '16 16 1'),
     ('Leases', 'Leases_Transformation', '100000 100 1'),
     ('Leases', 'Leases_Until', '100000 1'),

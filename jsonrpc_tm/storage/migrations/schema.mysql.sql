@@ -185,8 +185,7 @@ CREATE TABLE Events (
     Data LONGTEXT NOT NULL,
     Author VARCHAR(255) NOT NULL,
     RequestID VARCHAR(255) NOT NULL,
-    UNIQUE KEY Events_Revision (Revision),
-    KEY Events_Time (Time)
+    UNIQUE KEY Events_Revision (Revision)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 CREATE TABLE EventHead (
