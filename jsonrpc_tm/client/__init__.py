@@ -1,6 +1,7 @@
 """Clients: over HTTPS for asyncio (``Client``), without asyncio (``SyncClient``). Needs aiohttp and orjson alone."""
 
 from .base import BaseClient, ConnectionFailed
+from .events import EventsMissed
 from .https import Client, endpoint
 from .listing import ArrowListing, Incomplete, Listing
 from .sync import SyncClient, SyncListing
@@ -11,6 +12,7 @@ __all__ = [
     "BaseClient",
     "Client",
     "ConnectionFailed",
+    "EventsMissed",
     "Incomplete",
     "Listing",
     "SyncClient",

@@ -143,7 +143,7 @@ class BaseClient(ABC):
         if not isinstance(answer, dict | list):
             raise ConnectionFailed(f"No JSON-RPC server there: it answered with HTTP status {status}.", sent=True)
         if status == 401 and isinstance(answer, dict) and "error" in answer:
-            raise _error(answer["error"], errors.BadCredentials)
+            raise error_of(answer["error"], errors.BadCredentials)
         return answer
 
 
@@ -189,7 +189,7 @@ def result_of(answer: Any) -> Any:
     """Return the result in an answer, or raise what it tells instead."""
     if isinstance(answer, dict):
         if "error" in answer:
-            raise _error(answer["error"])
+            raise error_of(answer["error"])
         if "result" in answer:
             return answer["result"]
     raise ConnectionFailed("The server answered with something that is no JSON-RPC answer.", sent=True)
@@ -211,7 +211,7 @@ def _classes(base: type[TMError]) -> dict[str, type[TMError]]:
     return found
 
 
-def _error(error: Any, kind: type[TMError] | None = None) -> TMError:
+def error_of(error: Any, kind: type[TMError] | None = None) -> TMError:
     """Return the exception that an error object of JSON-RPC stands for."""
     if not isinstance(error, dict):
         return TMError("The server answered with an error that is no JSON-RPC error.")

@@ -1,20 +1,21 @@
 """The client over HTTPS, for asyncio."""
 
 import asyncio
-import contextlib
 import gzip
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from ..core.errors import ConfigurationError
 from .base import BaseClient, ConnectionFailed, Params, encode
+from .events import follow
 from .listing import ARROW, LINES, ArrowListing, Listing
 from .tls import ended, tls_context
 
@@ -92,7 +93,7 @@ class Client(BaseClient):
         """Return the same as record batches of Apache Arrow; needs pyarrow here and on the server."""
         return ArrowListing(lambda: self._listed(method, params, ARROW))
 
-    @contextlib.asynccontextmanager
+    @asynccontextmanager
     async def _listed(self, method: str, params: Params, media: str) -> AsyncIterator[aiohttp.ClientResponse]:
         request = {"jsonrpc": "2.0", "method": method, "params": params, "id": next(self._ids)}
         # as long as something comes, a list may take its time
@@ -104,7 +105,7 @@ class Client(BaseClient):
         async with self._posted(body, headers, self._timeout) as response:
             return response.status, await response.read()
 
-    @contextlib.asynccontextmanager
+    @asynccontextmanager
     async def _posted(
         self, body: bytes, headers: Mapping[str, str], within: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -115,12 +116,61 @@ class Client(BaseClient):
         if self._compresses and len(body) >= _GZIP_FROM:
             headers["Content-Encoding"] = "gzip"
             body = await asyncio.to_thread(gzip.compress, body, 1)
-        try:
+        with self._told_apart():
             async with self._session.post(
                 self.url, data=body, headers=headers, allow_redirects=False, timeout=within
             ) as response:
                 self._answered = True
                 yield response
+
+    def events(
+        self,
+        since: int | None = None,
+        types: Iterable[str] = (),
+        transformations: Iterable[int] = (),
+        *,
+        patience: float = 300,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what is committed, in order, each event once; connections that are lost are made again.
+
+        :param since: the revision of the last event that you have seen; None for events from now on.
+        :param types: such as ``tasks.created``; none for all.
+        :param transformations: ids; none for all.
+        :param patience: seconds without any answer after which it gives up.
+        :raises EventsMissed: the server keeps no events from so long ago.
+        :raises TMError: the server refuses.
+        :raises ConnectionFailed: there is no answer.
+        """
+        query = [("type", type) for type in types] + [("transformation", str(trans)) for trans in transformations]
+        where = urlunsplit((*urlsplit(self.url)[:2], "/events", "", ""))
+        # heartbeats say that the server is there
+        quiet = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._timeout.sock_connect, sock_read=self._timeout.total
+        )
+
+        @asynccontextmanager
+        async def open(after: int | None) -> AsyncIterator[aiohttp.ClientResponse]:
+            if self._session is None:
+                raise RuntimeError("use the client in `async with`")
+            asked = query if after is None else [*query, ("since", str(after))]
+            headers = {name: value for name, value in self._headers.items() if name != "Content-Type"}
+            with self._told_apart():
+                async with self._session.get(
+                    where, params=asked, headers=headers, timeout=quiet, allow_redirects=False
+                ) as response:
+                    self._answered = True
+                    yield response
+
+        return follow(open, since, patience)
+
+    @contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        """Say whether a request may have reached the server that got no answer.
+
+        :raises ConnectionFailed: it got none.
+        """
+        try:
+            yield
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # certificate errors too
             raise ConnectionFailed(f"Cannot connect to {self.url}: {self._why(error)}.", sent=False) from None
         except TimeoutError:

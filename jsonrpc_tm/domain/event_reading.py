@@ -9,7 +9,7 @@ import orjson
 from ..core.clock import answered
 from ..core.model import TRANSFORMATIONS
 from ..storage.base import Transaction
-from .event_log import head
+from .event_log import position
 from .work import Work
 
 
@@ -54,7 +54,7 @@ class Logged:
 
 async def bounds(tx: Transaction) -> tuple[int, int]:
     """Return the last revision, and the first one that is kept: one more where none is."""
-    last = await head(tx)
+    last = await position(tx)
     first = await tx.fetch_value("SELECT Revision FROM Events WHERE Revision > 0 ORDER BY Revision LIMIT 1")
     return last, first or last + 1
 

@@ -223,17 +223,9 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     :raises Refusal: bad credentials (401), too many calls (429), or nobody can tell at present (503).
     """
     limits, remote = request.app[LIMITS], request.remote
-    transport = request.transport
-    if transport is None:
-        raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
-    ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    service = request.app[SERVICE]
-    shown = request.headers if headers is None else headers
     try:
         limits.arrived(remote)
-        identity = await identify(
-            service.authenticators, Credentials(shown, request.get(PEER, remote), ssl_object, service.clock())
-        )
+        identity = await identified(request, headers)
     except BadCredentials as error:
         limits.failed(remote)
         count(request, ANONYMOUS, request_id)
@@ -247,6 +239,24 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     _share(request).stranger = identity.anonymous
     count(request, identity, request_id)
     return identity
+
+
+async def identified(request: web.Request, headers: Mapping[str, str] | None = None) -> Identity:
+    """Return who sent a request, now; nothing is counted.
+
+    :param headers: taken instead of the request's own.
+    :raises BadCredentials: the credentials are wrong, or have ended.
+    :raises Unavailable: nobody can tell at present.
+    :raises Refusal: the connection is lost.
+    """
+    transport = request.transport
+    if transport is None:
+        raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
+    ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    service = request.app[SERVICE]
+    shown = request.headers if headers is None else headers
+    peer = request.get(PEER, request.remote)
+    return await identify(service.authenticators, Credentials(shown, peer, ssl_object, service.clock()))
 
 
 def count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:

@@ -31,16 +31,16 @@ _STATUSES = {
 }
 
 
-def add_routes(app: web.Application, service: Service, health: Iterable[Route]) -> None:
+def add_routes(app: web.Application, service: Service, own: Iterable[Route]) -> None:
     """Add all routes to *app*, which has the endpoint already.
 
-    :param health: the server's own.
+    :param own: the server's.
     :raises ConfigurationError: a route has no path, or one that is taken.
     """
     taken = {service.settings["server.path"]: [("*", "server.path")]}
-    for route, origin in (*((route, "the server's health") for route in health), *service.routes):
+    for route, origin in (*((route, "the server") for route in own), *service.routes):
         _note_route(taken, route, origin)
-        handler = route.handler if route.rule is None else functools.partial(_guarded, route, route.rule)
+        handler = route.handler if route.rule is None else functools.partial(guarded, route, route.rule)
         try:
             app.router.add_route(route.verb, route.path, handler)
         except ValueError as error:
@@ -56,8 +56,8 @@ def _note_route(taken: dict[str, list[tuple[str, str]]], route: Route, origin: s
     others.append((route.verb, origin))
 
 
-async def _guarded(route: Route, rule: Rule, request: web.Request) -> web.StreamResponse:
-    """Answer a request to a route with a rule."""
+async def guarded(route: Route, rule: Rule, request: web.Request) -> web.StreamResponse:
+    """Answer a request to a route with a rule, which is *rule*."""
     request_id = request_id_of(request)
     return await finished(request, request_id, _admitted(route, rule, request, request_id))
 

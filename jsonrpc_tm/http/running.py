@@ -1,7 +1,9 @@
-"""Which calls run, so that a server that stops lets them end."""
+"""What runs in a process, so that it stops when that has come to its end."""
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 logger = logging.getLogger(__name__)
@@ -14,6 +16,7 @@ class Running:
     calls: int = 0
     draining: bool = False
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    endless: set[Callable[[], None]] = field(default_factory=set)
 
     def __enter__(self) -> None:
         self.calls += 1
@@ -23,9 +26,24 @@ class Running:
         if self.draining and not self.calls:
             self.idle.set()
 
+    @contextmanager
+    def telling(self, leave: Callable[[], None]) -> Iterator[None]:
+        """Call *leave* when the server is about to stop: for what would not come to an end by itself."""
+        self.endless.add(leave)
+        try:
+            yield
+        finally:
+            self.endless.discard(leave)
+
+    def stop(self) -> None:
+        """Say that the server is about to stop."""
+        self.draining = True
+        for leave in tuple(self.endless):
+            leave()
+
     async def drain(self, grace: float) -> None:
         """Wait until no call runs, at most *grace* seconds."""
-        self.draining = True
+        self.stop()
         if self.calls:
             logger.info("waiting for %d running call(s)", self.calls)
             try:

@@ -26,6 +26,7 @@ from . import workers as processes
 from .browsers import add_browser_rules
 from .connection import NAME, HTTPRunner
 from .endpoint import LIMITS, RUNNING, add_endpoint
+from .events import add_events
 from .forwarded import see_the_caller
 from .health import Readiness
 from .notify import READY, STOPPING, notify
@@ -56,7 +57,7 @@ def build_app(
     add_browser_rules(app, service, bound)
     add_endpoint(app, service)
     app.middlewares.insert(0, see_the_caller)
-    add_routes(app, service, readiness.routes())
+    add_routes(app, service, (*readiness.routes(), add_events(app)))
     return app
 
 
@@ -103,7 +104,7 @@ async def listening(
         readiness.leaving = True
         if settings["server.drain"]:
             await asyncio.sleep(settings["server.drain"])
-        app[RUNNING].draining = True
+        app[RUNNING].stop()
         await site.stop()
         bound.close()
         await app[RUNNING].drain(settings["server.shutdown_grace"])

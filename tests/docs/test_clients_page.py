@@ -61,6 +61,7 @@ def test_the_command_prints_what_is_shown(place, number):
     [
         ("with_package.py", r"{'Unused': 3, 'Total': 3}\n.*no such name.*\n"),
         ("once.py", r"None\n{.*'JobDictionary': {}.*}\n"),
+        ("follow.py", r"2 files.added 3\n"),
         ("standard_library.py", r"alice {'Unused': 3, 'Total': 3}\n"),
     ],
 )

@@ -44,7 +44,7 @@ async def types(storage, after=0):
 
 
 async def head(storage):
-    return await storage.run("head", event_log.head, read=True)
+    return await storage.run("head", event_log.position, read=True)
 
 
 @contextlib.asynccontextmanager

@@ -219,7 +219,7 @@ async def test_a_bare_route_that_raises_systemexit_does_not_end_the_server() -> 
     ("routes", "says"),
     [
         ([("*", "/rpc")], "the path '/rpc' is served by both server.path and tests"),
-        ([("GET", "/health/live")], "the path '/health/live' is served by both the server's health and tests"),
+        ([("GET", "/health/live")], "the path '/health/live' is served by both the server and tests"),
         ([("GET", "/a"), ("POST", "/b"), ("*", "/a")], "the path '/a' is served by both tests and tests"),
         ([("GET", "metrics")], "tests: 'metrics' cannot be a route's path"),
         ([("GET", "/{metrics")], r"tests: '/\{metrics' cannot be a route's path"),

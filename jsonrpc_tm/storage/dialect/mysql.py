@@ -18,7 +18,6 @@ class MySQL(Dialect):
     serial = "Serial"
     last_revision = "SELECT Revision FROM EventHead WHERE Name = 'events'"
     cluster_lock = ""
-    last_revision = "SELECT MAX(Revision) FROM EventHead"
     straight_join = "STRAIGHT_JOIN"
     # a small table would be scanned, and every row that is read is locked
     by_key = " FORCE INDEX (PRIMARY)"

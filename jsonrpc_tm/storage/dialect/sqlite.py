@@ -23,7 +23,6 @@ class SQLite(Dialect):
     serial = "Revision"
     last_revision = "SELECT seq FROM sqlite_sequence WHERE name = 'Events'"
     cluster_lock = ""
-    last_revision = "SELECT seq FROM sqlite_sequence WHERE name = 'Events'"
     straight_join = "CROSS JOIN"
     by_key = ""
     by_status = ""
