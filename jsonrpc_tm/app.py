@@ -64,7 +64,7 @@ DEFAULT_PLUGINS = (
     "jsonrpc_tm.methods.service",
     "jsonrpc_tm.rpc.old_keys",
     "jsonrpc_tm.rpc.folding",
-    "jsonrpc_tm.rpc.event_tail",
+    "jsonrpc_tm.rpc.event_numbers",
 )
 """The core consists of plugins too."""
 

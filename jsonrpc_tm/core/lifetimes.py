@@ -15,21 +15,33 @@ GRACE = 1.0
 """Seconds that such work has to end when it is cancelled."""
 
 
-def background(work: Callable[[S], Awaitable[None]]) -> Callable[[S], AbstractAsyncContextManager[None]]:
+AGAIN = 5.0
+"""Seconds after which the server's own work begins anew when it failed."""
+
+
+def background(
+    work: Callable[[S], Awaitable[None]], *, again: float | None = None
+) -> Callable[[S], AbstractAsyncContextManager[None]]:
     """Return a lifetime, for ``register_lifetime``, that runs *work* beside the calls.
 
     It starts with the server. When the server stops it is cancelled, and has ``GRACE`` seconds to end. When it fails
-    that is logged, and the server goes on without it.
+    that is logged, and the server goes on without it, or it begins anew.
 
     :param work: ``async def work(service)``.
+    :param again: seconds after which it begins anew when it fails; None: never.
     """
     name = getattr(work, "__qualname__", repr(work))
 
     async def run(service: S) -> None:
-        try:
-            await contained(work(service))
-        except Exception:
-            logger.exception("the background work %s failed; the server goes on without it", name)
+        while True:
+            try:
+                return await contained(work(service))
+            except Exception:
+                what = "the server goes on without it" if again is None else f"it begins anew in {again:g} s"
+                logger.exception("the background work %s failed; %s", name, what)
+            if again is None:
+                return None
+            await asyncio.sleep(again)
 
     @asynccontextmanager
     async def lifetime(service: S) -> AsyncIterator[None]:

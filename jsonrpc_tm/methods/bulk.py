@@ -17,7 +17,7 @@ from ..core.clock import ago
 from ..core.context import Context
 from ..core.errors import InvalidParams, InvalidState, NotFound, StorageUnavailable
 from ..core.identity import ANONYMOUS, Identity, Users
-from ..core.lifetimes import background
+from ..core.lifetimes import AGAIN, background
 from ..core.model import TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS
 from ..domain.bulk import chunks, operations
 from ..domain.bulk.actions import ACTIONS
@@ -209,7 +209,7 @@ async def _forget(service: Service) -> None:
 @hookimpl
 def register_lifetime(settings: Settings) -> Iterable[Lifetime]:
     """Work at the operations."""
-    yield background(run)
+    yield background(run, again=AGAIN)
 
 
 @hookimpl

@@ -7,23 +7,17 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from ..core.clock import Clock, stored
 from ..core.errors import StorageUnavailable
-from ..core.lifetimes import background
 from ..domain import event_log, event_reading
 from ..domain.event_reading import Logged
-from ..plugin.marker import hookimpl
 from ..settings import Settings
 from ..storage.base import Storage
-
-if TYPE_CHECKING:
-    from .service import Lifetime, Service
 
 PAGE = 1000
 """Events that are read at a time, and kept for those who follow."""
@@ -123,14 +117,3 @@ class Tail:
             before = stored(self._clock() - timedelta(seconds=keep))
             while await event_log.forget(self._storage, before):
                 pass
-
-
-async def follow(service: "Service") -> None:
-    """Number, read and forget events as long as the server runs."""
-    await service.tail.run()
-
-
-@hookimpl
-def register_lifetime() -> "Iterable[Lifetime]":
-    """Provide it."""
-    yield background(follow)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ..core.errors import StorageUnavailable
-from ..core.lifetimes import background
+from ..core.lifetimes import AGAIN, background
 from ..domain.folding import fold
 from ..plugin.marker import hookimpl
 from .service import Lifetime, Service
@@ -25,4 +25,4 @@ async def fold_counters(service: Service) -> None:
 @hookimpl
 def register_lifetime() -> Iterable[Lifetime]:
     """Provide it."""
-    yield background(fold_counters)
+    yield background(fold_counters, again=AGAIN)

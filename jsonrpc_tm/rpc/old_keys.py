@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..core.clock import ago
 from ..core.errors import StorageUnavailable
-from ..core.lifetimes import background
+from ..core.lifetimes import AGAIN, background
 from ..plugin.marker import hookimpl
 from ..settings import Settings
 from ..storage.keys import forget
@@ -31,4 +31,4 @@ async def prune(service: Service) -> None:
 def register_lifetime(settings: Settings) -> Iterable[Lifetime]:
     """Provide it where keys are not kept for ever."""
     if settings["idempotency.keep"]:
-        yield background(prune)
+        yield background(prune, again=AGAIN)

@@ -130,3 +130,18 @@ async def test_who_is_cancelled_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert task.cancelled()
+
+
+async def test_work_of_the_servers_own_begins_anew(caplog: pytest.LogCaptureFixture) -> None:
+    begun: list[str] = []
+    third = asyncio.Event()
+
+    async def work(service: str) -> None:
+        begun.append(service)
+        if len(begun) < 3:
+            raise ValueError("once more")
+        third.set()
+
+    async with background(work, again=0.01)("server"), asyncio.timeout(5):
+        await third.wait()
+    assert caplog.text.count("it begins anew in 0.01 s") == 2

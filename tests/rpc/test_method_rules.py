@@ -30,6 +30,8 @@ def test_configuration_over_method_over_default() -> None:
         "removeFile": ("A", "B"),
         "whoami": ("C",),
         "cleanTransformation": ("ProductionManagement",),
+        # not a method, but a route
+        "events": ("C",),
     }
 
 
