@@ -5,10 +5,11 @@ goes through its program from the beginning: what was answered is read, what was
 must do the same things each time; what it finds out otherwise goes through ``record``.
 
 Standard input: {"client": …, "folder": …, "trans": id, "roles": {name: role}}. In the folder each agent has its
-journal; the file ``enough`` ends the announcing, ``over`` everything.
+journal; the file ``enough`` ends the announcing, ``over`` all calls, ``read`` the reading of events.
 """
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import json
@@ -18,7 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from jsonrpc_tm.client import Client
+from jsonrpc_tm.client.tls import tls_context
 from jsonrpc_tm.core.errors import TMError
 
 BATCH, GROUP, TAKEN = 20, 4, 3
@@ -53,13 +57,14 @@ class Journal:
 class Agent:
     """What one role has."""
 
-    def __init__(self, name: str, client: Client, folder: Path, trans: int) -> None:
+    def __init__(self, name: str, client: Client, order: dict[str, Any]) -> None:
         self.name = name
         self.client = client
-        self.folder = folder
-        self.trans = trans
+        self.access = order["client"]
+        self.folder = Path(order["folder"])
+        self.trans = order["trans"]
         self.chance = random.Random(name)
-        self.journal = Journal(folder / f"{name}.journal")
+        self.journal = Journal(self.folder / f"{name}.journal")
         self._steps = itertools.count()
         self._answers = {line["step"]: line for line in self.journal.lines if "step" in line and "asked" not in line}
 
@@ -160,15 +165,32 @@ async def submit(agent: Agent) -> None:
         await agent.do("setFileStatusForTransformation", agent.trans, statuses)
 
 
-ROLES = {"announce": announce, "make": make, "work": work, "submit": submit}
+async def read(agent: Agent) -> None:
+    """Follow the events, and write down the revisions; killed, go on behind the last one written."""
+    seen = max((line["revision"] for line in agent.journal.lines), default=0)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=1)
+    tls = {name: agent.access[name] for name in ("cert", "key", "ca")}
+    connector = aiohttp.TCPConnector(ssl=tls_context(**tls))
+    url = agent.access["url"].replace("/rpc", "/events")
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        while not (agent.folder / "read").exists():
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with session.get(url, headers={"Last-Event-ID": str(seen)}) as response:
+                    async for line in response.content:
+                        if line.startswith(b"data:"):
+                            seen = json.loads(line[5:])["revision"]
+                            agent.journal.write({"revision": seen})
+            await asyncio.sleep(PAUSE)
+
+
+ROLES = {"announce": announce, "make": make, "work": work, "submit": submit, "read": read}
 
 
 async def main() -> None:
     order = json.load(sys.stdin)
-    folder = Path(order["folder"])
     async with Client(**order["client"]) as client, asyncio.TaskGroup() as group:
         for name, role in order["roles"].items():
-            group.create_task(ROLES[role](Agent(name, client, folder, order["trans"])))
+            group.create_task(ROLES[role](Agent(name, client, order)))
 
 
 if __name__ == "__main__":

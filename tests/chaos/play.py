@@ -128,6 +128,11 @@ class Play:
                     self._alive(number)
                 await asyncio.sleep(0.1)
             (self.folder / "over").touch()
+            # nothing changes any more, but readers may be behind
+            last = int(self.rows("SELECT COUNT(*) FROM Events")[0][0])
+            while any(self.read(name)[-1:] != [last] for name in self.names("read")):  # noqa: ASYNC110 (other processes are waited for)
+                await asyncio.sleep(0.1)
+            (self.folder / "read").touch()
             for number, agent in enumerate(self.agents):
                 code = await agent.wait()
                 assert code == 0, f"agent {number}: {(self.folder / 'agents.log').read_text()[-2000:]}"
@@ -138,6 +143,10 @@ class Play:
         files = await client.once("getTransformationStats", [self.trans])
         tasks = await client.once("getTransformationTaskStats", [self.trans])
         return files["Total"] == files.get("Processed", 0) and tasks["TotalCreated"] == tasks.get("Done", 0)
+
+    def read(self, name: str) -> list[int]:
+        """Return the revisions that a reader has seen."""
+        return [line["revision"] for line in self.lines(name)]
 
     def names(self, role: str) -> list[str]:
         """Return the agents with a role."""

@@ -81,13 +81,23 @@ def check(play: Play) -> str:
     expected = {"files": ("wanted", "Assigned", "Processed"), "tasks": ("tasks.created", "Done")}
     found = {what: {told[word] for word in words} for what, words in expected.items()}
     assert found == {"files": {len(files)}, "tasks": {len(tasks)}}, "an event is lost or doubled"
+    events = [int(revision) for (revision,) in play.rows("SELECT Revision FROM Events ORDER BY Revision")]
+    assert events == list(range(1, len(events) + 1)), "revisions have gaps"
+    assert all(play.read(name) == events for name in play.names("read")), "a reader missed an event, or saw it twice"
     killed = ", ".join(f"{number} {victim}" for victim, number in play.killed.items())
     said = ", ".join(f"{number} {method}" for (method, *_), number in refused.items())
-    return f"killed {killed}; {len(files)} files in {len(tasks)} tasks; refused {said}"
+    return f"killed {killed}; {len(files)} files in {len(tasks)} tasks, {len(events)} events; refused {said}"
 
 
 async def test_what_is_killed_does_everything_once(tmp_path: Path) -> None:
-    cast = {"announcer": "announce", "maker": "make", "other": "make", "worker": "work", "other worker": "work"}
+    cast = {
+        "announcer": "announce",
+        "maker": "make",
+        "other": "make",
+        "worker": "work",
+        "other worker": "work",
+        "reader": "read",
+    }
     play = Play(tmp_path, 1, [cast], workers=1)
     await perform(play, ["agent", "server"], 0.6)
     assert len(play.rows("SELECT * FROM CallKeys")) > 10
@@ -101,7 +111,8 @@ async def test_a_hundred_kills(tmp_path: Path, engine: str, capsys: Any) -> None
         {"announcer": "announce", "maker": "make"},
         {"second": "announce", "other": "make"},
         {"worker1": "work", "worker2": "work"},
-        {"worker3": "work", "dirac": "submit"},
+        {"worker3": "work", "dirac": "submit", "reader": "read"},
+        {"other reader": "read"},
     ]
     if engine == "sqlite":
         said = await perform(Play(tmp_path, 2, casts, 2), chosen(False), 0.6)
