@@ -63,7 +63,7 @@ test-cluster: $(READY) ## servers on three MariaDB Galera nodes that lose nodes 
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
 bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
-	@for name in calls storage wire body matching; do echo; echo "$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in calls storage wire body matching tasks files statistics_of lists; do echo; echo "$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 fix: $(READY) docs ## format, mend what a tool can mend, renew the pages made from the code
 	$(BIN)/ruff check --fix .
