@@ -30,7 +30,7 @@ LOOK = 1.0
 """Seconds for which a caller's rights are good while there are events."""
 _RETRY_AFTER = "60"
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
-_TYPE = re.compile(r"\w+(\.\w+)+", re.ASCII)
+_WORD = re.compile(r"\w+", re.ASCII)
 _OWN = {type.partition(".")[0] for type in EVENT_TYPES}
 _OPEN = web.AppKey("streams", Counter[str])
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -103,7 +103,10 @@ def _number(name: str, text: str, errors: dict[str, list[str]]) -> int:
 
 def _is_type(text: str) -> bool:
     """Whether events may be of a type: one of ours, or with a plugin's prefix."""
-    return text in EVENT_TYPES or (_TYPE.fullmatch(text) is not None and text.partition(".")[0] not in _OWN)
+    if text in EVENT_TYPES:
+        return True
+    prefix, *more = text.split(".")
+    return bool(more) and prefix not in _OWN and all(map(_WORD.fullmatch, (prefix, *more)))
 
 
 async def _listen(request: web.Request, context: Context) -> web.StreamResponse:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ import orjson
 from marshmallow import Schema, ValidationError
 
 from ..core import fields
+from ..core.chance import about
 from ..core.clock import ago
 from ..core.context import Context
 from ..core.errors import InvalidParams, InvalidState, NotFound, StorageUnavailable
@@ -195,7 +195,7 @@ async def run(service: Service) -> None:
             continue
         signal.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(signal.wait(), random.uniform(0.5, 1.5) * _IDLE)
+            await asyncio.wait_for(signal.wait(), about(_IDLE))
 
 
 async def _forget(service: Service) -> None:

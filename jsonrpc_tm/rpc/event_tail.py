@@ -4,7 +4,6 @@ In every process this also numbers what was committed (``domain.event_log``), an
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 
+from ..core.chance import about
 from ..core.clock import Clock, stored
 from ..core.errors import StorageUnavailable
 from ..domain import event_log, event_reading
@@ -91,7 +91,7 @@ class Tail:
         """Keep it up to date as long as the server runs."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(random.uniform(0.5, 1.5) * (FOLLOWED if self._readers else ALONE)):
+                async with asyncio.timeout(about(FOLLOWED if self._readers else ALONE)):
                     await self._wake.wait()
             self._wake.clear()
             try:
@@ -113,7 +113,7 @@ class Tail:
                 wake()
         keep: float = self._settings["events.keep"]
         if keep and time.monotonic() - self._forgotten > FORGET:
-            self._forgotten = time.monotonic() + random.uniform(0, FORGET)
+            self._forgotten = time.monotonic() + about(FORGET) - FORGET
             before = stored(self._clock() - timedelta(seconds=keep))
             while await event_log.forget(self._storage, before):
                 pass

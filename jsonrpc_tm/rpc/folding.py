@@ -1,10 +1,10 @@
 """Changes of the counters are folded (``domain.folding``): every process does some of it, now and then."""
 
 import asyncio
-import random
 from collections.abc import Iterable
 from contextlib import suppress
 
+from ..core.chance import about
 from ..core.errors import StorageUnavailable
 from ..core.lifetimes import AGAIN, background
 from ..domain.folding import fold
@@ -17,7 +17,7 @@ SECONDS = 30.0
 async def fold_counters(service: Service) -> None:
     """Fold as long as the server runs."""
     while True:
-        await asyncio.sleep(random.uniform(0.5, 1.5) * SECONDS)
+        await asyncio.sleep(about(SECONDS))
         with suppress(StorageUnavailable):  # it is logged, and later will do
             await fold(service.storage, service.clock())
 

@@ -1,9 +1,9 @@
 """Keys of calls are forgotten when they are old (``idempotency.keep``): every process forgets some, now and then."""
 
 import asyncio
-import random
 from collections.abc import Iterable
 
+from ..core.chance import about
 from ..core.clock import ago
 from ..core.errors import StorageUnavailable
 from ..core.lifetimes import AGAIN, background
@@ -19,7 +19,7 @@ async def prune(service: Service) -> None:
     """Forget old keys as long as the server runs."""
     keep: float = service.settings["idempotency.keep"]
     while True:
-        await asyncio.sleep(random.uniform(0.5, 1.5) * SECONDS)
+        await asyncio.sleep(about(SECONDS))
         try:
             while await forget(service.storage, ago(service.clock(), keep)):
                 pass

@@ -69,6 +69,7 @@ RELOADED = {
     *("authorization.statuses", "files.pattern", "limits.anonymous_body", "limits.idle_connections"),
     "limits.memory",
     *("server.balancers", "server.forwarded_header", "bulk.keep"),
+    *("events.keep", "events.heartbeat", "limits.event_streams"),
     *("transformations.max_reset_count", "transformations.strict_statuses"),
 }
 

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...core.chance import about
 from ...core.errors import ConfigurationError, DatabaseUnreachable, StorageUnavailable
 from ...plugin.marker import hookimpl
 from .. import migrate
@@ -134,7 +134,7 @@ class MySQLStorage:
     async def _prune(self) -> None:
         """Delete old markers now and then; every process does, a little at a time."""
         while True:
-            await asyncio.sleep(random.uniform(0.5, 1.5) * _PRUNE_SECONDS)
+            await asyncio.sleep(about(_PRUNE_SECONDS))
             with contextlib.suppress(StorageUnavailable, driver.Error):
                 while await self.run("prune markers", prune) == PRUNED:
                     pass
