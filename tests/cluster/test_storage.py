@@ -50,12 +50,19 @@ async def locked(tx, trans, lfn):
 
 
 @pytest.fixture(scope="module")
-def urls():
+def servers():
     if find_provider() is None:
         pytest.skip("no Galera library: install the package galera-4")
     with cluster() as nodes:
-        nodes[0].sql("CREATE DATABASE tm")
-        yield [node.url("tm") for node in nodes[:2]]
+        yield nodes[:2]
+
+
+@pytest.fixture
+def urls(servers, request):
+    """A database of the test's own, on both nodes."""
+    name = f"tm_{abs(hash(request.node.name))}"
+    servers[0].sql(f"CREATE DATABASE {name}")
+    return [node.url(name) for node in servers]
 
 
 @pytest.mark.parametrize("body", [first, last, only_last, locked])
