@@ -63,7 +63,7 @@ async def fill(harness: Harness, client: LocalClient) -> None:
     await client.call("extendTransformation", "t", 1)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=90, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_parameters(service: Harness, data: st.DataObject) -> None:
     methods = [method for method in service.service.registry if method.name != "ping"]
@@ -75,7 +75,7 @@ def test_any_parameters(service: Harness, data: st.DataObject) -> None:
     asyncio.run(one_call(service, method.name, params))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_right_parameters_with_something_else_in_one_place(service: Harness, data: st.DataObject) -> None:
     step: ReplayStep = data.draw(st.sampled_from(STEPS), label="step")

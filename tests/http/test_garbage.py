@@ -163,7 +163,7 @@ BODIES = st.one_of(
     st.builds(lambda mark, depth: mark * depth, st.sampled_from([b"[", b'{"a":', b'[{"id":']), st.integers(1, 3000)),
 )
 OFTEN = settings(
-    max_examples=500, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

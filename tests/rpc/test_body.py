@@ -148,7 +148,7 @@ def slowly(text: str, limits: RequestLimits) -> set[str]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(
     st.recursive(numbers() | TEXTS | st.sampled_from(["null", "true", "false"]), containers, max_leaves=25),
     st.integers(1, 6),
@@ -237,7 +237,7 @@ def test_long_texts(frame: str) -> None:
     assert problem((frame % ('"%s"' % ("é" * 101))).encode()) == "a text is longer than 100 characters"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=90, deadline=None)
 @example("--9223372036854775808")
 @example("1-9223372036854775808")
 @example("0009223372036854775808")
