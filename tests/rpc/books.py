@@ -9,6 +9,7 @@ from jsonrpc_tm.api import hookimpl
 from jsonrpc_tm.app import build_service, load_plugins, open_storage
 from jsonrpc_tm.catalog.memory import DictCatalog
 from jsonrpc_tm.core import fields
+from jsonrpc_tm.core.context import Context
 from jsonrpc_tm.core.events import Event
 from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.core.records import CallRecord
@@ -19,6 +20,7 @@ from jsonrpc_tm.rpc.service import Service
 from jsonrpc_tm.settings import load
 from jsonrpc_tm.tools.testing.cast import PEOPLE
 
+MEMORY = "sqlite://:memory:"
 NAME = {"name": fields.Text(255, required=True)}
 
 
@@ -158,3 +160,15 @@ async def opened(
     books = Books(url, methods, lifetimes, listener, grace, plugins)
     async with books.service:
         yield books
+
+
+def context(books: Books, key: str | None, who: str | Identity = "manager") -> Context:
+    """Return the context of a call under *key* by one of the cast, or by somebody else."""
+    identity = who if isinstance(who, Identity) else PEOPLE[who]
+    return books.service.context(identity, "r", "192.0.2.1", key=key)
+
+
+async def call(books: Books, key: str | None, name: str, *params: Any, who: str | Identity = "manager") -> Any:
+    """Call, and return the result and whether it was given before."""
+    asked = context(books, key, who)
+    return await books.service.call(asked, name, list(params)), asked.replayed

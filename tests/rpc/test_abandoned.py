@@ -14,9 +14,7 @@ from jsonrpc_tm.rpc.chain import Afterwards, Outside
 from jsonrpc_tm.rpc.method import Method, Write
 from jsonrpc_tm.rpc.service import Service
 
-from .books import NAME, add, opened
-
-MEMORY = "sqlite://:memory:"
+from .books import MEMORY, NAME, add, opened
 
 
 async def abandon(calling: "asyncio.Task[Any]") -> None:

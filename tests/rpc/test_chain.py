@@ -15,9 +15,8 @@ from jsonrpc_tm.domain.work import Held, Work
 from jsonrpc_tm.rpc.chain import Afterwards, Outside
 from jsonrpc_tm.rpc.method import Change, Method, Read, Write
 
-from .books import NAME, add, make, opened
+from .books import MEMORY, NAME, add, make, opened
 
-MEMORY = "sqlite://:memory:"
 TRANS = {"transName": fields.Transformation(required=True)}
 
 
