@@ -28,6 +28,8 @@ class Connection(web.RequestHandler):
     """One connection."""
 
     _peer: Any = None
+    on_lost: Callable[[], None] | None = None
+    """Called when the connection is lost."""
 
     @property
     def busy(self) -> bool:
@@ -44,6 +46,12 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         found = transport.get_extra_info("peername")
         self._peer = (normal(found[0]), *found[1:]) if isinstance(found, tuple) else found
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     @property
     def peername(self) -> Any:

@@ -20,6 +20,7 @@ from ..core.spelling import suggestion
 from ..domain import event_reading
 from ..domain.event_reading import Logged
 from ..rpc.method_rules import EVENTS, check_identity, check_properties
+from .connection import Connection
 from .endpoint import RUNNING, SERVICE, Refusal, identified
 from .routes import guarded
 
@@ -113,6 +114,8 @@ async def _listen(request: web.Request, context: Context) -> web.StreamResponse:
     """Send events until the reader, its rights or the server has gone."""
     asked, service, wake = Following.of(request), request.app[SERVICE], asyncio.Event()
     with _counted(request, context), request.app[RUNNING].telling(wake.set):
+        if isinstance(request.protocol, Connection):
+            request.protocol.on_lost = wake.set
         try:
             last, first = await service.tail.join(wake.set)
             return await _Stream(request, context, asked, wake).run(last, first)

@@ -258,6 +258,17 @@ async def test_a_caller_has_so_many_streams_only():
             assert other.response.status == 200
 
 
+async def test_a_reader_that_hangs_up_makes_room_at_once():
+    async with site_with(**{"limits.event_streams": 1, "server.tls.mode": "off"}) as site:
+        async with site.read() as reader:
+            await reader.message(comments=True)
+        status = 0
+        async with asyncio.timeout(10):  # the next heartbeat comes after 15 s
+            while status != 200:
+                async with site.read() as reader:
+                    status = reader.response.status
+
+
 async def test_a_server_that_stops_ends_streams_at_once():
     async with aiohttp.ClientSession() as session, asyncio.timeout(30):
         async with site_with(**{"server.shutdown_grace": 60, "server.tls.mode": "off"}) as site:
