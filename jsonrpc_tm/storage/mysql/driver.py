@@ -4,25 +4,31 @@ from typing import Any
 
 import aiomysql as driver
 
-__all__ = ["answered", "driver", "post", "read_little"]
+__all__ = ["READ", "driver", "raise_error", "read_little", "send"]
 
+READ = 32 * 1024
+"""Bytes that are read at a time: some hundred rows, which are decoded on the event loop in one go."""
 _QUERY = 3  # the protocol's number of this command
-_READ = 32 * 1024  # bytes; asyncio reads up to 256 KiB
 
 
-async def post(connection: Any, sql: str) -> None:
-    """Send a statement without rows and do not wait for its answer."""
-    await connection._execute_command(_QUERY, sql)
+async def send(connection: Any, sql: str) -> int:
+    """Send one statement or several, do not wait for an answer; return the number of its first packet.
 
-
-async def answered(connection: Any) -> None:
-    """Read the answer of what was posted.
-
-    :raises driver.Error: it failed, or the connection was lost.
+    :raises driver.Error: the connection is closed.
     """
-    await connection._read_ok_packet()
+    await connection._execute_command(_QUERY, sql)
+    number: int = connection._next_seq_id
+    return number
+
+
+def raise_error(packet: bytes) -> None:
+    """Raise what a packet tells of an error.
+
+    :raises driver.Error: always.
+    """
+    driver.connection.MysqlPacket(packet, "utf-8").raise_for_error()
 
 
 def read_little(connection: Any) -> None:
-    """Let a connection read some hundred rows at a time: they are decoded on the event loop, in one go."""
-    connection._writer.transport.max_size = _READ
+    """Let a connection read little at a time: asyncio reads up to 256 KiB."""
+    connection._writer.transport.max_size = READ

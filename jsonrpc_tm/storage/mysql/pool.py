@@ -6,7 +6,6 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,18 +25,6 @@ LIFETIME = 3600.0
 # capability flags: count rows matched, not rows changed; take several statements in one packet. ``verbs`` says why the
 # latter is safe, and this driver sets it anyway
 _FLAGS = 2 | 2**16
-
-
-def _number(text: str) -> int | float:
-    return float(text) if "." in text else int(text)
-
-
-# by type code of the protocol. Dates have none: they stay text. SUM() of integers is a decimal
-_CONVERTERS: dict[int, Callable[[str], Any]] = {
-    **dict.fromkeys((1, 2, 3, 8, 9, 13), int),
-    **dict.fromkeys((4, 5), float),
-    **dict.fromkeys((0, 246), _number),
-}
 
 
 class Unfit(Exception):
@@ -201,7 +188,6 @@ class Pool:
             db=self.target.database,
             charset="utf8mb4",
             client_flag=_FLAGS,
-            conv=_CONVERTERS,
             autocommit=True,
             ssl=self.tls,
             program_name="jsonrpc-tm",

@@ -4,13 +4,13 @@ import math
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...core.errors import ConfigurationError
 from ..dialect import GALERA, MYSQL, MYSQL8, MySQL
 from ..streams import STALL_SECONDS
-from .driver import answered, driver, post
+from .answers import Answers
 from .target import Host
 
 MINIMUM_VERSIONS = {"MariaDB": (10, 6), "MySQL": (8, 0)}
@@ -33,6 +33,10 @@ class Session:
     born: float
     unread: bool = False
     caller: str = ""
+    answers: Answers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answers = Answers(self.connection)
 
     @property
     def flavour(self) -> str:
@@ -62,28 +66,27 @@ class Session:
             return GALERA
         return MYSQL if self.flavour == "MariaDB" else MYSQL8
 
-    async def cursor(self, kind: Any = driver.Cursor) -> Any:
-        """Return a cursor for the next statement.
+    async def ask(self, packet: str) -> Answers:
+        """Send one statement or several; return what gives their answers.
 
         :raises driver.Error: the connection was lost since the last one.
         """
         if self.unread:
             self.unread = False
-            await answered(self.connection)
-        return await self.connection.cursor(kind)
+            await self.answers.next()
+        await self.answers.send(packet)
+        return self.answers
 
     async def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement without parameters; return its rows."""
-        cursor = await self.cursor()
-        await cursor.execute(sql)
-        return list(await cursor.fetchall())
+        return (await (await self.ask(sql)).next()).rows
 
     async def leave(self) -> None:
         """End a transaction that only read, without waiting for the answer: there is nothing in it to know."""
         # with an answer unread, no statement has been sent since, and there is nothing to end
         if not self.connection.closed and not self.unread:
+            await self.answers.send("COMMIT")
             self.unread = True
-            await post(self.connection, "COMMIT")
 
     def close(self) -> None:
         """Drop the connection; the server rolls back what was open."""

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..base import Batch, Select
 from ..runner import Runner
+from .answers import Answers
 from .driver import driver
 from .errors import HOST_FAULTS, TOO_LONG, code
 from .pool import Pool
@@ -17,7 +18,7 @@ H = TypeVar("H")
 
 
 class MySQLSource:
-    """The source of one stream (``streams.Source``) on an unbuffered cursor.
+    """The source of one stream (``streams.Source``).
 
     :param pool: that of the streams, where a session is free.
     """
@@ -28,7 +29,7 @@ class MySQLSource:
         self._runner = runner
         self._name = name
         self._session: Session | None = None
-        self._cursor: Any = None
+        self._answers: Answers | None = None
 
     async def start(
         self, open: Callable[[MySQLTransaction], Awaitable[tuple[H, Select]]], size: int
@@ -41,11 +42,10 @@ class MySQLSource:
             head, query = await open(tx)
             self.sql = query.sql
             statement = tx.bind(query.sql, query.parameters)
-            # not with the query: the driver reads all rows of a second result at once
             await tx.begin()
             async with asyncio.timeout(limit):
-                self._cursor = await session.cursor(driver.SSCursor)
-                await self._cursor.execute(statement.bound)
+                self._answers = await session.ask(statement.bound)
+                await self._answers.begun()
                 return head, await self.fetch(size)
         except TimeoutError:
             raise driver.OperationalError(TOO_LONG, f"no rows within {limit} s") from None
@@ -56,8 +56,8 @@ class MySQLSource:
 
     async def fetch(self, size: int) -> Batch:
         """Return the next rows; see ``streams.Source``."""
-        rows: Batch = await self._cursor.fetchmany(size)
-        return rows
+        assert self._answers is not None
+        return await self._answers.some(size)
 
     async def close(self, *, whole: bool) -> None:
         """Give the session back; one with rows on the way is ended: nothing else stops a server that finds them."""
@@ -65,7 +65,7 @@ class MySQLSource:
             return
         session, self._session = self._session, None
         # the driver closes a connection on which somebody stops waiting
-        if session.connection.closed or not (whole or self._cursor is None):
+        if session.connection.closed or not (whole or self._answers is None):
             self._pool.abandon(session)
             return
         with contextlib.suppress(driver.Error, OSError):

@@ -24,6 +24,7 @@ from ...core.errors import InvalidParams
 from .. import keys
 from ..base import CallKey, Parameters, Row, chunks
 from ..dialect import Dialect
+from .answers import Answer
 from .driver import driver
 from .errors import HELD, TOO_LONG, code, refused_by_server
 from .marks import Mark, key_mark
@@ -127,9 +128,7 @@ class MySQLTransaction:
     async def execute(self, sql: str, parameters: Parameters = {}) -> int:
         """Run a statement; return the number of rows it matched."""
         self.wrote = True
-        cursor = await self._send(self.bind(sql, parameters))
-        rows: int = cursor.rowcount
-        return max(rows, 0)
+        return (await self._send(self.bind(sql, parameters))).count
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> int:
         """Run a statement once for each set of parameters; an INSERT as few statements with many rows each."""
@@ -156,43 +155,35 @@ class MySQLTransaction:
         return rows
 
     async def _insert_rows(self, sql: str, head: str, rows: Sequence[str], tail: str) -> int:
-        cursor = await self._send(Statement(sql, (head % ()) + ",".join(rows) + (tail % ())))
-        count: int = cursor.rowcount
-        return count
+        return (await self._send(Statement(sql, (head % ()) + ",".join(rows) + (tail % ())))).count
 
     async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
         """Return all rows."""
-        cursor = await self._send(self.bind(sql, parameters))
-        names = [column[0] for column in cursor.description]
+        answer = await self._send(self.bind(sql, parameters))
         found, breath = [], Breath()
-        for some in chunks(await cursor.fetchall(), 1000):
-            found += [dict(zip(names, values, strict=True)) for values in some]
+        for some in chunks(answer.rows, 1000):
+            found += [dict(zip(answer.names, values, strict=True)) for values in some]
             await breath.taken()
         return found
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""
-        cursor = await self._send(self.bind(sql, parameters))
-        row = await cursor.fetchone()
-        return (
-            None if row is None else {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
-        )
+        answer = await self._send(self.bind(sql, parameters))
+        return dict(zip(answer.names, answer.rows[0], strict=True)) if answer.rows else None
 
     async def fetch_value(self, sql: str, parameters: Parameters = {}) -> Any:
         """Return the first column of the first row, None without a row."""
-        row = await (await self._send(self.bind(sql, parameters))).fetchone()
-        return None if row is None else row[0]
+        rows = (await self._send(self.bind(sql, parameters))).rows
+        return rows[0][0] if rows else None
 
     async def fetch_column(self, sql: str, parameters: Parameters = {}) -> list[Any]:
         """Return the first column of all rows."""
-        return [row[0] for row in await (await self._send(self.bind(sql, parameters))).fetchall()]
+        return [row[0] for row in (await self._send(self.bind(sql, parameters))).rows]
 
     async def insert(self, sql: str, parameters: Parameters = {}) -> int:
         """Run an INSERT of one row; return its identifier."""
         self.wrote = True
-        cursor = await self._send(self.bind(sql, parameters))
-        identifier: int = cursor.lastrowid
-        return identifier
+        return (await self._send(self.bind(sql, parameters))).identifier
 
     async def last(self, sql: str, parameters: Parameters = {}) -> None:
         """Run a statement together with COMMIT, or now where none follows or the packet would be too large."""
@@ -288,8 +279,8 @@ class MySQLTransaction:
         finally:
             self._done += done
 
-    async def _send(self, *statements: Statement) -> Any:
-        """Send statements as one packet, after those that begin the transaction; return the cursor of the last one.
+    async def _send(self, *statements: Statement) -> Answer:
+        """Send statements as one packet, after those that begin the transaction; return the last one's answer.
 
         ``_done`` is the number of *statements* that the server has done.
 
@@ -304,19 +295,21 @@ class MySQLTransaction:
         begin = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout) as clock:
-                cursor = await self.session.cursor()
-                await cursor.execute(packet)
+                answers = await self.session.ask(packet)
                 while True:
+                    answer = await answers.next()
                     begin = self._answered(statements, begin)
                     if self._done == len(statements):
                         break
                     if self._timeout is not None:
                         clock.reschedule(asyncio.get_running_loop().time() + self._timeout)
-                    if not await cursor.nextset():
+                    if not answer.more:
                         raise driver.InternalError("fewer answers than statements")
-                if await cursor.nextset():
+                if answer.more:
+                    while answer.more:
+                        answer = await answers.next()
                     raise driver.NotSupportedError("more answers than statements")
-                return cursor
+                return answer
         except BaseException as error:
             failed = statements[max(self._done, 0) : self._done + 1]
             self._watch(self.name, failed[0].sql if failed else BEGIN, time.perf_counter() - begin)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -52,7 +53,7 @@ def test_an_option_file_fills_in_what_the_url_leaves_out(tmp_path):
 
 
 def _session(version, **variables):
-    return Session(None, Host("h"), {"version": version, **variables}, 0.0)
+    return Session(SimpleNamespace(_reader=None), Host("h"), {"version": version, **variables}, 0.0)
 
 
 @pytest.mark.parametrize("version", ["10.5.28-MariaDB", "5.7.44-log"])
