@@ -37,7 +37,7 @@ async def database(request, tmp_path):
 
 
 def lanes(storage):
-    return storage._lanes if hasattr(storage, "_lanes") else storage.reading._places
+    return storage._reads if hasattr(storage, "_reads") else storage.reading._places
 
 
 async def test_attack_6_one_caller_leaves_places_and_those_who_wait_take_turns():
@@ -75,7 +75,7 @@ async def test_attack_6_who_gives_up_waiting_leaves_the_places_whole():
     await asyncio.wait(waiting)
     assert places.free == 0  # c has it
     places.leave("c")
-    assert (places.free, places._held, places._waiting) == (1, {}, {})
+    assert (places.free, places.turns.held, places.turns.waiting) == (1, {}, {})
     # chosen and cancelled in the same moment
     await places.enter("a")
     late = asyncio.create_task(places.enter("b"))
@@ -83,7 +83,7 @@ async def test_attack_6_who_gives_up_waiting_leaves_the_places_whole():
     places.leave("a")
     late.cancel()
     await asyncio.wait([late])
-    assert (places.free, places._held, places._waiting) == (1, {}, {})
+    assert (places.free, places.turns.held, places.turns.waiting) == (1, {}, {})
 
 
 async def test_attack_6_others_read_and_write_beside_reads_without_end_which_end_with_their_callers(database):
@@ -201,7 +201,7 @@ def tm_storage_url(tmp_path):
 
 
 async def test_attack_6_a_read_ends_with_its_http_caller_and_the_rest_of_its_batch_goes_on(tm_server, tm_service):
-    places = tm_service.storage._lanes
+    places = tm_service.storage._reads
     batch = [{"jsonrpc": "2.0", "method": name, "id": name} for name in ("test.slow", "test.add")]
     async with aiohttp.ClientSession() as session:
         asked = asyncio.create_task(session.post(tm_server.url, json=batch, ssl=False))

@@ -18,22 +18,21 @@ from ...plugin.marker import hookimpl
 from .. import migrate
 from ..base import Batch, Schema, Select, StorageProvider
 from ..circuit import Failure
-from ..lanes import Lanes
 from ..runner import Runner
 from ..streams import CLOSED, STREAMS, Source, Streams
 from ..urls import sqlite_path
 from .errors import DAMAGED, classify, damaged, findings
 from .files import DatabaseFiles
 from .opening import Opening
+from .reads import Reader, Reads
 from .stream import HeldSource, SqliteSource
-from .threads import STEPS_BETWEEN_LOOKS, Job, Reader, SqliteTransaction, Watch, Writer, drive
+from .threads import STEPS_BETWEEN_LOOKS, Job, SqliteTransaction, Watch, Writer, drive
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 H = TypeVar("H")
 
 READERS = 4
-_FULL = "Your share of the connections to the database that read is busy"
 
 
 def _nothing() -> None:
@@ -50,7 +49,7 @@ class SqliteStorage:
     :param slow: seconds above which transactions and statements are logged; 0 logs none.
     :param statement_timeout: seconds that one statement may take.
     :param readers: connections that only read; with none, the writer reads too.
-    :param share: the share of these that one caller may hold, see ``Lanes``.
+    :param share: the share of these that one caller may hold, see ``Turns``.
     :param start_check: seconds that opening waits while the file is read through for damage; then calls are taken
         beside that. 0: as long as it takes.
     """
@@ -80,10 +79,10 @@ class SqliteStorage:
         self._files: DatabaseFiles | None = None
         self._reading_through = self._watch()
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._share = share
+        self._reads: Reads  # while it is open
         self._threads: list[Writer | Reader] = []
         self._open = False
-        self._lanes = Lanes(self._readers, share=share, wait=statement_timeout, full=_FULL)
         self._streams = Streams(self.runner, self._source, wait=timeout, limit=statement_timeout, share=share)
         self._stream_threads: ThreadPoolExecutor | None = None
         self._whole: asyncio.Future[None] | None = None
@@ -99,12 +98,13 @@ class SqliteStorage:
             raise
         self._files = DatabaseFiles(self.path) if self.path else None
         loop = asyncio.get_running_loop()
+        self._reads = Reads(self._readers, self._share, self._statement_timeout)
         self._threads = [
-            Reader("sqlite-reader", reader, self._reads, loop, self._check, self._watch()) for reader in readers
+            Reader("sqlite-reader", reader, loop, self._check, self._watch(), reads=self._reads) for reader in readers
         ]
         confirm = self._files.look if self._files is not None else _nothing
-        writing = "sqlite-writer", writer, self._writes, loop, self._check, self._watch()
-        self._threads.append(Writer(*writing, confirm=confirm))
+        writing = "sqlite-writer", writer, loop, self._check, self._watch()
+        self._threads.append(Writer(*writing, jobs=self._writes, confirm=confirm))
         for thread in self._threads:
             thread.start()
         self._stream_threads = ThreadPoolExecutor(STREAMS, "sqlite-stream")
@@ -130,12 +130,11 @@ class SqliteStorage:
         if self._stream_threads is not None:
             self._stream_threads.shutdown()
         # the writer last: only a connection that may write can fold the log into the file
-        for kind, jobs in ((Reader, self._reads), (Writer, self._writes)):
-            threads = [thread for thread in self._threads if isinstance(thread, kind)]
-            for _ in threads:
-                jobs.put(None)
-            for thread in threads:
-                thread.join()
+        self._reads.close()
+        for thread in self._threads:
+            if isinstance(thread, Writer):
+                self._writes.put(None)
+            thread.join()
         self._threads = []
         if self._files is not None:
             self._files.close()
@@ -211,17 +210,13 @@ class SqliteStorage:
     async def _attempt(
         self, name: str, body: Callable[[SqliteTransaction], Awaitable[T]], read: bool, caller: str = ""
     ) -> T:
-        leave: Callable[[], None] | None = None
-        if read and self._readers:
-            await self._lanes.enter(caller)
-            leave = partial(self._lanes.leave, caller)
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if not self._open:
-            if leave is not None:
-                leave()
             raise StorageUnavailable(CLOSED)
-        jobs = self._writes if leave is None else self._reads
-        jobs.put(Job(name, body, future, read, leave))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        job = Job(name, body, future, read)
+        if read and self._readers:
+            return await self._reads.run(caller, job)  # type: ignore[no-any-return]
+        self._writes.put(job)
         return await future
 
     def stream(
@@ -251,7 +246,7 @@ class SqliteStorage:
     @property
     def _crowded(self) -> bool:
         """Whether every connection that reads is at work."""
-        return self._readers > 0 and not self._lanes.free
+        return self._readers > 0 and not self._reads.free
 
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``."""

@@ -144,28 +144,31 @@ class SqliteTransaction:
 
 
 class Job:
-    """One transaction on its way through a thread.
+    """One transaction on its way through a thread."""
 
-    :param leave: called in the event loop when the thread is done with it.
-    """
-
-    __slots__ = ("body", "error", "future", "leave", "name", "read", "result")
+    __slots__ = ("body", "error", "future", "name", "read", "result", "since")
 
     def __init__(
-        self,
-        name: str,
-        body: Callable[[Any], Awaitable[Any]],
-        future: asyncio.Future[Any],
-        read: bool,
-        leave: Callable[[], None] | None = None,
+        self, name: str, body: Callable[[Any], Awaitable[Any]], future: asyncio.Future[Any], read: bool
     ) -> None:
         self.name = name
         self.body = body
         self.future = future
         self.read = read
-        self.leave = leave
+        self.since = time.perf_counter()
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Tell the outcome; in the event loop."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        elif isinstance(self.error, Exception):
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_exception(RuntimeError(f"transaction {self.name} raised {type(self.error).__name__}"))
 
 
 def drive(name: str, body: Awaitable[Any]) -> Any:
@@ -191,7 +194,7 @@ def meant(name: str, error: BaseException) -> BaseException:
 
 
 class Worker(threading.Thread, ABC):
-    """A thread with a connection of its own, fed by a queue that several workers may share.
+    """A thread with a connection of its own.
 
     :param check: called before each transaction; raises when the database must not be used.
     """
@@ -200,30 +203,27 @@ class Worker(threading.Thread, ABC):
         self,
         name: str,
         connection: sqlite3.Connection,
-        jobs: "queue.SimpleQueue[Job | None]",
         loop: asyncio.AbstractEventLoop,
         check: Callable[[], None],
         watch: Watch,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self.connection = connection
-        self._jobs = jobs
         self._loop = loop
         self._check = check
         self._watch = watch
         connection.set_progress_handler(watch.late, STEPS_BETWEEN_LOOKS)
 
     def run(self) -> None:
-        """Work until the queue gives None, then close the connection."""
+        """Work until there will be no more, then close the connection."""
         try:
-            while (job := self._jobs.get()) is not None:
-                self._work(job)
+            self._work()
         finally:
             self.connection.close()
 
     @abstractmethod
-    def _work(self, job: Job) -> None:
-        """Do a job that the queue gave, and deliver it."""
+    def _work(self) -> None:
+        """Do what there is to do, to the end."""
 
     def _drive(self, job: Job) -> None:
         self._watch.reader = job.future if job.read else None
@@ -232,54 +232,36 @@ class Worker(threading.Thread, ABC):
         except BaseException as error:
             job.error = meant(job.name, error) if job.read else error
 
-    def _deliver(self, jobs: Sequence[Job]) -> None:
+    def _call(self, function: Callable[..., None], *args: Any) -> None:
+        """Have something called in the event loop."""
         try:
-            self._loop.call_soon_threadsafe(_settle, jobs)
+            self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
-            logger.warning("the event loop ended before %d transaction(s) could answer", len(jobs))
+            logger.warning("the event loop ended before transactions could answer")
 
 
 def _settle(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if job.leave is not None:
-            job.leave()
-        if job.future.done():
-            continue
-        if job.error is None:
-            job.future.set_result(job.result)
-        elif isinstance(job.error, Exception):
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_exception(RuntimeError(f"transaction {job.name} raised {type(job.error).__name__}"))
-
-
-class Reader(Worker):
-    """Runs one reading transaction after another, each on the snapshot of its beginning."""
-
-    def _work(self, job: Job) -> None:
-        if not job.future.cancelled():
-            try:
-                self._check()
-                self.connection.execute("BEGIN")
-                self._drive(job)
-            except Exception as error:
-                job.error = error
-            finally:
-                end(self.connection, "ROLLBACK")
-        self._deliver([job])
+        job.settle()
 
 
 class Writer(Worker):
     """Runs writing transactions. Those that wait together share one commit, each in a savepoint of its own.
 
+    :param jobs: what waits; None is the end.
     :param confirm: called after each commit; raises when nobody can tell whether it will last.
     """
 
-    def __init__(self, *args: Any, confirm: Callable[[], None]) -> None:
+    def __init__(self, *args: Any, jobs: "queue.SimpleQueue[Job | None]", confirm: Callable[[], None]) -> None:
         super().__init__(*args)
+        self._jobs = jobs
         self._confirm = confirm
 
-    def _work(self, job: Job) -> None:
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._write(job)
+
+    def _write(self, job: Job) -> None:
         group = [job]
         stop = self._gather(group)
         try:
@@ -298,7 +280,7 @@ class Writer(Worker):
             for member in group:
                 # a member that failed by itself keeps its own reason
                 member.error = member.error or error
-        self._deliver(group)
+        self._call(_settle, group)
         if stop:
             self._jobs.put(None)
 
