@@ -114,6 +114,7 @@ def test_a_line_for_each_call(start):
     now = datetime.now(UTC)
     logs.log_call(CallRecord("deleteTasks", 7, alice, "r1", "Forbidden", "You may not.", 0.01234, True, now))
     logs.log_call(CallRecord("", None, Identity(), "r2", "Unauthenticated", "", 0, False, now, "192.0.2.7"))
+    logging.getLogger().handlers[0].flush()
     call, request = (json.loads(line) for line in stream.getvalue().splitlines())
     del call["time"], call["level"], call["logger"], call["pid"]
     assert call == {

@@ -1,0 +1,100 @@
+"""Log lines on their way out: those of calls in batches, by a thread; all others at once, after what is before them."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+# seconds that the line of a call waits for others; a write for each costs as much as all else of a small call's line
+_WAIT = 0.1
+# lines that wait; whoever has one more writes them itself, and so waits for a slow reader as for any other line
+_MOST = 10_000
+
+
+class LineFormatter(logging.Formatter):
+    """Makes lines of records, and of what would be in one."""
+
+    def line(
+        self, created: float, level: str, process: int, name: str, message: str, fields: Mapping[str, Any], trace: str
+    ) -> str:
+        """Return the line.
+
+        :param created: seconds since 1970.
+        :param process: its id.
+        :param name: of the logger.
+        :param trace: a traceback's lines; empty for none.
+        """
+        raise NotImplementedError
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream.
+
+    What waits is written when the process ends, also by an exception or a signal that it handles; ``flush`` waits for
+    it. SIGKILL or a crash of the interpreter loses what came in the last tenth of a second.
+    """
+
+    def __init__(self, stream: TextIO, formatter: LineFormatter) -> None:
+        super().__init__(stream)
+        self.setFormatter(formatter)
+        self._formatter = formatter
+        self._process = 0
+        self._lost = 0
+
+    def _begin(self, process: int) -> None:
+        # threads do not survive a fork, and what waited is the parent's
+        self._process = process
+        self._waiting: list[str] = []
+        self._some = threading.Event()
+        threading.Thread(target=self._write, args=(self._some,), name="log of calls", daemon=True).start()
+
+    def write_soon(self, level: str, name: str, message: str, fields: Mapping[str, Any]) -> None:
+        """Write a line within a tenth of a second, in its order among the others."""
+        process = os.getpid()
+        if process != self._process:
+            self._begin(process)
+        self._waiting.append(self._formatter.line(time.time(), level, process, name, message, fields, ""))
+        if not self._some.is_set():
+            self._some.set()
+        if len(self._waiting) > _MOST:
+            self._put()
+
+    def _write(self, some: threading.Event) -> None:
+        while some.wait():
+            time.sleep(_WAIT)
+            some.clear()
+            self._put()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record now, after all that waits."""
+        self._put()
+        super().emit(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._put()
+        super().flush()
+
+    def _put(self) -> None:
+        """Write what waits; where that fails, as on a full disk, it is lost, and the next lines tell how many were."""
+        if self._process != os.getpid():
+            return
+        with self.lock:  # type: ignore[union-attr]
+            # others may add to it meanwhile
+            number = len(self._waiting)
+            lines = self._waiting[:number]
+            del self._waiting[:number]
+            if not lines:
+                return
+            if self._lost:
+                text = f"{self._lost} line(s) of calls could not be written"
+                lines.insert(0, self._formatter.line(time.time(), "WARNING", self._process, __name__, text, {}, ""))
+            try:
+                self.stream.write("\n".join(lines) + "\n")
+                self.stream.flush()
+            except (OSError, ValueError):
+                self._lost += number
+            else:
+                self._lost = 0
