@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@echo "preparing $(VENV), which takes a minute or two"
 	@.ci/environment $(VENV)
 
-.PHONY: demo run test quick lint unit coverage test-slow chaos test-interop test-cluster mutate bench fix docs clean
+.PHONY: demo run test quick lint unit coverage test-slow chaos test-interop test-cluster mutate bench bench-long fix docs clean
 demo: $(READY) ## run a production through a server with TLS and a database, on this machine
 	@$(BIN)/jsonrpc-tm demo $(ARGS)
 
@@ -62,8 +62,11 @@ test-cluster: $(READY) ## servers on three MariaDB Galera nodes that lose nodes 
 	@.ci/packages mariadb-server galera-4 rsync lsof
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
-bench: $(READY) ## measure, as ratios to bare aiohttp and sqlite3
-	@for name in calls storage wire body matching tasks files statistics_of lists; do echo; echo "$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+bench: $(READY) ## measure, as ratios to bare aiohttp and raw databases; ARGS="--list" shows what, ARGS="echo files" chooses
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-long: $(READY) ## the same, with millions of files
+	@$(BIN)/python -m benchmarks --long $(ARGS)
 
 fix: $(READY) docs ## format, mend what a tool can mend, renew the pages made from the code
 	$(BIN)/ruff check --fix .

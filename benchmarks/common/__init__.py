@@ -1,0 +1,1 @@
+"""What measurements share: processes, load, floors, statistics and tables."""
