@@ -4,10 +4,9 @@ A round trip costs more than most statements. So the beginning of a transaction 
 ``last`` was given goes with COMMIT, as one packet of several statements.
 
 A server that takes several statements at once makes an injection worse: text that breaks out of its place could begin
-a statement of its own. None can here. Values are literals that the driver escapes, in a session whose ``sql_mode`` and
-character set are ours. The text around them must not contain a semicolon (``_translate``), whoever wrote it and
-whatever was pasted into it; only ``_send`` writes some, between statements that it was given one by one, and it counts
-the answers.
+a statement of its own. None can here. Values are literals (``literals``), in a session whose ``sql_mode`` and character
+set are ours. The text around them must not contain a semicolon (``_translate``), whoever wrote it and whatever was
+pasted into it; only ``_send`` writes some, between statements that it was given one by one, and it counts the answers.
 """
 
 import asyncio
@@ -27,6 +26,7 @@ from ..dialect import Dialect
 from .answers import Answer
 from .driver import driver
 from .errors import HELD, TOO_LONG, code, refused_by_server
+from .literals import literal
 from .marks import Mark, key_mark
 from .session import Session
 
@@ -250,8 +250,8 @@ class MySQLTransaction:
         return translate(sql)
 
     def _escaped(self, names: Iterable[str], parameters: Parameters) -> dict[str, str]:
-        literal = self.session.connection.literal
-        return {name: literal(parameters[name]) for name in names}
+        connection = self.session.connection
+        return {name: literal(connection, parameters[name]) for name in names}
 
     def bind(self, sql: str, parameters: Parameters) -> Statement:
         """Return a statement with its parameters in place.
