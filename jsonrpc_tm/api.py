@@ -48,7 +48,7 @@ from .parts import AuthenticatorFactory, Parts
 from .plugin.marker import hookimpl
 from .plugin.version import API_VERSION
 from .rpc import results
-from .rpc.body import RequestLimits, parse
+from .rpc.body import RequestLimits, parse, parse_long
 from .rpc.chain import Outside
 from .rpc.method import DEFAULT, Change, Method, Read, Write
 from .rpc.method_rules import check_identity, check_properties
@@ -155,6 +155,7 @@ __all__ = [
     "matches",
     "note",
     "parse",
+    "parse_long",
     "pass_program",
     "read_body",
     "reports",

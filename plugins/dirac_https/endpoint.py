@@ -24,7 +24,7 @@ from jsonrpc_tm.api import (
 )
 
 from . import callers, form
-from .jencode import Undecodable, decode
+from .jencode import LONG, Undecodable, decode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answer = Callable[[Service, Context, Mapping[str, str]], Awaitable[bytes | bytearray]]
@@ -32,8 +32,6 @@ Answer = Callable[[Service, Context, Mapping[str, str]], Awaitable[bytes | bytea
 logger = logging.getLogger(__name__)
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 501: "Not Implemented"}
 _JSON = "application/json"
-LONG = 64 * 1024
-"""A longer text is taken apart in a thread: nobody else waits for it."""
 
 
 class Status(Exception):
@@ -79,9 +77,10 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
     """Return the JSON, whether it was asked for raw, and whether it was given before."""
     if request.method != "POST":
         raise Status(405)
-    # a group is claimed in the form here, never in a header
-    headers = request.headers.copy()
-    headers.popall("X-TM-Group", None)
+    headers: Mapping[str, str] = request.headers
+    if "X-TM-Group" in headers:  # a group is claimed in the form here, never in a header
+        headers = request.headers.copy()
+        del headers["X-TM-Group"]
     identity = await caller(request, request_id, headers)
     kind = request.headers.get("Content-Type", "")
     try:
@@ -143,7 +142,8 @@ def acting(service: Service, context: Context, fields: Mapping[str, str]) -> Con
     """
     try:
         extra = decode(fields["extraCredentials"], limits(service)) if fields.get("extraCredentials") else None
-        return dataclasses.replace(context, identity=callers.resolve(context.identity, extra, service.users))
+        identity = callers.resolve(context.identity, extra, service.users)
+        return context if identity is context.identity else dataclasses.replace(context, identity=identity)
     except Undecodable as error:
         raise Status(401, errors.Unauthenticated(f"extraCredentials: {error}")) from None
     except callers.NotAuthorised as error:

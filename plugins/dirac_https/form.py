@@ -2,7 +2,8 @@
 
 import email.parser
 import email.policy
-from urllib.parse import parse_qsl
+from binascii import a2b_qp
+from urllib.parse import unquote_to_bytes
 
 FIELDS = 50
 """Most fields of a form. DIRAC sends six at most."""
@@ -21,14 +22,33 @@ def parse(content_type: str, body: bytes) -> dict[str, str]:
     kind = content_type.partition(";")[0].strip().lower()
     try:
         if kind == "application/x-www-form-urlencoded":
-            # strict parsing would refuse a field without "=", which tornado passes over
-            pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS, errors="strict")
-            return dict(pairs)
+            return _urlencoded(body)
         if kind == "multipart/form-data":
             return _multipart(content_type, body)
     except (ValueError, LookupError):
         raise BadForm("not a form") from None
     raise BadForm("the Content-Type is not a form's")
+
+
+def _urlencoded(body: bytes) -> dict[str, str]:
+    pairs = body.split(b"&")
+    if len(pairs) > FIELDS or not body.isascii():
+        raise BadForm("too many fields, or not ASCII")
+    # a field without "=" is there and empty, as for tornado
+    named = (pair.replace(b"+", b" ").partition(b"=") for pair in pairs if pair)
+    return {_unquoted(name).decode(): _unquoted(value).decode() for name, _, value in named}
+
+
+def _unquoted(text: bytes) -> bytes:
+    """Do what ``urllib`` does, in C: so 10 MB take milliseconds. Quoted-printable has ``=`` where forms have ``%``."""
+    escapes = text.count(b"%")
+    if not escapes:
+        return text
+    if b"\r" not in text and b"\n" not in text:  # else ``=`` may stand before an end of a line
+        plain = a2b_qp(text.replace(b"=", b"%3D").replace(b"%", b"="))
+        if len(plain) == len(text) - 2 * escapes:
+            return plain
+    return unquote_to_bytes(text)  # some ``%`` begins no escape
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, str]:

@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from jsonrpc_tm.api import RequestLimits, errors, parse
+from jsonrpc_tm.api import RequestLimits, errors, parse, parse_long
 
 TAG, VALUE = "__dCls", "obj"
 PIECE, TEXT = 250, 2**18
 """Members of a list or object, and characters of a text, that are written at a time."""
+LONG = 64 * 1024
+"""A longer text is taken apart in a thread: nobody else waits for it."""
 
 
 class Undecodable(Exception):
@@ -21,12 +23,12 @@ class Undecodable(Exception):
 
 
 def decode(text: str, limits: RequestLimits) -> Any:
-    """Return the value of a JEncoded text; dates and bytes become texts.
+    """Return the value of a JEncoded text; dates and bytes become texts. In a thread where it is ``LONG``.
 
     :raises Undecodable: not JSON, a limit is exceeded, or a tag is none of the three.
     """
     try:
-        value, problem = parse(text.encode(), limits)
+        value, problem = (parse if len(text) <= LONG else parse_long)(text.encode(), limits)
     except (errors.ParseError, UnicodeEncodeError) as error:
         raise Undecodable(error.message if isinstance(error, errors.ParseError) else "not UTF-8") from None
     if problem is not None:
@@ -65,16 +67,24 @@ def encode(value: Any) -> str:
 
     What is long is written piece by piece: ``json.dumps`` lets no other thread run before it is done.
     """
-    if isinstance(value, list) and len(value) > PIECE:
+    if not _is_long(value):
+        return json.dumps(value)
+    if isinstance(value, list):
         return f"[{', '.join(json.dumps(piece)[1:-1] for piece in batched(value, PIECE))}]"
-    if isinstance(value, str) and len(value) > TEXT:
+    if isinstance(value, str):
         return f'"{"".join(json.dumps(piece)[1:-1] for piece in batched(value, TEXT))}"'
-    if isinstance(value, dict) and len(value) > PIECE:
+    if len(value) > PIECE:
         return f"{{{', '.join(json.dumps(dict(piece))[1:-1] for piece in batched(list(value.items()), PIECE))}}}"
-    if isinstance(value, dict):
-        # json.dumps knows how any key is written; what is cut off is the 0
-        return f"{{{', '.join(json.dumps({key: 0})[1:-2] + encode(item) for key, item in value.items())}}}"
-    return json.dumps(value)
+    # json.dumps knows how any key is written; what is cut off is the 0
+    return f"{{{', '.join(json.dumps({key: 0})[1:-2] + encode(item) for key, item in value.items())}}}"
+
+
+def _is_long(value: Any) -> bool:
+    """Whether *value* is long, or an object with something that is."""
+    kind = type(value)
+    if kind is dict:
+        return len(value) > PIECE or any(map(_is_long, value.values()))
+    return (kind is str and len(value) > TEXT) or (kind is list and len(value) > PIECE)
 
 
 S = TypeVar("S", bound=Sequence[Any])

@@ -3,14 +3,15 @@
 import asyncio
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from jsonrpc_tm.api import Context, Method, RequestLimits, Service, Users, check_identity, check_properties, errors
+from jsonrpc_tm.api import Context, RequestLimits, Service, check_identity, check_properties, errors
 
 from . import answers, methods
-from .endpoint import LONG, Handler, Status, acting, limits, respond
-from .jencode import PIECE, Undecodable, decode, encode
+from .endpoint import Handler, Status, acting, limits, respond
+from .jencode import LONG, Undecodable, decode, encode
+from .listing import Listing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,45 +80,6 @@ def _json(reply: Mapping[str, Any], *, as_text: bool) -> bytes:
     return encode(reply).encode()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Listing:
-    """S_OK with many rows, which become text some at a time, and are let go: nobody else waits for all of them."""
-
-    method: Method
-    named: Mapping[str, Any]
-    rows: list[dict[str, Any]]
-    users: Users
-    records: bool
-
-    def text(self, *, as_text: bool) -> bytearray:
-        """Return the JSON; only once. See ``_json``."""
-        text = bytearray(b'{"OK": true, "Value": "' if as_text else b"")
-        for piece in self._pieces(records=self.records and not as_text):
-            text += (encode(piece)[1:-1] if as_text else piece).encode()
-        text += b'"}' if as_text else b""
-        return text
-
-    def _pieces(self, *, records: bool) -> Iterator[str]:
-        yield '{"OK": true, "Value": '
-        begin, names, listed = "[", [], []
-        while self.rows:
-            some = self.rows[:PIECE]
-            del self.rows[:PIECE]
-            reply = methods.reply(self.method, self.named, some, self.users, records=records)
-            yield begin + encode(reply["Value"])[1:-1]
-            begin = ", "
-            if records:
-                names = reply["ParameterNames"]
-                listed.append(encode(reply["Records"])[1:-1])
-        yield "]"
-        if records:
-            yield ', "Records": ['
-            for number, piece in enumerate(listed):
-                yield (", " if number else "") + piece
-            yield f'], "ParameterNames": {encode(names)}'
-        yield "}"
-
-
 async def _reply(
     service: Service, context: Context, name: str, given: list[Any], *, records: bool
 ) -> dict[str, Any] | Listing:
@@ -145,8 +107,8 @@ async def _reply(
         return answers.refusal(name, error, named)
     except errors.TMError as error:
         return answers.refusal(name, error, named)
-    if isinstance(result, list) and len(result) > MANY and isinstance(result[0], dict):
-        return Listing(method, named, result, service.users, records and name in methods.PAGED)
+    if method.streams and len(result) > MANY and not named.get("extraParams"):
+        return Listing(result, methods.authored(name, named), service.users, records and name in methods.PAGED)
     return await _aside(result, methods.reply, method, named, result, service.users, records=records)
 
 

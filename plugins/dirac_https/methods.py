@@ -107,11 +107,11 @@ def reply(method: Method, named: Mapping[str, Any], result: Any, users: Users, *
             # always the last member; a row has none of its own where no certificate was shown, a log line where it is
             # not about the transformation's author
             own = row.pop(AUTHOR_DN, None)
-            row[AUTHOR_DN] = own or _dn(row["Author"], users)
+            row[AUTHOR_DN] = own or dn_of(row["Author"], users)
     return answers.ok(result, _records(method, result) if records and name in PAGED else {})
 
 
-def _dn(author: str, users: Users) -> str:
+def dn_of(author: str, users: Users) -> str:
     """Return the registry's DN of an author, the name itself where it knows none."""
     user = users.by_name(author)
     return user.dns[0] if user is not None and user.dns else author

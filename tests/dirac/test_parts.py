@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from jsonrpc_tm.api import ANONYMOUS, Identity, RequestLimits, errors
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.auth.users import ConfiguredUsers
-from plugins.dirac_https import answers, callers, form, jencode, methods
+from plugins.dirac_https import answers, callers, form, jencode, listing, methods
 
 LIMITS = RequestLimits(20, 1000)
 
@@ -111,6 +112,21 @@ class TestForm:
     def test_what_is_no_form_is_refused(self, kind, body):
         with pytest.raises(form.BadForm):
             form.parse(kind, body)
+
+    @given(
+        st.lists(
+            st.sampled_from(["%", "=", "&", "+", "2", "F", "g", "%22", "%3d", "%25", "\n", "\r", "%C3%A9"]), max_size=12
+        ).map("".join)
+    )
+    def test_it_is_read_as_urllib_reads_it(self, body):
+        try:
+            expected = dict(parse_qsl(body, keep_blank_values=True, errors="strict"))
+        except ValueError:
+            expected = None
+        with contextlib.suppress(form.BadForm):
+            assert form.parse(self.KIND, body.encode()) == expected
+            return
+        assert expected is None
 
     @given(st.binary(max_size=300), st.sampled_from([KIND, "multipart/form-data; boundary=x"]))
     def test_garbage_gives_fields_or_a_refusal(self, body, kind):
@@ -215,6 +231,46 @@ class TestRefusals:
 @pytest.fixture(scope="module")
 def registry():
     return create_service(None, {}, {"storage.url": "sqlite://:memory:"}).registry
+
+
+MOMENTS = st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0"))
+CELLS = {
+    "TransformationID": st.integers(-(2**63) + 1, 2**63 - 1),
+    "LastUpdate": st.none() | MOMENTS,
+    "Author": st.sampled_from(["alice", "nobody"]),
+    "Status": st.none() | st.sampled_from(["null", '"},', "Ta", '",\n  "', "T Z"]) | st.text(),
+    "GroupSize": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    "AuthorDN": st.none() | st.just("/CN=x"),
+}
+ROW = st.tuples(*CELLS.values()).map(lambda cells: dict(zip(CELLS, cells, strict=True)))
+
+
+class TestListing:
+    @given(
+        st.lists(ROW, min_size=1, max_size=9) | ROW.map(lambda row: [row, dict(row), dict(row), dict(row)]),
+        st.booleans(),
+        st.booleans(),
+    )
+    def test_it_is_the_text_that_a_short_answer_has(self, registry, rows, records, as_text):
+        reply = methods.reply(
+            registry.get("getTransformations"), {}, [dict(row) for row in rows], USERS, records=records
+        )
+        if as_text:
+            reply = answers.ok(jencode.encode(answers.ok(reply["Value"])))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(listing, "PIECE", 4)
+            text = listing.Listing(rows, True, USERS, records).text(as_text=as_text).decode()
+        # both ways of writing DEL are right
+        assert text.replace("\x7f", f"{chr(92) * (1 + as_text)}u007f") == jencode.encode(reply)
+
+    def test_columns_are_those_of_the_rows(self):
+        rows = [{"Type": "x"}, {"Type": "x"}]
+        assert json.loads(listing.Listing(rows, False, USERS, True).text(as_text=False)) == {
+            "OK": True,
+            "Value": [{"Type": "x"}] * 2,
+            "Records": [["x"], ["x"]],
+            "ParameterNames": ["Type"],
+        }
 
 
 class TestArguments:
