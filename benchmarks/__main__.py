@@ -1,6 +1,7 @@
 """Measure what the server costs, beside its floors: ``python -m benchmarks --help``."""
 
-from .common.command import main
-
 if __name__ == "__main__":
+    # not when a load generator starts, which imports this module too
+    from .common.command import main
+
     main()

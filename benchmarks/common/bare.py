@@ -20,8 +20,10 @@ SELECT = "SELECT * FROM Transformations WHERE TransformationName = 't'"
 
 async def echo(request: web.Request) -> web.Response:
     """Parse the request and answer what it says."""
-    call = orjson.loads(await request.read())
-    body = orjson.dumps({"jsonrpc": "2.0", "result": call["params"][0], "id": call["id"]})
+    sent = orjson.loads(await request.read())
+    calls = sent if isinstance(sent, list) else [sent]
+    answers = [{"jsonrpc": "2.0", "result": call["params"][0], "id": call["id"]} for call in calls]
+    body = orjson.dumps(answers if isinstance(sent, list) else answers[0])
     return web.Response(body=body, content_type="application/json")
 
 

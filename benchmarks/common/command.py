@@ -1,6 +1,7 @@
 """The command line: which rows are measured, where they are written, what they are compared with."""
 
 import argparse
+import contextlib
 import fnmatch
 import importlib
 import pkgutil
@@ -10,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import rows
-from . import report
+from . import report, targets
 from .load import Loader
 from .measure import MARIADB, MEASUREMENTS, SQLITE, Bench, Measurement, Row
 from .processes import ROOT, mariadb
 
 KEPT = ROOT / ".bench" / "last.json"
+PAGE = ROOT / "benchmarks" / "README.md"
 SMALL = {"scale": 0.001, "rounds": 1, "seconds": 0.02}
 
 
@@ -52,20 +54,25 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--json", type=Path, default=KEPT, metavar="FILE", help="where the rows are kept (%(default)s)")
     made.add_argument("--against", type=Path, metavar="FILE", help="compare with this; what is in --json before")
     made.add_argument("--noise", type=float, default=0.15, help="a row is slower by more than this share; %(default)s")
+    made.add_argument("--readme", action="store_true", help="measure nothing; put what --json has into the README")
     made.add_argument("--fail", action="store_true", help="exit status 1 when a row got slower")
     return made
 
 
-def measure(options: argparse.Namespace, todo: Sequence[Measurement]) -> list[Row]:
-    """Measure, a line at a time."""
+def measure(options: argparse.Namespace, todo: Sequence[Measurement]) -> tuple[list[Row], str]:
+    """Measure, a line at a time; return the rows, and the version of MariaDB."""
     found: list[Row] = []
     loaders = Loader(), Loader()
     sizes = {name: value for name, value in (("rounds", options.rounds), ("seconds", options.seconds)) if value}
     wanted = {"sqlite": [SQLITE], "mariadb": [MARIADB], None: [SQLITE, MARIADB]}[options.storage]
-    with tempfile.TemporaryDirectory(prefix="bench") as name, mariadb(Path(name) / "m", options.durable) as database:
-        if MARIADB in wanted and database is None:
+    needed = MARIADB in wanted and any(MARIADB in one.storages for one in todo)
+    with contextlib.ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench"))
+        database = stack.enter_context(mariadb(Path(name) / "m", options.durable)) if needed else None
+        if needed and database is None:
             print("MariaDB is not installed: left out")
-            wanted = [SQLITE] if SQLITE in wanted else []
+            wanted.remove(MARIADB)
+        version = database.sql("SELECT VERSION()").strip() if database else ""
         bench = Bench(Path(name), *loaders, database, **((SMALL if options.smoke else {}) | sizes))
         print(report.HEAD)
         try:
@@ -84,7 +91,7 @@ def measure(options: argparse.Namespace, todo: Sequence[Measurement]) -> list[Ro
             bench.close()
             for loader in loaders:
                 loader.close()
-    return found
+    return found, version
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,11 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for one in todo:
             print(f"{one.module:12} {one.name}{' (long)' if one.long else ''}")
         return
-    before = report.read(options.against or options.json)
-    found = measure(options, todo)
-    slower = report.compared(found, before, options.noise)
-    print("\n".join(["", *slower]) if before else "\nnothing to compare with")
+    if options.readme:
+        targets.renew(PAGE, report.read(options.json))
+        return
+    found, version = measure(options, todo)
+    before = report.read(options.against or options.json) if not options.smoke or options.against else {}
+    changes = report.compared(found, before, options.noise)
+    print("\n".join(["", *changes]))
     if not options.smoke or options.json != KEPT:
-        report.write(options.json, found)
-    if options.fail and any(text.startswith("slower") for text in slower):
+        report.write(options.json, found, report.machine(version))
+    if options.fail and any(text.startswith("slower") for text in changes):
         sys.exit(1)

@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[None] | None = None
+        self.size = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -135,7 +136,7 @@ class _Caller:
         async def call(connection: Connection) -> None:
             for request in left:
                 before = time.perf_counter()
-                if stop.is_set() or (endless and before >= end):
+                if latencies and (stop.is_set() or (endless and before >= end)):
                     break
                 await connection.ask(request)
                 latencies.append(time.perf_counter() - before)
@@ -221,3 +222,4 @@ class Loader:
         """End the process."""
         self._pipe.close()
         self._process.join(10)
+        self._process.close()

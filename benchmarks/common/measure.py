@@ -212,6 +212,10 @@ class Bench:
         spent, asked = processor_time(process.pids) - used, self._database_time() - behind
         return Sample(found.seconds, len(found.latencies), spent, asked, found.latencies)
 
+    def send(self, process: Process, requests: Sequence[bytes], _turn: int = 0) -> Sample:
+        """Send each request once, one after the other."""
+        return self.load(process, requests)
+
     def steady(self, process: Process, request: bytes, callers: int) -> Callable[[int], Sample]:
         """Return a way to take: the same request again and again, for the seconds of a round."""
         return lambda _: self.load(process, [request], callers, self.seconds)
@@ -237,8 +241,8 @@ class Bench:
     def beside(self, server: Server, big: Sequence[bytes], small: bytes) -> dict[str, Any]:
         """Return what a small call noticed of big ones, and what they took of memory, as fields of a row."""
         before = most = memory(server.pids)
+        self.pinger.run(server.target, [small])
         self.pinger.start(server.target, [small], 1, 3600, PAUSE)
-        time.sleep(10 * PAUSE)
         self.loader.start(server.target, big)
         while self.loader.running:
             most = max(most, memory(server.pids))

@@ -163,6 +163,12 @@ class Server(Process):
             raise RuntimeError(content["error"])
         return content["result"]
 
+    def stop(self) -> None:
+        """End it."""
+        if self._connection is not None:
+            self._connection.close()
+        super().stop()
+
 
 class Bare(Process):
     """A bare aiohttp handler.

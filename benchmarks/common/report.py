@@ -49,8 +49,11 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def machine() -> dict[str, Any]:
-    """Return where and with what was measured."""
+def machine(mariadb: str = "") -> dict[str, Any]:
+    """Return where and with what was measured.
+
+    :param mariadb: its version.
+    """
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -59,6 +62,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "aiohttp": metadata.version("aiohttp"),
+        "mariadb": mariadb,
     }
 
 
@@ -67,10 +71,12 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
-    """Put rows into a file; those of it that have not been measured again stay."""
+def write(path: Path, rows: Sequence[Row], here: Mapping[str, Any]) -> None:
+    """Put rows into a file; those of it that have not been measured again stay.
+
+    :param here: see `machine`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    here = machine()
     kept = read(path) | {row.key: {**row.plain(), "machine": here} for row in rows}
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
@@ -81,9 +87,9 @@ def compared(rows: Sequence[Row], before: Mapping[str, Any], noise: float) -> li
     Compared is the processor time, as a ratio to the floor's where there is one: both are as busy as the machine is.
     """
     told = []
-    for row in rows:
-        if (old := before.get(row.key)) is None:
-            continue
+    both = [row for row in rows if row.key in before]
+    for row in both:
+        old = before[row.key]
         now, then = (row.cpu_ratio or row.cpu), (old["cpu_ratio"] or old["cpu"])
         low, high = old["spread"]
         what = "× the floor's processor time" if row.cpu_ratio else "µs of processor time"
@@ -92,4 +98,4 @@ def compared(rows: Sequence[Row], before: Mapping[str, Any], noise: float) -> li
             told.append(f"slower: {text}")
         elif now < then / (1 + noise) and row.spread[1] < low:
             told.append(f"faster: {text}")
-    return sorted(told, reverse=True) or ["nothing got slower or faster"]
+    return sorted(told, reverse=True) or [f"nothing got slower or faster, of {len(both)} rows that were there before"]

@@ -1,6 +1,8 @@
-"""Small calls: what a call costs between the socket and the database, with the call log."""
+"""Calls that do little: what they cost between the socket and the database, with the call log."""
 
+import json
 from collections.abc import Iterator
+from functools import partial
 
 from ..common.measure import SQLITE, Bench, Row, measurement, row
 from ..common.processes import Server
@@ -28,6 +30,32 @@ def echo(bench: Bench) -> Iterator[Row]:
         for callers in CALLERS:
             ours, floor = bench.turns(bench.steady(server, request, callers), bench.steady(bare, same, callers))
             yield row("echo", ours, floor, wire=wire, callers=callers, floor="bare aiohttp, the same bytes")
+
+
+@measurement("echo of many", (SQLITE,))
+def echo_of_many(bench: Bench) -> Iterator[Row]:
+    """A batch, a list of names, megabytes in both directions; compared as a single echo."""
+    server, url = one(bench)
+    bare = bench.bare(server, url)
+    names = [f"/bench/run/a-file-name-of-usual-length-{number:06}.root" for number in range(bench.size(10_000))]
+    million = bench.size(2**20)
+    bodies = {
+        "echo, batch of 50": json.dumps(
+            [{"jsonrpc": "2.0", "id": n, "method": "echo", "params": ["x"]} for n in range(50)]
+        ),
+        "echo of 10,000 names": json.dumps(names),
+        "echo of 10 MB": json.dumps(10 * million // 1000 * ["x" * 1000]),
+        "echo of 60 MB": json.dumps(60 * million // 1000 * ["x" * 1000]),
+    }
+    small = server.request("getTransformation", "t")
+    for name, text in bodies.items():
+        body = (text if "batch" in name else f'{{"jsonrpc":"2.0","id":1,"method":"echo","params":[{text}]}}').encode()
+        times = max(1, min(50, million // len(body)))
+        requests = times * [server.target.request("/rpc", body)]
+        same = times * [bare.target.request("/echo", body)]
+        ours, floor = bench.turns(partial(bench.send, server, requests), partial(bench.send, bare, same))
+        beside = bench.beside(server, requests, small)
+        yield row(name, ours, floor, wire="TLS", floor="bare aiohttp, the same bytes", **beside)
 
 
 @measurement("getTransformation")

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def add_files(bench: Bench) -> Iterator[Row]:
     raw, count = bench.raw(), bench.size(10_000)
 
     def floor(serial: int, loaded: Path | None = None) -> Sample:
-        return bench.alone(lambda: insert(raw, 1, names(f"{serial}{loaded}", count), loaded))
+        lfns = names(f"{serial}{loaded and 'loaded'}", count)
+        return bench.alone(lambda: insert(raw, 1, lfns, loaded))
 
     ways = [
         lambda n: bench.load(server, [server.request("addFilesToTransformation", "t", names(n, count))]),
@@ -85,6 +87,21 @@ def add_files(bench: Bench) -> Iterator[Row]:
     yield row(bench.name, wire, base, wire="DIRAC's wire", floor="raw INSERTs, one transaction")
     if loaded:
         yield row(f"{bench.name}: LOAD DATA", loaded[0], base, floor="raw INSERTs, one transaction")
+
+
+@measurement("addFilesToTransformation 100,000")
+def add_more_files(bench: Bench) -> Iterator[Row]:
+    """What others notice of a call with very many names."""
+    server, _ = one(bench)
+    raw, count = bench.raw(), bench.size(100_000)
+    ours, base = bench.turns(
+        lambda n: bench.send(server, [server.request("addFilesToTransformation", "t", names(n, count))]),
+        lambda n: bench.alone(partial(insert, raw, 1, names(n, count))),
+        rounds=1,
+    )
+    request = server.request("addFilesToTransformation", "t", names("beside", count))
+    beside = bench.beside(server, [request], server.request("getTransformation", "t"))
+    yield row(bench.name, ours, base, wire="TLS", floor="raw INSERTs, one transaction", **beside)
 
 
 def move(database: Database, ids: Sequence[int], status: str) -> None:

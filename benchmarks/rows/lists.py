@@ -33,10 +33,9 @@ def made(database: Database, trans: int) -> int:
     return len(",".join(text for (text,) in rows))
 
 
-@measurement("getTransformationFiles 100,000")
-def files(bench: Bench) -> Iterator[Row]:
+def files(bench: Bench, count: int) -> Iterator[Row]:
     """All files of a transformation; compared with the database making the JSON."""
-    url, count = bench.url(), bench.size(100_000)
+    url = bench.url()
     server = bench.server(url=url)
     trans = fill(server, "many", count)
     asked = {"TransformationID": trans}
@@ -61,6 +60,18 @@ def files(bench: Bench) -> Iterator[Row]:
     yield row(f"{bench.name}: cursor and orjson", found[-1], found[-2], floor="the database makes the JSON")
 
 
+@measurement("getTransformationFiles 100,000")
+def many(bench: Bench) -> Iterator[Row]:
+    """As many as a large transformation has."""
+    return files(bench, bench.size(100_000))
+
+
+@measurement("getTransformationFiles 1,000,000", long=True)
+def million(bench: Bench) -> Iterator[Row]:
+    """As many as the largest has."""
+    return files(bench, bench.size(1_000_000))
+
+
 @measurement("getTransformationSummaryWeb, of 1,000")
 def summaries(bench: Bench) -> Iterator[Row]:
     """The page of the web portal: 25 of 1,000 transformations with files, and all."""
@@ -80,8 +91,7 @@ def summaries(bench: Bench) -> Iterator[Row]:
         told = [database.among(counts.format(table), ids) for table in ("StatusCounts", "StatusDeltas")]
         orjson.dumps([rows, [[list(map(str, one)) for one in group] for group in told]], default=list)
 
-    for many in (25, number):
-        name = f"getTransformationSummaryWeb, {'all' if many == number else many} of 1,000"
+    for many, name in ((25, bench.name.replace("of", "25 of")), (number, bench.name.replace("of", "all of"))):
         ours, wire, base = bench.turns(
             lambda _, m=many: bench.load(server, 5 * [server.request("getTransformationSummaryWeb", {}, [], 0, m)]),
             lambda _, m=many: bench.load(server, 5 * [server.wire("getTransformationSummaryWeb", {}, [], 0, m)]),

@@ -1,12 +1,15 @@
 """Tasks: made one at a time and in bulk, handed out, reported; and many small writes."""
 
+import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from ..common.measure import Bench, Row, Sample, measurement, row
 from ..common.raw import NOW, Database
-from .calls import CALLERS, NEW, one
+from .calls import CALLERS, one
 from .files import insert, names
 
+SIMULATION = ("", "", "Simulation", "Standard", "Manual", "")
 FILES = 10
 """Of a task."""
 TASKS = "TransformationTasks (TransformationID, TaskID, CreationTime, LastUpdateTime)"
@@ -115,49 +118,117 @@ def add_tasks(bench: Bench) -> Iterator[Row]:
     yield row(bench.name, ours, base, wire="TLS", floor="raw, one transaction", **beside)
 
 
-@measurement("extendTransformation 1,000; getTasksToSubmit 1,000")
-def extend(bench: Bench) -> Iterator[Row]:
-    """Tasks without files are made, and handed out."""
-    server, count, raw = one(bench)[0], bench.size(1000), bench.raw()
-    server.call("addTransformation", "other", *NEW)
-    trans = server.call("addTransformation", "mc", "", "", "Simulation", "Standard", "Manual", "")
+def extend(database: Database, first: int, count: int) -> None:
+    """Make tasks without files."""
+    with database.transaction():
+        database.insert(TASKS, [(1, first + number, NOW, NOW) for number in range(count)])
+        database.count([(1, "task", "Created", count)])
+        database.tell(str(first))
 
-    def add(serial: int) -> None:
-        with raw.transaction():
-            raw.insert(TASKS, [(1, serial * count + number, NOW, NOW) for number in range(count)])
-            raw.count([(1, "task", "Created", count)])
-            raw.tell(str(serial))
 
-    def take() -> None:
-        with raw.transaction():
-            found = raw.run(
-                "SELECT TaskID, TargetSE FROM TransformationTasks WHERE TransformationID = 1"
-                " AND ExternalStatus = 'Created' ORDER BY TaskID LIMIT ?",
-                (count,),
-            )
-            ids = [task for task, _ in found]
-            raw.among("SELECT TaskID, InputVector FROM TaskInputs WHERE TransformationID = 1 AND TaskID IN {}", ids)
-            raw.among(
-                "UPDATE TransformationTasks SET ExternalStatus = 'Reserved', LastUpdateTime = ?"
-                " WHERE TransformationID = 1 AND TaskID IN {}",
-                ids,
-                (NOW,),
-            )
-            raw.count([(1, "task", "Reserved", count), (1, "task", "Created", -count)])
-            raw.tell(str(ids))
-
-    ways = {"TLS": server.request, "DIRAC's wire": server.wire}
-    found: dict[str, list[list[Sample]]] = {}
-    for wire, request in ways.items():
-        found[wire] = bench.turns(
-            lambda _, ask=request: bench.load(server, [ask("extendTransformation", trans, count)]),
-            lambda n, wire=wire: bench.alone(lambda: add(n + 1000 * (wire == "TLS"))),
-            lambda _, ask=request: bench.load(server, [ask("getTasksToSubmit", trans, count)]),
-            lambda _: bench.alone(take),
+def take(database: Database, count: int, lease: int = 0) -> list[int]:
+    """Hand out the next tasks, with a lease or without; return their numbers."""
+    with database.transaction():
+        found = database.run(
+            "SELECT TaskID, TargetSE FROM TransformationTasks WHERE TransformationID = 1"
+            " AND ExternalStatus = 'Created' ORDER BY TaskID LIMIT ?",
+            (count,),
         )
-    for place, name in ((0, "extendTransformation 1,000"), (2, "getTasksToSubmit 1,000")):
-        for wire, samples in found.items():
-            yield row(name, samples[place], samples[place + 1], wire=wire, floor="raw, one transaction")
+        ids = [task for task, _ in found]
+        database.among("SELECT TaskID, InputVector FROM TaskInputs WHERE TransformationID = 1 AND TaskID IN {}", ids)
+        if lease:
+            database.insert("Leases (Lease, TransformationID, LeaseUntil)", [(lease, 1, NOW)])
+        database.among(
+            "UPDATE TransformationTasks SET ExternalStatus = 'Reserved', Lease = ?, LastUpdateTime = ?"
+            " WHERE TransformationID = 1 AND TaskID IN {}",
+            ids,
+            (lease or None, NOW),
+        )
+        database.count([(1, "task", "Reserved", count), (1, "task", "Created", -count)])
+        database.tell(str(ids))
+    return ids
+
+
+def report(database: Database, ids: Sequence[int]) -> None:
+    """Report tasks done, each with a number of its own outside."""
+    with database.transaction():
+        if database.sqlite:
+            database.many(
+                "UPDATE TransformationTasks SET ExternalStatus = 'Done', ExternalID = ?, LastUpdateTime = ?"
+                " WHERE TransformationID = 1 AND TaskID = ?",
+                [(task, NOW, task) for task in ids],
+            )
+        else:
+            database.insert(
+                "TransformationTasks"
+                " (TransformationID, TaskID, ExternalStatus, ExternalID, CreationTime, LastUpdateTime)",
+                [(1, task, "Done", task, NOW, NOW) for task in ids],
+                "ON DUPLICATE KEY UPDATE ExternalStatus = VALUES(ExternalStatus), ExternalID = VALUES(ExternalID),"
+                " LastUpdateTime = VALUES(LastUpdateTime)",
+            )
+        database.count([(1, "task", "Done", len(ids)), (1, "task", "Reserved", -len(ids))])
+        database.tell(str(ids))
+
+
+@measurement("extendTransformation and getTasksToSubmit 1,000")
+def hand_out(bench: Bench) -> Iterator[Row]:
+    """Tasks without files are made, and handed out."""
+    server, count, raw = bench.server(), bench.size(1000), bench.raw()
+    trans = server.call("addTransformation", "handed out", *SIMULATION)
+    first = itertools.count(1, count)
+    ways = {"TLS": server.request, "DIRAC's wire": server.wire}
+    calls = ("extendTransformation", "getTasksToSubmit")
+    for wire, ask in ways.items():
+        made, extended, taken, handed = bench.turns(
+            partial(bench.send, server, [ask(calls[0], trans, count)]),
+            lambda _: bench.alone(lambda: extend(raw, next(first), count)),
+            partial(bench.send, server, [ask(calls[1], trans, count)]),
+            lambda _: bench.alone(lambda: take(raw, count)),
+        )
+        yield row("extendTransformation 1,000", made, extended, wire=wire, floor="raw, one transaction")
+        yield row("getTasksToSubmit 1,000", taken, handed, wire=wire, floor="raw, one transaction")
+
+
+@measurement("claimTasks and updateTasks, 100 at a time")
+def claims(bench: Bench) -> Iterator[Row]:
+    """Claimers beside each other take tasks with a lease, and report them; compared with one after the other."""
+    server, raw, each, times = bench.server(), bench.raw(), bench.size(100), bench.size(40)
+    trans = server.call("addTransformation", "claimed", *SIMULATION)
+    serial = itertools.count(1)
+    claimed: list[list[int]] = []
+
+    def prepare() -> None:
+        # what is claimed is there twice: the load generator does not know what it got
+        server.call("extendTransformation", trans, 2 * each * times)
+        extend(raw, each * times * next(serial), each * times)
+        claimed.clear()
+
+    def claim(callers: int, _turn: int) -> Sample:
+        prepare()
+        return bench.load(server, times * [server.request("claimTasks", trans, each)], callers)
+
+    def claim_raw(_turn: int) -> Sample:
+        return bench.alone(lambda: claimed.extend(take(raw, each, next(serial)) for _ in range(times)), times)
+
+    def update(callers: int, _turn: int) -> Sample:
+        requests = []
+        for _ in range(times):
+            got = server.call("claimTasks", trans, each)
+            done = {"ExternalStatus": "Done", "Lease": got["Lease"]}
+            updates = [{"TaskID": task["TaskID"], "ExternalID": task["TaskID"], **done} for task in got["Tasks"]]
+            requests.append(server.request("updateTasks", trans, updates))
+        return bench.load(server, requests, callers)
+
+    def update_raw(_turn: int) -> Sample:
+        return bench.alone(lambda: [report(raw, ids) for ids in claimed], times)
+
+    for callers in CALLERS:
+        taken, floor, told, least = bench.turns(
+            partial(claim, callers), claim_raw, partial(update, callers), update_raw
+        )
+        what = "raw, a transaction for each"
+        yield row("claimTasks, 100 at a time", taken, floor, wire="TLS", callers=callers, floor=what)
+        yield row("updateTasks, 100 at a time", told, least, wire="TLS", callers=callers, floor=what)
 
 
 @measurement("setTransformationParameter, small writes")
@@ -179,8 +250,16 @@ def small_writes(bench: Bench) -> Iterator[Row]:
                 raw.tell("")
 
     requests = [server.request("setTransformationParameter", "t", "Description", f"d{n}") for n in range(calls)]
+    keys = itertools.count()
+
+    def keyed() -> list[bytes]:
+        return [request.replace(b"\r\n", b"\r\nIdempotency-Key: %d\r\n" % next(keys), 1) for request in requests]
+
     for callers in CALLERS:
-        ours, base = bench.turns(
-            lambda _, c=callers: bench.load(server, requests, c), lambda _: bench.alone(write, calls)
+        ours, base, once = bench.turns(
+            lambda _, c=callers: bench.load(server, requests, c),
+            lambda _: bench.alone(write, calls),
+            lambda _, c=callers: bench.load(server, keyed(), c),
         )
         yield row(bench.name, ours, base, wire="TLS", callers=callers, floor="raw, a commit a call")
+        yield row(f"{bench.name} with keys", once, ours, wire="TLS", callers=callers, floor="without Idempotency-Key")
