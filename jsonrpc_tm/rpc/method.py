@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema, ValidationError, missing
 
 from ..core import fields
 from ..core.errors import ConfigurationError, Forbidden, InvalidParams, MethodNotFound, NotFound, TMError
@@ -87,6 +87,8 @@ class Method:
     result: ResultSchema = field(default_factory=dict)
     streams: int = 0
     takes_prepared: bool = field(init=False)
+    changes: bool = field(init=False)
+    """Whether it changes something."""
 
     def __post_init__(self) -> None:
         fields.check(self.params)
@@ -106,6 +108,7 @@ class Method:
         if taken[before:] != own or not given <= before <= given + (self.prepare is not None):
             raise TypeError(f"method {self.name}: the handler takes {taken[given:]}, the schema has {own}")
         object.__setattr__(self, "takes_prepared", before > given)
+        object.__setattr__(self, "changes", isinstance(self.access, Write | Change))
         if isinstance(self.access, Write) and self.rule is None:
             raise TypeError(f"method {self.name}: what writes without a right on a transformation states its rule")
         if self.streams and not isinstance(self.access, Read):
@@ -118,6 +121,8 @@ class Method:
                 raise TypeError(f"method {self.name}: {', '.join(sorted(wrong))} is no parameter of it")
         # one Schema instance for all calls: building it costs three times as much as using it
         object.__setattr__(self, "_schema", Schema.from_dict(dict(self.params))())
+        renamed = any(one.data_key or one.attribute or "." in name for name, one in self.params.items())
+        object.__setattr__(self, "_plain", not renamed)
 
     @property
     def doc(self) -> str:
@@ -128,11 +133,6 @@ class Method:
     def right(self) -> bool:
         """Whether it needs the right on the transformation that it changes."""
         return isinstance(self.access, Change)
-
-    @property
-    def changes(self) -> bool:
-        """Whether it changes something."""
-        return isinstance(self.access, Write | Change)
 
     @property
     def raises(self) -> tuple[type[TMError], ...]:
@@ -160,10 +160,26 @@ class Method:
             raise InvalidParams(f"Invalid parameters for {self.name}", errors={"_schema": [told]})
         else:
             named = dict(zip(self.params, params, strict=False))
+        loaded = self._plainly(named)
+        if loaded is None:
+            try:
+                loaded = self._schema.load(named)  # type: ignore[attr-defined]
+            except ValidationError as error:
+                raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.messages) from None
+        return loaded
+
+    def _plainly(self, named: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments, field by field, in a third of the schema's time; None where that has more to say."""
+        if not (self._plain and named.keys() <= self.params.keys()):  # type: ignore[attr-defined]
+            return None
+        loaded = {}
         try:
-            loaded: dict[str, Any] = self._schema.load(named)  # type: ignore[attr-defined]
-        except ValidationError as error:
-            raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.messages) from None
+            for name, one in self._schema.load_fields.items():  # type: ignore[attr-defined]
+                value = one.deserialize(named.get(name, missing), name, named)
+                if value is not missing:
+                    loaded[name] = value
+        except ValidationError:
+            return None
         return loaded
 
 

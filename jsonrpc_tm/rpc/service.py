@@ -165,6 +165,10 @@ class Service:
         """Whether there is a method of that name whose result can be had as a stream."""
         return name in self._streams
 
+    def changes(self, name: str) -> bool:
+        """Whether there is a method of that name that changes something."""
+        return name in self.registry and self.registry.get(name).changes
+
     async def call(
         self,
         context: Context,

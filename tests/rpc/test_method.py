@@ -150,3 +150,32 @@ def test_what_is_declared_rightly() -> None:
 def test_what_a_method_says_of_itself(method: Method, right: bool, changes: bool, raises: tuple[Any, ...]) -> None:
     assert (method.right, method.changes, method.raises) == (right, changes, raises)
     assert method.doc == "Do nothing."
+
+
+async def renaming(work: Any, **rest: Any) -> None:
+    """Do nothing."""
+
+
+PLAIN = {"name": fields.Text(255, required=True), "more": fields.Text(), "many": fields.Text(load_default="x")}
+
+
+@pytest.mark.parametrize(
+    ("params", "given", "loaded"),
+    [
+        (PLAIN, ["a"], {"name": "a", "many": "x"}),
+        (PLAIN, {"name": "a", "more": "b"}, {"name": "a", "more": "b", "many": "x"}),
+        ({}, None, {}),
+        ({"name": fields.Text(data_key="Name")}, {"Name": "a"}, {"name": "a"}),
+        ({"name": fields.Text(attribute="other")}, {"name": "a"}, {"other": "a"}),
+        ({"a.b": fields.Text()}, {"a.b": "x"}, {"a": {"b": "x"}}),
+    ],
+)
+def test_parameters_are_loaded_as_the_schema_does(params: Any, given: Any, loaded: Any) -> None:
+    method = Method("x_do", renaming, params)
+    assert method.load(given) == loaded
+
+
+def test_all_that_is_wrong_is_told() -> None:
+    with pytest.raises(InvalidParams) as caught:
+        Method("x_do", renaming, PLAIN).load({"more": 1, "other": 2})
+    assert set(caught.value.data["errors"]) == {"name", "more", "other"}
