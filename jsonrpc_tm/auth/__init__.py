@@ -14,6 +14,9 @@ UNUSED = dataclasses.replace(
 """A caller whose credentials no authenticator looked at."""
 
 
+_LONGEST_NAME, _LONGEST_GROUP = (TRANSFORMATIONS.columns[name].length for name in ("Author", "AuthorGroup"))
+
+
 async def identify(authenticators: Iterable[Authenticator], credentials: Credentials) -> Identity:
     """Return who sent a request: the first authenticator that finds credentials decides.
 
@@ -38,8 +41,7 @@ def _hold_to_group(identity: Identity, claimed: str | None) -> Identity:
 
 def _fitting(identity: Identity) -> Identity:
     """Turn away a caller whose name or group is longer than the columns of what it would create and log."""
-    for name, column in ((identity.username, "Author"), (identity.group, "AuthorGroup")):
-        longest = TRANSFORMATIONS.columns[column].length
+    for name, longest in ((identity.username, _LONGEST_NAME), (identity.group, _LONGEST_GROUP)):
         if name is not None and longest is not None and len(name) > longest:
             reason = f"the name of the caller or its group is longer than {longest} characters"
             return dataclasses.replace(identity, username=None, group=None, properties=(), reason=reason)

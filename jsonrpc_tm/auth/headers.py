@@ -15,8 +15,9 @@ def single(headers: Mapping[str, str], name: str) -> str | None:
 
     :raises BadCredentials: it is there twice: whoever adds a header in front of the real one must gain nothing.
     """
+    if name not in headers:
+        return None
     getall = getattr(headers, "getall", None)  # aiohttp's headers are a multidict
-    values = getall(name, []) if getall else [headers[name]] if name in headers else []
-    if len(values) > 1:
+    if getall is not None and len(getall(name)) > 1:
         raise BadCredentials(f"The header {name} is there more than once")
-    return values[0].strip() or None if values else None
+    return headers[name].strip() or None

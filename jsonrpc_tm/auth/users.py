@@ -159,7 +159,13 @@ def admit(
     if group is None:
         return Identity(reason=f"{user.name} is in no group", **facts)
     properties = users.properties(group) if user.properties is None else user.properties
-    return Identity(group=group, properties=properties, **facts)
+    return _admitted(user.name, group, tuple(properties), dn, subject, authentication, expires)
+
+
+@functools.lru_cache(1000)
+def _admitted(*facts: Any) -> Identity:
+    # a caller is the same one call after the other, and making one takes as long as finding it out
+    return Identity(*facts)
 
 
 def entries(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -83,9 +83,11 @@ class X509:
         connection = credentials.ssl_object
         if connection is None:
             return None
-        if connection not in self._connections:
-            self._connections[connection] = self._read(connection, credentials.now)
-        return self._connections[connection]
+        try:
+            return self._connections[connection]
+        except KeyError:
+            who = self._connections[connection] = self._read(connection, credentials.now)
+            return who
 
     def _read(self, connection: ssl.SSLObject, now: datetime) -> Holder | None:
         if connection.getpeercert(binary_form=True) is None:

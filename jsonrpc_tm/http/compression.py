@@ -5,15 +5,15 @@ import zlib
 from collections.abc import Callable
 from typing import Literal
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..core.errors import ParseError
 
 Encoding = Literal["gzip", "deflate"]
 SUPPORTED = "gzip, deflate"
 
-# below this an answer does not shrink by a packet
-_WORTH = 1024
+WORTH = 1024
+"""Bytes of an answer below which it does not shrink by a packet."""
 _CODINGS = (web.ContentCoding.gzip, web.ContentCoding.deflate)
 _NAMES: dict[str, Encoding] = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _OFF = re.compile(r"q\s*=\s*0(\.0*)?\s*\Z")
@@ -37,7 +37,9 @@ def content_encoding(request: web.Request) -> Encoding | None:
 
     :raises Unsupported: any other, or several.
     """
-    name = _joined(request, "Content-Encoding").strip()
+    if hdrs.CONTENT_ENCODING not in request.headers:
+        return None
+    name = _joined(request, hdrs.CONTENT_ENCODING).strip()
     if name in ("", "identity"):
         return None
     try:
@@ -48,7 +50,7 @@ def content_encoding(request: web.Request) -> Encoding | None:
 
 def compress(request: web.Request, response: web.Response, codings: tuple[web.ContentCoding, ...] = _CODINGS) -> None:
     """Let *response* be compressed on its way, if it is worth it, in the first of *codings* that the client accepts."""
-    if (response.content_length or 0) >= _WORTH:
+    if (response.content_length or 0) >= WORTH:
         enable(request, response, codings)
 
 

@@ -6,12 +6,12 @@ Whatever is wrong with a request, the body of the answer is a JSON-RPC error obj
 import asyncio
 import functools
 import logging
+import os
 import re
-import secrets
 import ssl
 from collections.abc import Awaitable, Mapping
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 
 from ..auth import identify
@@ -110,7 +110,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
 def request_id_of(request: web.BaseRequest) -> str:
     """Return the id that the client gave its request, else a new one."""
     sent = request.headers.get("X-Request-ID", "")
-    return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
 
 
 async def finished(request: web.Request, request_id: str, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
@@ -119,8 +119,9 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
     Until then the server does not stop, as long as its grace allows. A client that takes nothing for
     ``server.write_timeout`` is given up.
     """
-    running = request.app[RUNNING]
-    share = request[_SHARE] = Share(request.app[_BUDGET])
+    app = request.app
+    running = app[RUNNING]
+    share = request[_SHARE] = Share(app[_BUDGET])
     with running, share:
         try:
             response = await answer
@@ -133,7 +134,7 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
         if isinstance(response, web.Response) and isinstance(response.body, bytes | bytearray):
             share.send(len(response.body))
         # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
-        await send(request, response, request.app[SERVICE].settings["server.write_timeout"])
+        await send(request, response, app[SERVICE].settings["server.write_timeout"])
     return response
 
 
@@ -178,7 +179,7 @@ async def _handle(
         raise Refusal(405, InvalidRequest("Invalid request: JSON-RPC requests are sent with POST"), Allow="POST")
     if request.content_type not in _CONTENT_TYPES:
         raise Refusal(415, InvalidRequest("Invalid request: the Content-Type must be application/json"))
-    if _expectations(request) - {"100-continue"}:
+    if hdrs.EXPECT in request.headers and _expectations(request) - {"100-continue"}:
         raise Refusal(417, InvalidRequest(ONLY_CONTINUE))
     compressed = _compression(request)
     try:
@@ -326,7 +327,10 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None, iden
         if (request.content_length or 0) > limit:
             raise encoding.TooLarge
         if request.content.is_eof():
-            body = await _received(request, limit)
+            body = request.content.read_nowait()
+            if len(body) > limit:
+                raise encoding.TooLarge
+            _share(request).take(len(body))
         else:
             if "100-continue" in _expectations(request):
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -384,5 +388,6 @@ async def _respond(request: web.Request, request_id: str) -> web.StreamResponse:
     if body is None:
         return web.Response(status=204, headers=headers)
     response = web.Response(body=body, content_type="application/json", headers=headers, zlib_executor_size=PART)
-    encoding.compress(request, response)
+    if len(body) >= encoding.WORTH:
+        encoding.enable(request, response)
     return response

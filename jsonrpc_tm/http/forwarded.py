@@ -14,8 +14,7 @@ def see_the_caller(request: web.Request, handler: Handler) -> Awaitable[web.Stre
     """Let ``request.remote`` be the address of the caller, where a listed balancer tells it."""
     settings = request.app[SERVICE].settings
     balancers: Peers = settings["server.balancers"]
-    peer = request.remote
-    if balancers and peer is not None and within(peer, balancers):
+    if balancers and (peer := request.remote) is not None and within(peer, balancers):
         caller = _caller(_told(request, settings["server.forwarded_header"]), balancers)
         if caller is not None:
             request[PEER] = peer

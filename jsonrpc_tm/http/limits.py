@@ -55,8 +55,10 @@ class Buckets:
 
         :raises TooMany: the limit is reached.
         """
+        if not self._size or key not in self._left:
+            return
         left = self._now(key)
-        if self._size and left < 1:
+        if left < 1:
             again = key in self._refused
             self._refused.add(key)
             raise TooMany(self._message, max(1, math.ceil((1 - left) / self._rate)), again)

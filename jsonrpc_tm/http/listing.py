@@ -76,14 +76,14 @@ class ListAnswer:
 
 def list_answer(request: web.Request, headers: Mapping[str, str], share: Share, patience: float) -> ListAnswer | None:
     """Return the outlet for a list that a request asks for in another form than JSON; see ``ListAnswer``."""
-    form = _asked(request)
+    form = _asked(",".join(request.headers.getall("Accept", ())))
     return None if form is None else ListAnswer(request, form(), headers, share, patience)
 
 
-def _asked(request: web.Request) -> Callable[[], Form] | None:
-    """Return what makes the form of lists that a request prefers to JSON; None where it prefers none."""
-    accepted = ",".join(request.headers.getall("Accept", ())).lower()
-    if not any(form.media in accepted for form in _FORMS):
+def _asked(accepted: str) -> Callable[[], Form] | None:
+    """Return what makes the form of lists that a header Accept prefers to JSON; None where it prefers none."""
+    accepted = accepted.lower()
+    if Lines.media not in accepted and Arrow.media not in accepted:
         return None
     weights: dict[str, float] = {}
     for part in accepted.split(","):

@@ -39,24 +39,23 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
     :param patience: seconds after which a client that takes nothing is given up, at least, and at most twice as many; 0
         for none.
     """
-    with contextlib.suppress(ConnectionError):
-        if (
-            isinstance(response, web.Response)
-            and not response.prepared
-            and isinstance(response.body, bytes | bytearray)
-        ):
-            if len(response.body) <= PART:
+    try:
+        if isinstance(response, web.Response) and not response.prepared:
+            body = response.body
+            if body is None or (not isinstance(body, payload.Payload) and len(body) <= PART):
                 await _write(request, response)
                 if not _unsent(request):
                     return
-            else:
-                response.body = _Parts(response.body)
+            elif not isinstance(body, payload.Payload):
+                response.body = _Parts(body)
         with watched(request, patience):
             await _write(request, response)
             pause, longest = _LOOKS
             while _unsent(request):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)
+    except ConnectionError:
+        pass
 
 
 async def _write(request: web.Request, response: web.StreamResponse) -> None:
