@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Mapping
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.typedefs import Handler
 
 from ..auth import identify
@@ -256,7 +256,10 @@ async def identified(request: web.Request, headers: Mapping[str, str] | None = N
     ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
     service = request.app[SERVICE]
     shown = request.headers if headers is None else headers
-    peer = request.get(PEER, request.remote)
+    try:
+        peer: str | None = request[PEER]
+    except KeyError:
+        peer = request.remote
     return await identify(service.authenticators, Credentials(shown, peer, ssl_object, service.clock()))
 
 
@@ -324,25 +327,25 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None, iden
             sentence = "Invalid request: bodies of callers without credentials must not be compressed"
             raise Refusal(415, InvalidRequest(sentence), Accept_Encoding="identity")
     try:
-        if (request.content_length or 0) > limit:
-            raise encoding.TooLarge
-        if request.content.is_eof():
-            body = request.content.read_nowait()
+        share, content = _share(request), request.content
+        if content.is_eof():
+            body = content.read_nowait()
             if len(body) > limit:
                 raise encoding.TooLarge
-            _share(request).take(len(body))
+            share.take(len(body))
         else:
+            if (request.content_length or 0) > limit:
+                raise encoding.TooLarge
             if "100-continue" in _expectations(request):
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0
             async with asyncio.timeout(settings["server.body_timeout"]):
-                body = await _received(request, limit)
+                body = await _received(content, share, limit)
         if compressed is None:
             return body
-        take = _share(request).take
         if len(body) <= _IN_THREAD:
-            return encoding.decompress(body, compressed, limit, take)
-        return await asyncio.to_thread(encoding.decompress, body, compressed, limit, take)
+            return encoding.decompress(body, compressed, limit, share.take)
+        return await asyncio.to_thread(encoding.decompress, body, compressed, limit, share.take)
     except Unavailable as error:
         report(request, identity, error, request_id_of(request))
         raise Refusal(503, error, Retry_After=_RETRY_AFTER, Connection="close") from None
@@ -359,17 +362,20 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None, iden
 
 def _share(request: web.Request) -> Share:
     """Return the request's share of the budget; one that nobody counts where a route does not await ``finished``."""
-    return request.get(_SHARE) or Share(Budget({"limits.memory": 0}))
+    try:
+        return request[_SHARE]
+    except KeyError:
+        return Share(Budget({"limits.memory": 0}))
 
 
-async def _received(request: web.Request, limit: int) -> bytes:
+async def _received(content: StreamReader, share: Share, limit: int) -> bytes:
     """Return the body as it comes.
 
     :raises TooLarge: it is more than *limit* bytes.
     :raises Unavailable: too much is in flight.
     """
-    share, parts = _share(request), []
-    while part := await request.content.readany():
+    parts = []
+    while part := await content.readany():
         limit -= len(part)
         if limit < 0:
             raise encoding.TooLarge

@@ -199,7 +199,8 @@ class Share:
 
     def send(self, number: int) -> None:
         """Count the whole answer, *number* bytes; parts of it may have been taken before."""
-        self._count(number - self._answers)
+        if number != self._answers:
+            self._count(number - self._answers)
 
     def _count(self, number: int) -> None:
         with self._lock:

@@ -22,6 +22,8 @@ _LARGEST = b"%d" % MAX_INTEGER
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * len(_LARGEST)
 _TOO_LARGE = "an integer is beyond 64 bits"
+# bytes that are looked at faster than it is found out whether they must be
+_SHORT = 1024
 # stands for such an integer: is one itself, but orjson keeps it
 _MARK = b"9" * len(_LARGEST)
 
@@ -125,7 +127,9 @@ def _loads(body: bytes) -> tuple[Any, str | None]:
 def _around_too_large(text: bytes) -> list[bytes]:
     """Return *text* in threes: nothing, what is before an integer beyond 64 bits, and this; [] where none is."""
     # of 19 digits in a row, every sixth byte has three
-    if _LONG[:3] not in text[::6].translate(_DIGITS_TO_ZERO) or _LONG not in text.translate(_DIGITS_TO_ZERO):
+    if len(text) > _SHORT and _LONG[:3] not in text[::6].translate(_DIGITS_TO_ZERO):
+        return []
+    if _LONG not in text.translate(_DIGITS_TO_ZERO):
         return []
     pieces = _UNTIL_TOO_LARGE.split(text)
     return pieces if any(pieces[2::3]) else []
@@ -140,7 +144,9 @@ def _deep_or_long(text: bytes, limits: RequestLimits) -> str | None:
 
 
 def _has_brackets(text: bytes, number: int) -> bool:
-    """Tell whether *text* has *number* opening brackets; counting them all takes longer."""
+    """Tell whether *text* has *number* opening brackets; of a long text, counting them all takes longer."""
+    if len(text) <= _SHORT:
+        return text.count(b"[") + text.count(b"{") >= number
     for bracket in (b"[", b"{"):
         at = text.find(bracket)
         while at >= 0 and number:
