@@ -62,6 +62,19 @@ class Transaction(Protocol):
     async def insert(self, sql: str, parameters: Parameters = {}) -> int:
         """Run an INSERT of one row; return the identifier the engine gave it."""
 
+    async def insert_texts(
+        self, table: str, column: str, texts: Sequence[str], others: Parameters, identifier: str
+    ) -> list[int]:
+        """Insert a row for each text; return the identifiers that the engine gave them, which ascend.
+
+        A text that another transaction has brought meanwhile keeps its row, whose identifier is returned.
+
+        :param column: where the texts go: a unique key.
+        :param texts: none twice, and none that this transaction knows to be there.
+        :param others: further columns of all rows.
+        :param identifier: the column of the identifiers.
+        """
+
     async def last(self, sql: str, parameters: Parameters = {}) -> None:
         """Run a statement whose result nobody needs, at once or together with COMMIT, as suits the engine.
 

@@ -20,8 +20,9 @@ SEPARATOR = ";"
 _STATUS_LENGTH = TRANSFORMATION_FILES.columns["Status"].length
 _ENDED = ", ".join(f"'{state}'" for state in ENDED_TASK_STATES)
 _ASSIGNABLE = ", ".join(f"'{word}'" for word in ASSIGNABLE_STATUSES)
-_BORN = "'Unused' AS Status, :now AS LastUpdate, :now AS InsertedTime"
-_BORN_COLUMNS = ("TransformationID", "FileID", "Status", "LastUpdate", "InsertedTime")
+# who bears files holds the transformation alone, and has read under this lock which ones are there
+_BEAR = "INSERT INTO TransformationFiles (TransformationID, FileID, Status, LastUpdate, InsertedTime)"
+_BORN = "'Unused', :now, :now"
 # removed files are not inherited
 _PARENTS = "FROM TransformationFiles WHERE TransformationID = :parent AND Status <> 'Removed'"
 _KEPT = "INSTR(Status, '-') > 0"
@@ -44,8 +45,7 @@ async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, s
         ids |= await register(work, new)
     if added := [ids[lfn] for lfn in given if lfn not in present]:
         ask(work, "file", [(None, "Unused")])
-        select = f"SELECT :trans AS TransformationID, value AS FileID, {_BORN} FROM {work.dialect.array('ids', 'int')}"
-        insert = _insert_new(work, f"{select} AS added")
+        insert = f"{_BEAR} SELECT :trans, value, {_BORN} FROM {work.dialect.array('ids', 'int')} AS added"
         # in one order for all: a foreign key locks the file
         for chunk in chunks(sorted(added)):
             parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk), "now": work.context.timestamp}
@@ -62,14 +62,10 @@ async def register(work: Work, lfns: Sequence[str]) -> dict[str, int]:
     :raises InvalidParams: a name is not as ``files.pattern`` wants it.
     """
     await names.refuse_unfit(work, lfns)
-    insert = work.dialect.insert_new_rows("DataFiles", ["LFN", "Status"], ["LFN"])
+    ids: list[int] = []
     for chunk in chunks(lfns):
-        await work.tx.executemany(insert, [{"LFN": lfn, "Status": "New"} for lfn in chunk])
-    return {row["LFN"]: row["FileID"] for row in await names.by_name(work, lfns)}
-
-
-def _insert_new(work: Work, select: str) -> str:
-    return work.dialect.insert_new("TransformationFiles", _BORN_COLUMNS, select, TRANSFORMATION_FILES.key)
+        ids += await work.tx.insert_texts("DataFiles", "LFN", chunk, {"Status": "New"}, "FileID")
+    return dict(zip(lfns, ids, strict=True))
 
 
 async def announce(work: Work, wanted: Iterable[tuple[Held, Iterable[int]]]) -> list[dict[str, Any]]:
@@ -87,7 +83,7 @@ async def announce(work: Work, wanted: Iterable[tuple[Held, Iterable[int]]]) -> 
         "SELECT target.TransformationID, target.TaskID, target.FileID, target.Status"
         f" FROM {source} AS source {work.dialect.straight_join} TransformationFiles target ON {on}"
     )
-    insert = _insert_new(work, f"SELECT trans AS TransformationID, file AS FileID, {_BORN} FROM {source} AS pairs")
+    insert = f"{_BEAR} SELECT trans, file, {_BORN} FROM {source} AS pairs"
     anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
     out_of_tasks: list[dict[str, Any]] = []
     for chunk in chunks([(trans.id, file_id) for trans, file_ids in wanted for file_id in sorted(file_ids)]):

@@ -26,7 +26,7 @@ from ..dialect import Dialect
 from .answers import Answer
 from .driver import driver
 from .errors import HELD, TOO_LONG, code, refused_by_server
-from .literals import literal
+from .literals import literal, literals, portions
 from .marks import Mark, key_mark
 from .session import Session
 
@@ -184,6 +184,27 @@ class MySQLTransaction:
         """Run an INSERT of one row; return its identifier."""
         self.wrote = True
         return (await self._send(self.bind(sql, parameters))).identifier
+
+    async def insert_texts(
+        self, table: str, column: str, texts: Sequence[str], others: Parameters, identifier: str
+    ) -> list[int]:
+        """Insert rows by as few statements as there is room for, which give the identifiers where the server can."""
+        self.wrote = True
+        connection = self.session.connection
+        head = f"INSERT INTO {table} ({', '.join([column, *others])}) VALUES "
+        tail = f" ON DUPLICATE KEY UPDATE {column} = {table}.{column}"
+        if returns := self.session.flavour == "MariaDB":
+            tail += f" RETURNING {identifier}"
+        common = "".join(f",{literal(connection, value)}" for value in others.values())
+        rows = (f"({text}{common})" for text in literals(connection, texts))
+        ids: list[int] = []
+        for some in portions(rows, self._packet - 4 * (len(head) + len(tail)) - _SPARE):
+            ids += [row[0] for row in (await self._send(Statement(head + tail, head + ",".join(some) + tail))).rows]
+        if returns:
+            return ids
+        wanted = f"{self.dialect.array('texts')} AS wanted STRAIGHT_JOIN {table} ON {column} = wanted.value"
+        look = f"SELECT {identifier} FROM {wanted} ORDER BY wanted.position"
+        return await self.fetch_column(look, {"texts": self.dialect.pack(texts)})
 
     async def last(self, sql: str, parameters: Parameters = {}) -> None:
         """Run a statement together with COMMIT, or now where none follows or the packet would be too large."""

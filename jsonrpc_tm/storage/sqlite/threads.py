@@ -113,6 +113,23 @@ class SqliteTransaction:
         """Run an INSERT of one row; return its identifier."""
         return self._run(sql, parameters)[0].lastrowid or 0
 
+    async def insert_texts(
+        self, table: str, column: str, texts: Sequence[str], others: Parameters, identifier: str
+    ) -> list[int]:
+        """Insert rows by one statement, whose identifiers are those beyond all others: nobody else writes.
+
+        10,000 names take 8 ms of processor time so, 40 with ``executemany`` and looking each of them up again.
+        """
+        last = await self.fetch_value(f"SELECT MAX({identifier}) FROM {table}")
+        given = ", ".join(["value", *(f":{name}" for name in others)])
+        await self.execute(
+            f"INSERT INTO {table} ({', '.join([column, *others])}) SELECT {given}"
+            f" FROM {self.dialect.array('texts')} AS new ORDER BY position",
+            {**others, "texts": self.dialect.pack(texts)},
+        )
+        sql = f"SELECT {identifier} FROM {table} WHERE {identifier} > :last ORDER BY {identifier}"
+        return await self.fetch_column(sql, {"last": last or 0})
+
     async def last(self, sql: str, parameters: Parameters = {}) -> None:
         """Run a statement, now: COMMIT is no round trip here."""
         self._run(sql, parameters)

@@ -68,6 +68,21 @@ class StorageContract(DialectContract, StreamContract, KeyContract):
 
         assert await storage.run("counts", body) == [3, 2, 2, 0]
 
+    async def test_texts_get_identifiers_in_their_order(self, storage: Storage) -> None:
+        """Whatever is in them; none for none."""
+        texts = ["/z", "/a", 'it\'s \\ "new"\n', "/\x01", "/日"]
+
+        async def body(tx: Transaction) -> list[Any]:
+            others = {"Status": "it's"}
+            ids: list[int] = []
+            for some in (texts[:2], [], texts[2:]):
+                ids += await tx.insert_texts("DataFiles", "LFN", some, others, "FileID")
+            rows = await tx.fetch_all("SELECT FileID, LFN, Status FROM DataFiles ORDER BY FileID")
+            return [ids, [list(row.values()) for row in rows]]
+
+        ids, rows = await storage.run("texts", body)
+        assert rows == [[number, text, "it's"] for number, text in zip(ids, texts, strict=True)]
+
     async def test_what_is_last_belongs_to_the_transaction(self, storage: Storage) -> None:
         """It happens with the rest, or not at all; several keep their order; alone it is a transaction too."""
         status = "UPDATE DataFiles SET Status = :status"

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from jsonrpc_tm.core.errors import InvalidParams, NotFound, StorageUnavailable
+from jsonrpc_tm.storage.mysql import verbs
 from jsonrpc_tm.storage.mysql.commit import prune
 from jsonrpc_tm.storage.mysql.driver import driver
 from jsonrpc_tm.storage.mysql.errors import classify
+from jsonrpc_tm.storage.mysql.session import Session
 from jsonrpc_tm.storage.mysql.verbs import translate
 
 pytestmark = pytest.mark.mariadb
@@ -67,6 +69,41 @@ async def test_many_rows_go_in_few_statements(storage):
         return await tx.fetch_one("SELECT COUNT(*) AS n, MIN(FileID) AS low, MAX(FileID) AS high FROM DataFiles")
 
     assert await storage.run("add", add) == {"n": 3000, "low": 1, "high": 3000}
+
+
+async def test_a_text_that_another_has_brought_keeps_its_row(storage):
+    first = asyncio.Event()
+
+    def add(tx, *lfns):
+        return tx.insert_texts("DataFiles", "LFN", lfns, {"Status": "New"}, "FileID")
+
+    async def slow(tx):
+        ids = await add(tx, "/a", "/b")
+        first.set()
+        await asyncio.sleep(0.1)
+        return ids
+
+    async def second(tx):
+        await first.wait()
+        return await add(tx, "/z", "/b", "/y")
+
+    there, found = await asyncio.gather(storage.run("slow", slow), storage.run("second", second))
+    assert found[1] == there[1]
+    assert len({*there, *found}) == 4
+
+
+@pytest.mark.parametrize("flavour", ["MariaDB", "MySQL"])
+async def test_texts_get_identifiers_without_returning_and_in_small_packets(storage, monkeypatch, flavour):
+    monkeypatch.setattr(verbs, "_SPARE", 2**24 - 4000)
+
+    async def add(tx):
+        with monkeypatch.context() as other:
+            other.setattr(Session, "flavour", flavour)
+            ids = await tx.insert_texts("DataFiles", "LFN", [f"/{i}" for i in range(100)], {"Status": "New"}, "FileID")
+        return ids, await tx.fetch_column("SELECT FileID FROM DataFiles ORDER BY FileID")
+
+    ids, there = await storage.run("add", add)
+    assert ids == there == list(range(1, 101))
 
 
 async def test_what_the_server_would_not_take_is_refused_before_it_is_sent(storage):
