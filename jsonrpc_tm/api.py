@@ -65,7 +65,8 @@ if TYPE_CHECKING:
     from .cli.client_options import client_options, make_client
     from .cli.program import pass_program
     from .http.compression import compress
-    from .http.endpoint import SERVICE, Refusal, caller, context_of, finished, read_body, request_id_of
+    from .http.endpoint import SERVICE, caller, context_of, finished, read_body
+    from .http.refusal import Refusal, request_id_of
     from .tools.replay.compare import differences
 
 __all__ = [
@@ -172,12 +173,12 @@ _LATER = {
     "pass_program": "cli.program",
     "compress": "http.compression",
     "SERVICE": "http.endpoint",
-    "Refusal": "http.endpoint",
+    "Refusal": "http.refusal",
     "caller": "http.endpoint",
     "context_of": "http.endpoint",
     "finished": "http.endpoint",
     "read_body": "http.endpoint",
-    "request_id_of": "http.endpoint",
+    "request_id_of": "http.refusal",
     "differences": "tools.replay.compare",
 }
 """Where those are that are loaded when they are first asked for."""

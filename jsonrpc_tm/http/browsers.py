@@ -15,7 +15,8 @@ from ..core.addresses import host, is_loopback
 from ..core.errors import Forbidden
 from ..core.identity import ANONYMOUS
 from ..rpc.service import Service
-from .endpoint import Refusal, count, refused, report, request_id_of
+from .endpoint import count, refused, report
+from .refusal import Refusal, request_id_of
 from .tls import ReloadingContext
 
 _SITE, _MODE, _DESTINATION = "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"

@@ -13,7 +13,8 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from ..core.addresses import normal
 from ..core.errors import InternalError, InvalidRequest
-from .endpoint import ONLY_CONTINUE, Refusal, refuse, request_id_of
+from .endpoint import ONLY_CONTINUE
+from .refusal import Refusal, refuse, request_id_of
 from .waiting import ACCEPTED
 
 NAME = "jsonrpc-tm"

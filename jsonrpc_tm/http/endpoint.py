@@ -6,10 +6,9 @@ Whatever is wrong with a request, the body of the answer is a JSON-RPC error obj
 import asyncio
 import functools
 import logging
-import os
-import re
 import ssl
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.typedefs import Handler
@@ -31,9 +30,11 @@ from ..core.records import CallRecord
 from ..rpc.dispatch import Dispatcher, failure
 from ..rpc.listing import NotOffered
 from ..rpc.service import Service
+from ..settings import Settings
 from . import compression as encoding
 from .limits import Budget, RateLimits, Share, TooMany
 from .listing import ListAnswer, list_answer
+from .refusal import Refusal, refuse, request_id_of
 from .running import Running
 from .sending import PART, send
 
@@ -43,7 +44,6 @@ _CONTENT_TYPES = ("application/json", "application/json-rpc", "application/jsonr
 ONLY_CONTINUE = "Invalid request: the only Expect that is met is 100-continue"
 REPLAYED = "Idempotency-Replayed"
 """Header of answers that were given before."""
-_REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 # seconds
 _RETRY_AFTER = "5"
 # zlib lets other threads run; below this the hop costs more than the work
@@ -56,29 +56,30 @@ RUNNING = web.AppKey("running", Running)
 """``request.app[RUNNING]`` counts the calls that run."""
 PEER = web.RequestKey("peer", str)
 """``request[PEER]`` is the address of the connection's other end, where ``request.remote`` is what a balancer tells."""
-_DISPATCHER = web.AppKey("dispatcher", Dispatcher)
-_BUDGET = web.AppKey("budget", Budget)
 _SHARE = web.RequestKey("share", Share)
 LIMITS = web.AppKey("limits", RateLimits)
 """``request.app[LIMITS]`` counts calls and failures."""
 
 
-class Refusal(Exception):
-    """An HTTP status other than 200, with the JSON-RPC error of its body."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What answers requests, found once for each of them: ``request.app`` goes through three functions every time."""
 
-    def __init__(self, status: int, error: TMError, **headers: str) -> None:
-        self.status = status
-        self.error = error
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    service: Service
+    running: Running
+    dispatcher: Dispatcher
+    budget: Budget
+    limits: RateLimits
+
+
+_PARTS = web.AppKey("parts", _Parts)
 
 
 def add_endpoint(app: web.Application, service: Service) -> None:
     """Let *app* answer JSON-RPC requests for *service*."""
-    app[SERVICE] = service
-    app[RUNNING] = Running()
-    app[_DISPATCHER] = Dispatcher(service)
-    app[_BUDGET] = Budget(service.settings)
-    app[LIMITS] = RateLimits(service.settings)
+    settings = service.settings
+    parts = _Parts(service, Running(), Dispatcher(service), Budget(settings), RateLimits(settings))
+    app[_PARTS], app[SERVICE], app[RUNNING], app[LIMITS] = parts, service, parts.running, parts.limits
     app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
     app.middlewares.append(_not_found_middleware)
 
@@ -107,34 +108,27 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     return await finished(request, request_id, _respond(request, request_id))
 
 
-def request_id_of(request: web.BaseRequest) -> str:
-    """Return the id that the client gave its request, else a new one."""
-    sent = request.headers.get("X-Request-ID", "")
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
-
-
 async def finished(request: web.Request, request_id: str, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
     """Return an answer, or that of the Refusal that comes instead of it, when all of it has left for the client.
 
     Until then the server does not stop, as long as its grace allows. A client that takes nothing for
     ``server.write_timeout`` is given up.
     """
-    app = request.app
-    running = app[RUNNING]
-    share = request[_SHARE] = Share(app[_BUDGET])
-    with running, share:
+    parts = request.app[_PARTS]
+    share = request[_SHARE] = Share(parts.budget)
+    with parts.running, share:
         try:
             response = await answer
         except Refusal as refusal:
             if request.writer.output_size and request.transport is not None:
                 request.transport.close()  # another answer has begun: this one comes too late
             response = refuse(request, refusal, request_id)
-        if running.draining:
+        if parts.running.draining:
             response.force_close()
-        if isinstance(response, web.Response) and isinstance(response.body, bytes | bytearray):
-            share.send(len(response.body))
+        if isinstance(response, web.Response) and isinstance(body := response.body, bytes | bytearray):
+            share.send(len(body))
         # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
-        await send(request, response, app[SERVICE].settings["server.write_timeout"])
+        await send(request, response, parts.service.settings["server.write_timeout"])
     return response
 
 
@@ -147,27 +141,13 @@ async def refused(request: web.Request, refusal: Refusal, request_id: str) -> we
     return await finished(request, request_id, answer())
 
 
-def refuse(request: web.BaseRequest, refusal: Refusal, request_id: str) -> web.Response:
-    """Return the answer to a request that is refused, which the log then has."""
-    logger.info(
-        "refused with HTTP %d: %s",
-        refusal.status,
-        refusal.error.message,
-        extra={"request_id": request_id, "outcome": refusal.error.type, "address": request.remote},
-    )
-    response = web.Response(
-        status=refusal.status,
-        body=failure(refusal.error, request_id),
-        content_type="application/json",
-        headers={"X-Request-ID": request_id, **refusal.headers},
-    )
-    if refusal.headers.get("Connection") == "close":
-        response.force_close()
-    return response
-
-
 async def _handle(
-    request: web.Request, request_id: str, headers: dict[str, str], outlet: ListAnswer | None
+    parts: _Parts,
+    share: Share,
+    request: web.Request,
+    request_id: str,
+    headers: dict[str, str],
+    outlet: ListAnswer | None,
 ) -> bytes | bytearray | None:
     """Return the body of the answer, None for an empty one.
 
@@ -183,11 +163,11 @@ async def _handle(
         raise Refusal(417, InvalidRequest(ONLY_CONTINUE))
     compressed = _compression(request)
     try:
-        identity = await caller(request, request_id)
-        body = await _read(request, compressed, identity)
-        context = context_of(request, identity, request_id)
+        identity = await _caller(parts, share, request, request_id, request.headers)
+        body = await _read(parts.service.settings, share, request, compressed, identity)
+        context = _context(parts.service, request, identity, request_id)
         more = functools.partial(count, request, identity, request_id)
-        answer = await request.app[_DISPATCHER].handle(body, context, more, request[_SHARE].answer, outlet)
+        answer = await parts.dispatcher.handle(body, context, more, share.answer, outlet)
         if context.replayed:
             headers[REPLAYED] = "true"
         return answer
@@ -206,7 +186,10 @@ async def _handle(
 
 def context_of(request: web.Request, identity: Identity, request_id: str) -> Context:
     """Return the context of a call by *identity* that came with *request*."""
+    return _context(request.app[SERVICE], request, identity, request_id)
 
+
+def _context(service: Service, request: web.Request, identity: Identity, request_id: str) -> Context:
     def gone() -> bool:
         return request.transport is None or request.transport.is_closing()
 
@@ -214,7 +197,7 @@ def context_of(request: web.Request, identity: Identity, request_id: str) -> Con
     asked = f"{request.scheme}://{request.headers.get('Host', '')}{request.rel_url.raw_path}"
     # several are none
     key = ", ".join(request.headers.getall("Idempotency-Key", ())) if "Idempotency-Key" in request.headers else None
-    return request.app[SERVICE].context(identity, request_id, request.remote, gone=gone, url=asked, key=key)
+    return service.context(identity, request_id, request.remote, gone=gone, url=asked, key=key)
 
 
 async def caller(request: web.Request, request_id: str, headers: Mapping[str, str] | None = None) -> Identity:
@@ -223,12 +206,19 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
     :param headers: taken instead of the request's own.
     :raises Refusal: bad credentials (401), too many calls (429), or nobody can tell at present (503).
     """
-    limits, remote = request.app[LIMITS], request.remote
+    shown = request.headers if headers is None else headers
+    return await _caller(request.app[_PARTS], _share(request), request, request_id, shown)
+
+
+async def _caller(
+    parts: _Parts, share: Share, request: web.Request, request_id: str, headers: Mapping[str, str]
+) -> Identity:
+    remote = request.remote
     try:
-        limits.arrived(remote)
-        identity = await identified(request, headers)
+        parts.limits.arrived(remote)
+        identity = await _identified(parts.service, request, headers)
     except BadCredentials as error:
-        limits.failed(remote)
+        parts.limits.failed(remote)
         count(request, ANONYMOUS, request_id)
         report(request, ANONYMOUS, error, request_id)
         raise Refusal(401, error, WWW_Authenticate="Bearer") from None
@@ -237,30 +227,34 @@ async def caller(request: web.Request, request_id: str, headers: Mapping[str, st
         raise Refusal(503, error, Retry_After=_RETRY_AFTER) from None
     except TooMany as excess:
         raise _too_many(request, ANONYMOUS, excess, request_id) from None
-    _share(request).stranger = identity.anonymous
-    count(request, identity, request_id)
+    share.stranger = identity.anonymous
+    try:
+        parts.limits.calls(identity, remote)
+    except TooMany as excess:
+        raise _too_many(request, identity, excess, request_id) from None
     return identity
 
 
-async def identified(request: web.Request, headers: Mapping[str, str] | None = None) -> Identity:
+async def identified(request: web.Request) -> Identity:
     """Return who sent a request, now; nothing is counted.
 
-    :param headers: taken instead of the request's own.
     :raises BadCredentials: the credentials are wrong, or have ended.
     :raises Unavailable: nobody can tell at present.
     :raises Refusal: the connection is lost.
     """
+    return await _identified(request.app[SERVICE], request, request.headers)
+
+
+async def _identified(service: Service, request: web.Request, headers: Mapping[str, str]) -> Identity:
     transport = request.transport
     if transport is None:
         raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
     ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    service = request.app[SERVICE]
-    shown = request.headers if headers is None else headers
     try:
         peer: str | None = request[PEER]
     except KeyError:
         peer = request.remote
-    return await identify(service.authenticators, Credentials(shown, peer, ssl_object, service.clock()))
+    return await identify(service.authenticators, Credentials(headers, peer, ssl_object, service.clock()))
 
 
 def count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:
@@ -310,16 +304,18 @@ async def read_body(request: web.Request, identity: Identity = ANONYMOUS) -> byt
     :raises ParseError: it is not what its Content-Encoding says.
     :raises Refusal: it is too large, too slow, not whole, or encoded in a way that is not supported.
     """
-    return await _read(request, _compression(request), identity)
+    settings = request.app[SERVICE].settings
+    return await _read(settings, _share(request), request, _compression(request), identity)
 
 
-async def _read(request: web.Request, compressed: encoding.Encoding | None, identity: Identity) -> bytes:
+async def _read(
+    settings: Settings, share: Share, request: web.Request, compressed: encoding.Encoding | None, identity: Identity
+) -> bytes:
     """Return the request's body, decompressed.
 
     :raises ParseError: it is not what its Content-Encoding says.
     :raises Refusal: it is too large, too slow, not whole, or compressed without credentials.
     """
-    settings = request.app[SERVICE].settings
     limit: int = settings["server.max_body"]
     if identity.anonymous and settings["limits.anonymous_body"]:
         limit = min(limit, settings["limits.anonymous_body"])
@@ -327,7 +323,7 @@ async def _read(request: web.Request, compressed: encoding.Encoding | None, iden
             sentence = "Invalid request: bodies of callers without credentials must not be compressed"
             raise Refusal(415, InvalidRequest(sentence), Accept_Encoding="identity")
     try:
-        share, content = _share(request), request.content
+        content = request.content
         if content.is_eof():
             body = content.read_nowait()
             if len(body) > limit:
@@ -386,9 +382,10 @@ async def _received(content: StreamReader, share: Share, limit: int) -> bytes:
 
 async def _respond(request: web.Request, request_id: str) -> web.StreamResponse:
     headers = {"X-Request-ID": request_id}
-    patience: float = request.app[SERVICE].settings["server.write_timeout"]
-    outlet = list_answer(request, headers, request[_SHARE], patience) if "Accept" in request.headers else None
-    body = await _handle(request, request_id, headers, outlet)
+    parts, share = request.app[_PARTS], request[_SHARE]
+    patience: float = parts.service.settings["server.write_timeout"]
+    outlet = list_answer(request, headers, share, patience) if hdrs.ACCEPT in request.headers else None
+    body = await _handle(parts, share, request, request_id, headers, outlet)
     if outlet is not None and outlet.response is not None:
         return outlet.response
     if body is None:

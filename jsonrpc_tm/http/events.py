@@ -21,7 +21,8 @@ from ..domain import event_reading
 from ..domain.event_reading import Logged
 from ..rpc.method_rules import EVENTS, check_identity, check_properties
 from .connection import Connection
-from .endpoint import RUNNING, SERVICE, Refusal, identified
+from .endpoint import RUNNING, SERVICE, identified
+from .refusal import Refusal
 from .routes import guarded
 
 logger = logging.getLogger(__name__)

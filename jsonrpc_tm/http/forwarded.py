@@ -1,25 +1,29 @@
 """The caller's address behind balancers: what they tell is taken from those that the configuration lists."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from ..core.addresses import Peers, address, host, within
-from .endpoint import PEER, SERVICE
+from .endpoint import PEER
 
 
-@web.middleware
-def see_the_caller(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
-    """Let ``request.remote`` be the address of the caller, where a listed balancer tells it."""
-    settings = request.app[SERVICE].settings
-    balancers: Peers = settings["server.balancers"]
-    if balancers and (peer := request.remote) is not None and within(peer, balancers):
-        caller = _caller(_told(request, settings["server.forwarded_header"]), balancers)
-        if caller is not None:
-            request[PEER] = peer
-            request = request.clone(remote=caller)
-    return handler(request)
+def seeing_the_caller(settings: Mapping[str, Any]) -> Middleware:
+    """Return what lets ``request.remote`` be the address of the caller, where a listed balancer tells it."""
+
+    @web.middleware
+    def see(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
+        balancers: Peers = settings["server.balancers"]
+        if balancers and (peer := request.remote) is not None and within(peer, balancers):
+            caller = _caller(_told(request, settings["server.forwarded_header"]), balancers)
+            if caller is not None:
+                request[PEER] = peer
+                request = request.clone(remote=caller)
+        return handler(request)
+
+    return see
 
 
 def _told(request: web.Request, header: str) -> Sequence[str]:

@@ -13,7 +13,8 @@ from ..core.identity import Rule
 from ..core.records import Route
 from ..rpc.method_rules import check_identity, check_properties
 from ..rpc.service import Service
-from .endpoint import Refusal, caller, context_of, finished, report, request_id_of
+from .endpoint import caller, context_of, finished, report
+from .refusal import Refusal, request_id_of
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from .browsers import add_browser_rules
 from .connection import NAME, HTTPRunner
 from .endpoint import LIMITS, RUNNING, add_endpoint
 from .events import add_events
-from .forwarded import see_the_caller
+from .forwarded import seeing_the_caller
 from .health import Readiness
 from .notify import READY, STOPPING, notify
 from .reload import Reloader
@@ -56,7 +56,7 @@ def build_app(
     app.on_response_prepare.append(_sign)
     add_browser_rules(app, service, bound)
     add_endpoint(app, service)
-    app.middlewares.insert(0, see_the_caller)
+    app.middlewares.insert(0, seeing_the_caller(service.settings))
     add_routes(app, service, (*readiness.routes(), add_events(app)))
     return app
 

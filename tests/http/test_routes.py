@@ -13,7 +13,8 @@ from jsonrpc_tm.core.context import Context
 from jsonrpc_tm.core.errors import BadCredentials, ConfigurationError
 from jsonrpc_tm.core.identity import Credentials, Identity
 from jsonrpc_tm.core.records import CallRecord, Route
-from jsonrpc_tm.http.endpoint import RUNNING, SERVICE, Refusal, read_body
+from jsonrpc_tm.http.endpoint import RUNNING, SERVICE, read_body
+from jsonrpc_tm.http.refusal import Refusal
 from jsonrpc_tm.http.server import build_app
 
 from .fakes import Wire, is_refused, make_service, serving
