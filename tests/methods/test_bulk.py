@@ -12,6 +12,7 @@ from jsonrpc_tm.core.records import StatusRule
 from jsonrpc_tm.domain.bulk import actions, chunks
 from jsonrpc_tm.methods import bulk
 from jsonrpc_tm.rpc.chain import Afterwards
+from jsonrpc_tm.storage.dialect import SQLite
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 
 from ..domain.test_counters import drift
@@ -193,6 +194,24 @@ async def test_what_a_rule_refuses_stays_as_it_is(storage):
         assert (await tm("getBulk", number))["Refused"] == {"InvalidState": 6}
         assert await statuses(tm) == before
         assert {errors for _, errors, _ in before} == {0, 1}
+
+
+async def test_what_a_rule_refuses_of_an_undoing_stays_whole(storage, monkeypatch):
+    monkeypatch.setattr(SQLite, "apart", 1)
+    rule = StatusRule("file", lambda old, new: "no" if (old, new) == ("Mine", "B") else None)
+    tm = Driver(storage, rules=[rule])
+    async with tm.service:
+        tm.service.users = Registry()
+        await tm.add("a")
+        await tm("addFilesToTransformation", "a", LFNS)
+        await tm("setFileStatus", "a", dict(zip(LFNS, "AABBCC", strict=True)), True)
+        number = await started(tm, "files", {}, "setStatus", {"status": "Mine"})
+        await finish(tm)
+        before = await statuses(tm)
+        undone = await tm("undoBulk", number)
+        await finish(tm)
+        assert (await tm("getBulk", undone))["Refused"] == {"InvalidState": 6}
+        assert await statuses(tm) == before == [("Mine", 0, None)] * 6
 
 
 async def test_cancelled_in_the_middle_it_stops_and_can_be_undone(t, monkeypatch):

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jsonrpc_tm.core.state_machines import FILES, StateMachine, StatusMove
+from jsonrpc_tm.storage.dialect import SQLite
 from jsonrpc_tm.storage.sqlite import SqliteStorage
 
 from ..domain.test_counters import drift
@@ -94,6 +95,20 @@ async def test_many_files_take_few_statements(sqlite_tm):
     assert few <= 6
     assert many <= 3 * few
     assert await tm.statements("resetErrorCount", "t", names) <= 3 * few
+
+
+async def test_equal_and_odd_reports_do_the_same(sqlite_tm, monkeypatch):
+    tm = sqlite_tm
+    found = []
+    for apart, name in ((1, "apart"), (100, "together")):
+        monkeypatch.setattr(SQLite, "apart", apart)
+        trans = await prepared(tm, name)
+        await tm("setFileStatus", name, dict(zip(LFNS, ("Processed", "MaxReset", "Mine", "Mine"), strict=True)))
+        asked = dict(zip("1234", (["X", True], "Y", ["X", True], "Y"), strict=True))
+        await tm("setFileStatusForTransformation", name, asked)
+        found.append(list((await state(tm, trans)).values()))
+        assert await drift(tm) == {}
+    assert found[0] == found[1] == [("X", 1, 1), ("Y", 1, 1), ("X", 2, 1), ("Y", 1, 1)]
 
 
 async def test_reports_at_the_same_time_see_each_other(tm):

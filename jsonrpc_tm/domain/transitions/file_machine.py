@@ -1,17 +1,18 @@
 """Files move as the state machine says: what is refused, what is counted, and what is put back."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...core.state_machines import Moved
-from ...storage.base import chunks
+from ...storage.base import Row, chunks
+from ...storage.dialect import PackedKind
 from ..work import Held, Work
-from .status_rules import move
+from .sources import sources
+from .status_rules import ask, move
 
-_ON = "target.TransformationID = :trans AND target.FileID = source.FileID"
-_CHANGES = {"FileID": "int", "Status": "text", "Errors": "int"}
+_COLUMNS: dict[str, PackedKind] = {"Status": "text", "ErrorCount": "int"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +36,64 @@ async def move_files(work: Work, trans: Held, wanted: Mapping[int, str], *, forc
     :param force: no move is refused, and none leads to MaxReset instead.
     :raises InvalidState: a plugin's rule forbids a change.
     """
-    dialect, machine = work.dialect, work.parts.machines["file"]
+    machine = work.parts.machines["file"]
     most: int = work.parts.settings["transformations.max_reset_count"]
-    source = dialect.array("ids", "int")
+    moved: dict[int, str] = {}
+    refused: list[int] = []
+    before: dict[int, str] = {}
+    known: dict[tuple[str, str, int], Moved | None] = {}
+    changes: list[tuple[Any, ...]] = []
+    for row in await _lock(work, trans, wanted):
+        file_id, old, errors = row.values()
+        if old == (new := wanted[file_id]):
+            continue
+        if (key := (old, new, errors)) not in known:
+            known[key] = machine.moved(old, new, errors, most, force=force)
+        if (became := known[key]) is None:
+            refused.append(file_id)
+        else:
+            changes.append((file_id, *became))
+            before[file_id] = old
+            moved[file_id] = became.status
+    await _write(work, trans, changes, before, _COLUMNS)
+    _tell(work, trans, moved)
+    return FileMoves(moved, refused)
+
+
+async def _lock(work: Work, trans: Held, file_ids: Iterable[int]) -> list[Row]:
+    """Return FileID, Status and ErrorCount of files, locked in one order for all who hold the transformation."""
+    dialect = work.dialect
     select = (
-        f"SELECT f.FileID, f.Status, f.ErrorCount FROM {source} AS wanted {dialect.straight_join}"
+        f"SELECT f.FileID, f.Status, f.ErrorCount FROM {dialect.array('ids', 'int')} AS wanted {dialect.straight_join}"
         f" TransformationFiles f{dialect.by_key}"
         f" ON f.TransformationID = :trans AND f.FileID = wanted.value{dialect.for_update}"
     )
-    moved: dict[int, str] = {}
-    refused: list[int] = []
-    # in one order for all who hold the transformation at the same time
-    for chunk in chunks(sorted(wanted)):
-        rows = await work.tx.fetch_all(select, {"trans": trans.id, "ids": dialect.pack(chunk)})
-        known: dict[tuple[str, str, int], Moved | None] = {}
-        changes: list[list[Any]] = []
-        numbers: Counter[tuple[int, str, str]] = Counter()
-        for row in rows:
-            file_id, old, errors = row.values()
-            if old == (new := wanted[file_id]):
-                continue
-            if (key := (old, new, errors)) not in known:
-                known[key] = machine.moved(old, new, errors, most, force=force)
-            if (became := known[key]) is None:
-                refused.append(file_id)
-            else:
-                changes.append([file_id, *became])
-                numbers[trans.id, old, became.status] += 1
-                moved[file_id] = became.status
-        await _write(work, trans, changes, known=numbers)
-    _tell(work, trans, moved)
-    return FileMoves(moved, refused)
+    rows: list[Row] = []
+    for chunk in chunks(sorted(file_ids)):
+        rows += await work.tx.fetch_all(select, {"trans": trans.id, "ids": dialect.pack(chunk)})
+    return rows
 
 
 async def _write(
     work: Work,
     trans: Held,
     changes: Sequence[Sequence[Any]],
-    task: bool = False,
-    known: Mapping[tuple[int, str, str], int] | None = None,
+    before: Mapping[int, str],
+    columns: Mapping[str, PackedKind],
 ) -> None:
-    """Write status and ErrorCount of files, and the TaskID too; *known* as for ``move``."""
-    if not changes:
-        return
-    columns: dict[str, Any] = {**_CHANGES, "Task": "int"} if task else _CHANGES
-    counted = {"ErrorCount": "source.Errors", "TaskID": "source.Task"} if task else {"ErrorCount": "source.Errors"}
-    parameters = {"trans": trans.id, "changes": work.dialect.pack(changes)}
-    source = work.dialect.records("changes", **columns)
-    await move(work, "file", source, _ON, "source.Status", parameters, counted, known=known)
+    """Write columns of files that are locked, the status first.
+
+    :param changes: a FileID, ascending, and a value for each column.
+    :param before: their statuses by FileID.
+    :raises InvalidState: a plugin's rule forbids a change; then none was written, for bulk operations go on after that.
+    """
+    ask(work, "file", ((before[file_id], status) for file_id, status, *_ in changes))
+    for source in sources(work.dialect, changes, **columns):
+        known = Counter((trans.id, before[file_id], status) for file_id, status, *_ in source.rows)
+        on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
+        others = dict(source.values)
+        parameters = {"trans": trans.id, **source.parameters}
+        await move(work, "file", source.sql, on, others.pop("Status"), parameters, others, known=known)
 
 
 def _tell(work: Work, trans: Held, moved: Mapping[int, str]) -> None:
@@ -117,6 +128,7 @@ async def put_back(work: Work, trans: Held, states: Mapping[int, Sequence[Any]])
     :param states: these three by FileID.
     :raises InvalidState: a plugin's rule forbids a change.
     """
-    for chunk in chunks(sorted(states)):
-        await _write(work, trans, [[file_id, *states[file_id]] for file_id in chunk], task=True)
+    before = {row["FileID"]: row["Status"] for row in await _lock(work, trans, states)}
+    rows = [(file_id, *states[file_id]) for file_id in before]
+    await _write(work, trans, rows, before, {**_COLUMNS, "TaskID": "int"})
     _tell(work, trans, {file_id: status for file_id, (status, *_) in states.items()})

@@ -12,6 +12,7 @@ from ...storage.base import Row, chunks
 from .. import names
 from ..missing import not_there
 from ..work import Held, Work
+from .sources import sources
 from .status_rules import ask, bear, move
 
 SUFFIX = "-inherited"
@@ -153,13 +154,14 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
     :raises NotFound: files that are not in the transformation; ``data.missing`` lists them.
     :raises InvalidState: a plugin's rule forbids a change.
     """
-    source = work.dialect.records("changes", FileID="int", Status="text", Errors="int")
-    on = "target.TransformationID = :trans AND target.FileID = source.FileID"
     # in one order for all who hold the transformation at the same time
-    for chunk in chunks([[file_id, *change] for file_id, change in sorted(changes.items())]):
-        parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
-        counted = {"ErrorCount": "target.ErrorCount + source.Errors"}
-        if await move(work, "file", source, on, "source.Status", parameters, counted, strict=True) != len(chunk):
+    rows = [(file_id, *change) for file_id, change in sorted(changes.items())]
+    for source in sources(work.dialect, rows, Status="text", Errors="int"):
+        on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
+        parameters = {"trans": trans.id, **source.parameters}
+        counted = {"ErrorCount": f"target.ErrorCount + {source.values['Errors']}"}
+        to = source.values["Status"]
+        if await move(work, "file", source.sql, on, to, parameters, counted, strict=True) != len(source.rows):
             raise await not_there(work, trans, TRANSFORMATION_FILES, "file", list(changes))
     if changes:
         told = dict(Counter(status for status, _ in changes.values()))

@@ -33,6 +33,8 @@ class Dialect(ABC):
     straight_join: ClassVar[str]
     by_key: ClassVar[str]
     """What follows a table that is joined by its primary key and locked: no other row may be locked on the way."""
+    apart: ClassVar[int]
+    """Rows that get the same may be written by a statement of their own where each statement has so many."""
     by_status: ClassVar[str]
     """What follows TransformationTasks where tasks with a status are read in the order of their numbers, so that no
     others are read, and locked, on the way."""

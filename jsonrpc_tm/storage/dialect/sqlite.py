@@ -25,6 +25,8 @@ class SQLite(Dialect):
     cluster_lock = ""
     straight_join = "CROSS JOIN"
     by_key = ""
+    # reading a list of rows instead of ids costs 2 us a row, a statement 30 us
+    apart = 15
     by_status = ""
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
     numbered = "SELECT name FROM sqlite_sequence"
