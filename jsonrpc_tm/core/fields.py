@@ -6,7 +6,7 @@ Each field can describe itself (``json_schema``), so that ``rpc.discover`` is ma
 from collections.abc import Mapping
 from typing import Any, cast
 
-from marshmallow import ValidationError
+from marshmallow import ValidationError, missing
 from marshmallow import fields as ma
 
 from .model import MAX_INTEGER
@@ -20,13 +20,16 @@ class Field(ma.Field[Any]):
 
     schema: JSONSchema = {}
 
-    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
         """Return the loaded value.
 
         :raises ValidationError: it is not what it should be.
         """
         try:
-            return super().deserialize(value, *args, **kwargs)
+            # what marshmallow adds to a plain value takes longer than most fields themselves
+            if value is None or value is missing or self.validators or self.pre_load or self.post_load:
+                return super().deserialize(value, attr, data, **kwargs)
+            return self._deserialize(value, attr, data, **kwargs)
         except BadValue as error:
             raise ValidationError(error.messages) from None
 

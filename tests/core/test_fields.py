@@ -1,10 +1,12 @@
 """What each kind of parameter accepts and loads, and that its JSON Schema says so."""
 
 import jsonschema
+import marshmallow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marshmallow import ValidationError
+from marshmallow import ValidationError, missing
+from marshmallow.validate import Range
 
 from jsonrpc_tm.core import fields, values
 from jsonrpc_tm.methods import files, parameters, service, tasks, transformations
@@ -164,3 +166,25 @@ def test_the_json_schema_takes_whatever_the_parameter_takes(method, value):
         except ValidationError:
             continue
         jsonschema.validate(value, field.json_schema(), jsonschema.Draft7Validator)
+
+
+@pytest.mark.parametrize("unusual", [{"validate": [Range(2)]}, {"pre_load": [repr]}, {"post_load": [str]}])
+@pytest.mark.parametrize("value", [1, None, missing])
+def test_what_is_unusual_is_left_to_marshmallow(unusual, value):
+    def outcome(field):
+        try:
+            return field.deserialize(value)
+        except ValidationError as error:
+            return error.messages
+
+    class Plain(fields.Field):
+        """Integers, as marshmallow alone would have them."""
+
+        deserialize = marshmallow.fields.Field.deserialize
+
+        def _deserialize(self, value, *_, **__):
+            if type(value) is not int:
+                raise ValidationError("Not an integer.")
+            return value
+
+    assert outcome(fields.Integer(**unusual)) == outcome(Plain(**unusual))
