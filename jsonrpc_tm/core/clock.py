@@ -4,6 +4,7 @@ import functools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 Clock = Callable[[], datetime]
 """Returns the present moment, UTC, aware, whole seconds."""
@@ -22,6 +23,7 @@ def _at(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC)
 
 
+@lru_cache(16)  # a call stores its own moment several times, and shares it with others
 def stored(moment: datetime) -> str:
     """Return *moment* (aware) in the stored form, ``YYYY-MM-DD HH:MM:SS`` in UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

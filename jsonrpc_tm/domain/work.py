@@ -22,9 +22,8 @@ from .counters import Counted
 
 LISTED = 1000
 """The most identifiers that an event lists."""
-# in the order of _FIELDS
+# in the order of the fields of Transformation
 _FACTS = "t.TransformationID, t.TransformationName, t.Author, t.AuthorGroup, t.Type, t.Status"
-_FIELDS = ("id", "name", "author", "group", "type", "status")
 _NOBODYS = Transformation(0, "", "", "", "", "")
 _GRANT = object()
 
@@ -105,14 +104,14 @@ class Work:
             decision = Decision(False, reason="it does not exist")
         else:
             await exclude_other_nodes(self.tx, [f"transformation {found['TransformationID']}"])
-            decision = policy.may_change(identity, self.action, Transformation(**_facts(found)))
+            decision = policy.may_change(identity, self.action, Transformation(*found.values()))
         if found is None or not decision.allowed:
             needs = decision.needs or policy.may_change(identity, self.action, _NOBODYS).needs
             # the same words whether it exists or not: names cannot be probed by writing; the note is for the audit
             error = Forbidden(f"You may not call {self.action} on {trans!r}", needs=list(needs))
             error.add_note(decision.reason)
             raise error
-        return Held(**_facts(found), shared=shared, grant=_GRANT)
+        return _held(found.values(), shared)
 
     async def hold_wanting(self, ids: Iterable[int]) -> list[Held]:
         """Lock transformations that take what the catalog announces, or lose what it has no more; no right is asked.
@@ -125,7 +124,7 @@ class Work:
         held: list[Held] = []
         for chunk in chunks(sorted(set(ids))):
             rows = await self.tx.fetch_all(sql + self.dialect.for_update, {"ids": self.dialect.pack(chunk)})
-            held += [Held(**_facts(row), grant=_GRANT) for row in rows]
+            held += [_held(row.values()) for row in rows]
         await exclude_other_nodes(self.tx, [f"transformation {one.id}" for one in held])
         return held
 
@@ -145,7 +144,7 @@ class Work:
         found: set[int] = set()
         for chunk in chunks(ids):
             rows = await self.tx.fetch_all(sql, {"ids": self.dialect.pack(chunk)})
-            seen = (Transformation(**_facts(row)) for row in rows)
+            seen = (Transformation(*row.values()) for row in rows)
             found.update(one.id for one in seen if self._may_change(one))
         return found
 
@@ -158,8 +157,7 @@ class Work:
         :param values: its row, by column.
         """
         columns = ("TransformationName", "Author", "AuthorGroup", "Type", "Status")
-        facts = dict(zip(_FIELDS, [trans_id, *(values.get(column, "") for column in columns)], strict=True))
-        return Held(**facts, grant=_GRANT)
+        return _held((trans_id, *(values.get(column, "") for column in columns)))
 
     async def seen(self, trans: int | str) -> Transformation:
         """Return a transformation that the caller may read.
@@ -170,7 +168,7 @@ class Work:
         found = await self._find(self.named(trans))
         if found is None:
             raise unknown(trans)
-        return Transformation(**_facts(found))
+        return Transformation(*found.values())
 
     async def _find(self, where: Where, tail: str = "") -> Mapping[str, Any] | None:
         sql = f"SELECT {_FACTS} FROM Transformations t WHERE {where.text}{tail}"
@@ -256,8 +254,9 @@ def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
     return both
 
 
-def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(zip(_FIELDS, row.values(), strict=True))
+def _held(facts: Iterable[Any], shared: bool = False) -> Held:
+    trans_id, name, author, group, kind, status = facts
+    return Held(trans_id, name, author, group, kind, status, shared, _GRANT)
 
 
 def _named(where: Where, trans: int | str) -> Where:

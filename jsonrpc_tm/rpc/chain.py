@@ -88,10 +88,11 @@ class Ground:
         self.changing.add(task)
         task.add_done_callback(self.changing.discard)
         try:
-            await asyncio.wait([task])
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
+            if task.cancelled():
+                raise
             raise Abandoned(task) from None
-        return task.result()
 
     async def finish(self) -> None:
         """Wait for the calls whose callers have gone, as long as shutdown waits for calls; then end them."""

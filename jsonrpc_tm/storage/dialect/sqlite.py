@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from ...core import model
 from .base import Dialect, PackedKind, insert, listed
@@ -9,6 +10,12 @@ from .base import Dialect, PackedKind, insert, listed
 _LIKE = re.compile(r"\\.|.", re.DOTALL)
 _GLOB = {"%": "*", "_": "?"}
 _GLOB_ITSELF = {sign: f"[{sign}]" for sign in "*?["}
+
+
+@cache
+def _records(parameter: str, *columns: str) -> str:
+    extracted = listed(f"json_extract(value, '$[{i}]') AS {column}" for i, column in enumerate(columns))
+    return f"(SELECT key AS position, {extracted} FROM json_each(:{parameter}))"
 
 
 class SQLite(Dialect):
@@ -41,8 +48,7 @@ class SQLite(Dialect):
 
     def records(self, parameter: str, **columns: PackedKind) -> str:
         """Return ``json_each`` with one ``json_extract`` a column."""
-        extracted = listed(f"json_extract(value, '$[{i}]') AS {column}" for i, column in enumerate(columns))
-        return f"(SELECT key AS position, {extracted} FROM json_each(:{parameter}))"
+        return _records(parameter, *columns)
 
     def insert_new(self, table: str, columns: Sequence[str], select: str, key: Sequence[str]) -> str:
         """Return ``ON CONFLICT DO NOTHING``; the WHERE keeps the parser from reading ON as a join's."""
