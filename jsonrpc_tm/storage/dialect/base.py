@@ -133,6 +133,14 @@ class Dialect(ABC):
         """Return the concatenation of text expressions."""
 
     @abstractmethod
+    def json_object(self, members: Mapping[str, tuple[str, bool]]) -> str:
+        """Return the JSON text of an object, without spaces, as an SQL expression.
+
+        :param members: by name, which is a plain word: an SQL expression, and whether it is a text; else it is a whole
+            number. Each may be null. Together they fit in a packet, six times.
+        """
+
+    @abstractmethod
     def characters(self, expression: str) -> str:
         """Return the length of a text in characters."""
 

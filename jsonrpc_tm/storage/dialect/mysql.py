@@ -121,6 +121,16 @@ class MySQL(Dialect):
         """Return ``CONCAT``."""
         return f"CONCAT({listed(parts)})"
 
+    def json_object(self, members: Mapping[str, tuple[str, bool]]) -> str:
+        """Return the parts with CONCAT: JSON_OBJECT takes twice as long, puts spaces between them or sorts them."""
+        parts: list[str] = []
+        for name, (sql, is_text) in members.items():
+            before = "," if parts else "{"
+            # the collation is that of JSON_QUOTE, and not the one of a session
+            value, null = (f"JSON_QUOTE({sql})", "'null' COLLATE utf8mb4_bin") if is_text else (sql, "'null'")
+            parts += [f"'{before}\"{name}\":'", f"COALESCE({value}, {null})"]
+        return self.concat(*parts, "'}'")
+
     def characters(self, expression: str) -> str:
         """Return ``CHAR_LENGTH``; ``LENGTH`` counts bytes."""
         return f"CHAR_LENGTH({expression})"

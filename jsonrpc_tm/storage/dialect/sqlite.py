@@ -116,6 +116,11 @@ class SQLite(Dialect):
         """Return the parts with ``||``."""
         return "(" + " || ".join(parts) + ")"
 
+    def json_object(self, members: Mapping[str, tuple[str, bool]]) -> str:
+        """Return ``json_object``."""
+        parts = listed(f"'{name}', {sql}" for name, (sql, _) in members.items())
+        return f"json_object({parts})"
+
     def characters(self, expression: str) -> str:
         """Return ``length``, which counts characters of text."""
         return f"length({expression})"

@@ -33,6 +33,7 @@ from .session import Session
 logger = logging.getLogger(__name__)
 
 _PARAMETER = re.compile(r"%|:([A-Za-z_][A-Za-z0-9_]*)|'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`")
+_NAMED = re.compile(r":\w")
 _INSERT = re.compile(r"(?is)\A(\s*INSERT\b.*?\bVALUES\s*)(\(.*?\))(\s+ON DUPLICATE KEY UPDATE\b.*)?\s*\Z")
 # a comment at the end of a statement must not swallow the next one
 _BETWEEN = "\n;"
@@ -44,7 +45,7 @@ _SPARE = 1024
 def translate(sql: str) -> tuple[str, tuple[str, ...]]:
     """Return *sql* in the driver's form (``:name`` → ``%(name)s``, ``%`` → ``%%``), and the parameters' names.
 
-    :raises ValueError: a literal contains a colon, which other engines' drivers may take for a parameter.
+    :raises ValueError: a literal has a colon before a letter, which other engines' drivers may take for a parameter.
     """
     names: dict[str, None] = {}
 
@@ -52,8 +53,8 @@ def translate(sql: str) -> tuple[str, tuple[str, ...]]:
         if match[1]:
             names[match[1]] = None
             return f"%({match[1]})s"
-        if ":" in match[0]:
-            raise ValueError(f"bind {match[0]} as a parameter: a literal must not contain a colon")
+        if _NAMED.search(match[0]):
+            raise ValueError(f"bind {match[0]} as a parameter: a literal must not look like one")
         return match[0].replace("%", "%%")
 
     return _PARAMETER.sub(replaced, sql), tuple(names)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,30 @@ class DialectContract:
             return [[row["value"] for row in rows], single]
 
         assert await storage.run("any", body, read=True) == [values, values]
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=SUPPRESSED)
+    @given(
+        rows=st.lists(
+            st.tuples(st.none() | st.integers(model.MIN_INTEGER, model.MAX_INTEGER), st.none() | TEXTS), min_size=1
+        )
+    )
+    async def test_json_objects_are_what_python_makes(
+        self, storage: Storage, rows: list[tuple[int | None, str | None]]
+    ) -> None:
+        """``json_object`` has the bytes of orjson, but for signs that may be escaped or not."""
+
+        async def body(tx: Transaction) -> list[Any]:
+            text = tx.dialect.json_object({"text": ("t", True), "number": ("n", False), "also": ("t", True)})
+            given = tx.dialect.records("rows", n="int", t="text")
+            sql = f"SELECT {text} FROM {given} AS given ORDER BY position"
+            return await tx.fetch_column(sql, {"rows": tx.dialect.pack(rows)})
+
+        found = await storage.run("objects", body, read=True)
+        expected = [{"text": text, "number": number, "also": text} for number, text in rows]
+        assert [orjson.loads(text) for text in found] == expected
+        assert [text.encode() for text in found if "\\u" not in text] == [
+            orjson.dumps(row) for row, text in zip(expected, found, strict=True) if "\\u" not in text
+        ]
 
     async def test_insert_new_and_upsert(self, storage: Storage) -> None:
         """Rows whose key is there are left alone by the one, set by the other."""
