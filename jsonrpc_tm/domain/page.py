@@ -23,7 +23,7 @@ class Page:
     after: Sequence[int] | None = None
 
     def clauses(self, work: Work, table: Table, columns: Expressions, prefix: str) -> tuple[Where, str]:
-        """Return the WHERE clause over *table*, with what the caller may read, and what follows it.
+        """Return the WHERE clause over *table*, with what the caller may read, and ORDER BY.
 
         :param columns: what may be named, the key of *table* included.
         :param prefix: alias and dot of *table*.
@@ -41,7 +41,7 @@ class Page:
             if len(self.after) != len(key):
                 raise invalid("after", [f"Must be the last {' and '.join(key)} seen."])
             where.after([columns[name].sql for name in key], self.after)
-        return where, self.ending(columns, table)
+        return where, order_by(columns, table.key, self.orderAttribute)
 
     def ending(self, columns: Expressions, table: Table) -> str:
         """Return ORDER BY, LIMIT and OFFSET.

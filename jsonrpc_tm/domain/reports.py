@@ -88,7 +88,8 @@ def transformations(work: Work, page: Page, columns: Sequence[str] | None = None
     wanted = CORE_PARAMETERS if columns is None else [name for name in CORE_PARAMETERS if name in columns]
     if not wanted:
         raise invalid("columns", [f"None is a column. Valid: {', '.join(CORE_PARAMETERS)}."])
-    return _described(work, *page.clauses(work, TRANSFORMATIONS, TRANSFORMATION_SQL, "t."), wanted)
+    found = _described(work, *page.clauses(work, TRANSFORMATIONS, TRANSFORMATION_SQL, "t."), wanted)
+    return replace(found, limit=page.limit, offset=page.offset)
 
 
 async def with_additional(work: Work, rows: Rows) -> list[Row]:
@@ -122,8 +123,8 @@ def log_lines(work: Work, trans: Transformation) -> Rows:
     if added := _added(work):
         source += " JOIN Transformations t ON t.TransformationID = l.TransformationID"
         for name in added:
-            sql, kind, *_ = TRANSFORMATION_SQL[name]
-            columns[name] = Expression(f"CASE WHEN t.Author = l.Author THEN {sql} END", kind)
+            column = TRANSFORMATION_SQL[name]
+            columns[name] = column._replace(sql=f"CASE WHEN t.Author = l.Author THEN {column.sql} END")
     return Rows(columns, source, only(work, trans, "l."), " ORDER BY l.recid")
 
 
@@ -142,7 +143,7 @@ def files(work: Work, page: Page, columns: Sequence[str] | None = None) -> Rows:
     # the order is that of TransformationFiles, so it is read first, unless names find their files faster
     join = "JOIN" if page.condDict and "LFN" in page.condDict else work.dialect.straight_join
     source = f"TransformationFiles f {join} DataFiles d ON d.FileID = f.FileID"
-    return Rows({name: FILE_SQL[name] for name in wanted}, source, where, tail)
+    return Rows({name: FILE_SQL[name] for name in wanted}, source, where, tail, page.limit, page.offset)
 
 
 async def files_by_name(work: Work, lfns: Sequence[str]) -> dict[str, dict[str, Row]]:
@@ -171,7 +172,7 @@ def tasks(work: Work, page: Page, *, input_vector: bool = False) -> Rows:
     """
     where, tail = page.clauses(work, TRANSFORMATION_TASKS, TASK_SQL, "t.")
     if not input_vector:
-        return Rows(TASK_SQL, "TransformationTasks t", where, tail)
-    columns = {**TASK_SQL, "InputVector": Expression("COALESCE(i.InputVector, '')", "text")}
+        return Rows(TASK_SQL, "TransformationTasks t", where, tail, page.limit, page.offset)
+    columns = {**TASK_SQL, "InputVector": Expression("COALESCE(i.InputVector, '')", "text", long=True)}
     inputs = "TaskInputs i ON i.TransformationID = t.TransformationID AND i.TaskID = t.TaskID"
-    return Rows(columns, f"TransformationTasks t LEFT JOIN {inputs}", where, tail)
+    return Rows(columns, f"TransformationTasks t LEFT JOIN {inputs}", where, tail, page.limit, page.offset)

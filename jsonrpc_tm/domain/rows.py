@@ -1,13 +1,13 @@
 """Rows of an answer, described before they are read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.identity import Transformation
 from ..core.model import DATA_FILES, TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS
 from ..storage.base import Row, Select
 from ..storage.dialect import Dialect
-from ..storage.where import Expression, Expressions, Where, expressions
+from ..storage.where import Expression, Expressions, Where, expressions, limited
 from .work import Work
 
 TRANSFORMATION_SQL = expressions(TRANSFORMATIONS, "t.")
@@ -23,13 +23,21 @@ NO_ROWS = Select("SELECT 1 FROM Transformations WHERE 1 = 0")
 def in_answers(dialect: Dialect, expression: Expression) -> str:
     """Return the SQL of an expression as answers show it: dates as ``YYYY-MM-DDTHH:MM:SSZ``, all else as it is."""
     sql, kind = expression.sql, expression.kind
-    # the format functions of the engines would need literals with colons
+    # the engines have no format function in common
     return dialect.concat(f"REPLACE({sql}, ' ', 'T')", "'Z'") if kind == "date" else sql
 
 
 @lru_cache(maxsize=256)
 def _select(dialect: Dialect, columns: tuple[tuple[str, Expression], ...]) -> str:
     return "SELECT " + ", ".join(f"{in_answers(dialect, expression)} AS {name}" for name, expression in columns)
+
+
+@lru_cache(maxsize=256)
+def _texts(dialect: Dialect, columns: tuple[tuple[str, Expression], ...]) -> str | None:
+    if any(expression.long or expression.kind == "float" for _, expression in columns):
+        return None
+    members = {name: (in_answers(dialect, expression), expression.kind != "int") for name, expression in columns}
+    return f"SELECT {dialect.json_object(members)} AS row_text"
 
 
 def only(work: Work, trans: Transformation, prefix: str = "") -> Where:
@@ -49,19 +57,36 @@ class Rows:
     :param columns: of a row, in order.
     :param source: what stands after FROM.
     :param where: which rows; from ``Work.where``, which holds what the policy says, or ``only``.
-    :param tail: what follows WHERE. It names columns by their expressions, never by their names in the row: there
-        dates are texts that no index has.
+    :param tail: what follows WHERE, but LIMIT and OFFSET. It names columns by their expressions, never by their names
+        in the row: there dates are texts that no index has.
+    :param limit: how many rows at most; 0 and None for any number.
+    :param offset: how many are left out before them.
     """
 
     columns: Expressions
     source: str
     where: Where
     tail: str = ""
+    limit: int | None = None
+    offset: int | None = None
 
     def query(self, dialect: Dialect) -> Select:
         """Return the statement, as ``Storage.stream`` takes it."""
-        select = _select(dialect, tuple(self.columns.items()))
-        return Select(f"{select} FROM {self.source} WHERE {self.where.text}{self.tail}", self.where.parameters)
+        return self._query(_select(dialect, tuple(self.columns.items())))
+
+    def texts(self, dialect: Dialect) -> Select | None:
+        """Return the statement for rows of one value, the JSON text of the row's object; None where the engine's is not
+        exact: a fraction loses digits, a text of megabytes may become longer than a packet."""
+        select = _texts(dialect, tuple(self.columns.items()))
+        return None if select is None else self._query(select)
+
+    def few(self, most: int) -> "Rows":
+        """Return the first rows, *most* of them."""
+        return replace(self, limit=min(self.limit or most, most))
+
+    def _query(self, select: str) -> Select:
+        rest = f"{self.tail}{limited(self.limit, self.offset)}"
+        return Select(f"{select} FROM {self.source} WHERE {self.where.text}{rest}", self.where.parameters)
 
     async def run(self, work: Work) -> list[Row]:
         """Return all rows, as objects."""

@@ -49,7 +49,7 @@ def expressions(table: Table, prefix: str = "") -> Expressions:
 @cache
 def _expressions(table_name: str, prefix: str) -> Expressions:
     return {
-        name: Expression(f"{prefix}{name}", column.kind, column.length is None)
+        name: Expression(f"{prefix}{name}", column.kind, column.kind == "text" and column.length is None)
         for name, column in TABLES[table_name].columns.items()
     }
 

@@ -11,6 +11,8 @@ from jsonrpc_tm.core import fields
 from jsonrpc_tm.core.context import Context
 from jsonrpc_tm.core.errors import Conflict, Forbidden, InternalError, InvalidState, NotFound
 from jsonrpc_tm.core.identity import Transformation
+from jsonrpc_tm.core.model import TRANSFORMATIONS
+from jsonrpc_tm.domain.rows import TRANSFORMATION_SQL, Rows
 from jsonrpc_tm.domain.work import Held, Work
 from jsonrpc_tm.rpc.chain import Afterwards, Outside
 from jsonrpc_tm.rpc.method import Change, Method, Read, Write
@@ -277,3 +279,14 @@ async def test_a_handler_knows_its_call() -> None:
         author, request_id, peer, timestamp, started = await books.call("tests.tell", who="nobody")
         assert (author, request_id, peer) == ("Unknown", "r", "192.0.2.1")
         assert started[:10] == timestamp[:10]
+
+
+async def test_a_plugin_may_describe_rows_too() -> None:
+    async def numbers(work: Work) -> Rows:
+        """List transformations."""
+        columns = {"TransformationID": TRANSFORMATION_SQL["TransformationID"]}
+        return Rows(columns, "Transformations t", work.where(TRANSFORMATIONS, "t."))
+
+    async with opened(MEMORY, Method("tests.numbers", numbers, access=Read(), rule="all", streams=10)) as books:
+        await books.call("tests.make", "t", who="alice")
+        assert await books.call("tests.numbers") == [{"TransformationID": 1}]
