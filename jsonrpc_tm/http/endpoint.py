@@ -384,7 +384,7 @@ async def _respond(request: web.Request, request_id: str) -> web.StreamResponse:
     headers = {"X-Request-ID": request_id}
     parts, share = request.app[_PARTS], request[_SHARE]
     patience: float = parts.service.settings["server.write_timeout"]
-    outlet = list_answer(request, headers, share, patience) if hdrs.ACCEPT in request.headers else None
+    outlet = list_answer(request, headers, share, patience)
     body = await _handle(parts, share, request, request_id, headers, outlet)
     if outlet is not None and outlet.response is not None:
         return outlet.response

@@ -6,11 +6,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from ..rpc.arrow import INSTALLED, Arrow
 from ..rpc.attendance import Unattended
-from ..rpc.listing import Form, Head, Lines
+from ..rpc.listing import Form, Head, Lines, Members
 from . import compression
 from .limits import Share
 from .sending import PART, watched
@@ -18,6 +18,10 @@ from .sending import PART, watched
 _FORMS: tuple[type[Lines] | type[Arrow], ...] = (Lines, Arrow)
 _QUALITY = re.compile(r"q=(0(\.[0-9]{0,3})?|1(\.0{0,3})?)")
 _JSON = ("application/json", "application/*", "*/*")
+
+
+# rows. What is shorter goes out as one piece: a stream begins later, and there are few at a time
+_SHORT = 2000
 
 
 class ListAnswer:
@@ -32,6 +36,8 @@ class ListAnswer:
         self, request: web.Request, form: Form, headers: Mapping[str, str], share: Share, patience: float
     ) -> None:
         self.id: Any = None
+        self.of_texts = form.of_texts
+        self.short = _SHORT if isinstance(form, Members) else 0
         self.response: web.StreamResponse | None = None
         self._request = request
         self._form = form
@@ -46,14 +52,33 @@ class ListAnswer:
 
     async def send(self, head: Head, batches: AsyncIterator[list[Any]]) -> None:
         """Write all rows and their end; see ``Outlet``."""
-        async for batch in batches:
-            await self._write(await asyncio.to_thread(self._form.rows, head, batch))
+        following = asyncio.create_task(self._next(head, batches))
+        try:
+            while text := await following:
+                # reading goes on while the socket takes what was read
+                following = asyncio.create_task(self._next(head, batches))
+                await self._write(text)
+        finally:
+            following.cancel()
+            # whatever became of it, there is nobody to tell
+            await asyncio.gather(following, return_exceptions=True)
         await self._write(await asyncio.to_thread(self._form.end, head, self.id))
 
+    async def _next(self, head: Head, batches: AsyncIterator[list[Any]]) -> bytes:
+        """Return the text of the next rows, an empty one where there are no more."""
+        async for batch in batches:
+            return await asyncio.to_thread(self._form.rows, head, batch)
+        return b""
+
     async def fail(self, error: Mapping[str, Any]) -> None:
-        """Write an error as the last part; see ``Outlet``."""
-        with contextlib.suppress(Unattended):
-            await self._write(self._form.error(error))
+        """Write an error as the last part, or end the connection; see ``Outlet``."""
+        text = self._form.error(error)
+        if text is not None:
+            with contextlib.suppress(Unattended):
+                await self._write(text)
+        elif self._request.transport is not None:
+            # without the last chunk: no client takes a part for the whole
+            self._request.transport.abort()
 
     async def _write(self, text: bytes) -> None:
         # what has begun is sent in any case
@@ -75,9 +100,11 @@ class ListAnswer:
 
 
 def list_answer(request: web.Request, headers: Mapping[str, str], share: Share, patience: float) -> ListAnswer | None:
-    """Return the outlet for a list that a request asks for in another form than JSON; see ``ListAnswer``."""
-    form = _asked(",".join(request.headers.getall("Accept", ())))
-    return None if form is None else ListAnswer(request, form(), headers, share, patience)
+    """Return the outlet for a list, see ``ListAnswer``; None where its end could not be told from a lost connection."""
+    form = _asked(",".join(request.headers.getall("Accept", ()))) if "Accept" in request.headers else None
+    if form is None and request.version < HttpVersion11:
+        return None
+    return ListAnswer(request, (form or Members)(), headers, share, patience)
 
 
 def _asked(accepted: str) -> Callable[[], Form] | None:

@@ -21,6 +21,7 @@ class Arrow:
     """
 
     media: ClassVar[str] = "application/vnd.apache.arrow.stream"
+    of_texts: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._sink = io.BytesIO()

@@ -85,25 +85,9 @@ class Dispatcher:
         except TMError as error:
             logger.info("refused: %s", error.message, extra={**_facts(context), "outcome": error.type})
             return failure(error, context.request_id, _id(value))
-        if outlet is not None and "id" in value and self._service.streams(value["method"]):
-            return await self._stream(value, context, outlet)
-        return await self._answer(value, context, room)
-
-    async def _stream(self, entry: dict[str, Any], context: Context, outlet: Outlet) -> Text | None:
-        """Let *outlet* have the rows and their end, or the error that came midway; return one that came before."""
-        id = outlet.id = entry["id"]
-        try:
-            await self._service.call(context, entry["method"], entry.get("params"), outlet)
-        except TMError as error:
-            if outlet.begun:
-                await outlet.fail(
-                    {"code": error.code, "message": error.message, "data": _data(error, context.request_id)}
-                )
-            elif isinstance(error, NotOffered | Unavailable):
-                raise
-            else:
-                return failure(error, context.request_id, id)
-        return None
+        if outlet is not None and not ("id" in value and self._service.streams(value["method"])):
+            outlet = None
+        return await self._answer(value, context, room, outlet)
 
     def _check_length(self, entries: list[Any], context: Context) -> None:
         if not entries:
@@ -149,18 +133,27 @@ class Dispatcher:
         text += b"]"
         return text
 
-    async def _answer(self, entry: dict[str, Any], context: Context, room: Room | None) -> Text | None:
+    async def _answer(
+        self, entry: dict[str, Any], context: Context, room: Room | None, outlet: Outlet | None = None
+    ) -> Text | None:
+        """Return the response object of a call as JSON text, None where nobody wants it or *outlet* has had it."""
         name, id = entry["method"], entry.get("id")
+        if outlet is not None:
+            outlet.id = id
         # without jsonrpcserver's own way of a call, which costs ten times as much as its response objects
         try:
-            result = await self._service.call(context, name, entry.get("params"))
+            result = await self._service.call(context, name, entry.get("params"), outlet)
             response = serialize_success(SuccessResponse(result, id))
         except TMError as error:
             response = _failed(error, context.request_id, id)
+            if outlet is not None and outlet.begun:
+                await outlet.fail(response["error"])
+            elif outlet is not None and isinstance(error, NotOffered | Unavailable):
+                raise
         except Exception:
             logger.exception("%.100s failed", name, extra=_facts(context))
             response = _failed(InternalError("Internal error"), context.request_id, id)
-        if "id" not in entry:
+        if "id" not in entry or (outlet is not None and outlet.begun):
             return None
         try:
             text = await in_turns(response) if is_long(response.get("result")) else json_text(response)

@@ -1,9 +1,13 @@
 """Lists as streams: from the database's cursor to an outlet, in constant memory, with an end that proves them whole."""
 
+import functools
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar, Protocol
+
+import orjson
 
 from ..core.context import Context
 from ..core.errors import InvalidRequest
@@ -12,10 +16,15 @@ from ..domain import event_log
 from ..domain.rows import NO_ROWS, Rows
 from ..domain.work import Work
 from ..storage.base import Select, Transaction
-from .answer import json_lines, row_lines
+from .answer import json_lines, json_text, members_text, row_lines, row_texts
 from .attendance import Attended
-from .chain import Arguments, Ground
+from .chain import Arguments, Ground, trusted
 from .method import Method
+
+# a list that is not short
+_MORE: Any = object()
+# how many times as many rows are read at a time when they are texts: a hop costs as much as a hundred of them
+_TEXTS = 4
 
 
 class NotOffered(InvalidRequest):
@@ -28,19 +37,23 @@ class Head:
 
     :param revision: the event log's position at or before what the list shows.
     :param columns: kinds by name, in the order of a row's values; None where the rows are JSON values.
+    :param texts: a row's only value is the JSON text of its object, which the database has made.
     """
 
     revision: int
     columns: Mapping[str, ColumnKind] | None
+    texts: bool = False
 
 
 class Form(Protocol):
     """How one list is put out. Its functions take milliseconds and belong in a thread, one at a time.
 
     :param media: the Content-Type.
+    :param of_texts: it can be made of the JSON texts of rows.
     """
 
     media: ClassVar[str]
+    of_texts: ClassVar[bool]
 
     def rows(self, head: Head, batch: list[Any]) -> bytes:
         """Return the bytes of some rows.
@@ -55,17 +68,22 @@ class Form(Protocol):
         :raises NotOffered: such a list cannot be had in this form.
         """
 
-    def error(self, error: Mapping[str, Any]) -> bytes:
-        """Return what stands instead of the end after a failure, an error object of JSON-RPC."""
+    def error(self, error: Mapping[str, Any]) -> bytes | None:
+        """Return what stands instead of the end after a failure, an error object of JSON-RPC; None where there is no
+        place for it: then only the end that is missing tells."""
 
 
 class Outlet(Protocol):
     """Where a list goes.
 
     :param id: of the request.
+    :param of_texts: it takes the JSON texts of rows.
+    :param short: the most rows that it leaves to be the result of the call, all in one piece; 0 where it takes any.
     """
 
     id: Any
+    of_texts: bool
+    short: int
 
     @property
     def begun(self) -> bool:
@@ -80,16 +98,17 @@ class Outlet(Protocol):
         """
 
     async def fail(self, error: Mapping[str, Any]) -> None:
-        """Put out an error object, as the last part of what has begun."""
+        """Put out an error object, as the last part of what has begun, or have it end without its last part."""
 
 
-PutsOut = Callable[[Context, Arguments, Outlet], Awaitable[None]]
+PutsOut = Callable[[Context, Arguments, Outlet], Awaitable[Any]]
 
 
 class Lines:
     """One row a line of JSON, and a last line with their number and the hash of all bytes before it."""
 
     media: ClassVar[str] = "application/x-ndjson"
+    of_texts: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -97,7 +116,10 @@ class Lines:
 
     def rows(self, head: Head, batch: list[Any]) -> bytes:
         """Return some lines; see ``Form``."""
-        text = json_lines(batch) if head.columns is None else row_lines(tuple(head.columns), batch)
+        if head.texts:
+            text = "\n".join(chain.from_iterable((*batch, ("",)))).encode()
+        else:
+            text = json_lines(batch) if head.columns is None else row_lines(tuple(head.columns), batch)
         self._hash.update(text)
         self._count += len(batch)
         return text
@@ -112,28 +134,79 @@ class Lines:
         return json_lines([{"error": error}])
 
 
+class Members:
+    """The response object of JSON-RPC whose result is the list."""
+
+    media: ClassVar[str] = "application/json"
+    of_texts: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._before = b'{"jsonrpc":"2.0","result":['
+
+    def rows(self, head: Head, batch: list[Any]) -> bytes:
+        """Return some members; see ``Form``."""
+        before, self._before = self._before, b","
+        if head.texts:
+            return before + ",".join(chain.from_iterable(batch)).encode()
+        return before + (members_text(batch) if head.columns is None else row_texts(tuple(head.columns), batch))
+
+    def end(self, head: Head, id: Any) -> bytes:
+        """Return what follows the list; see ``Form``."""
+        return self._before.removeprefix(b",") + b'],"id":' + json_text(id) + b"}"
+
+    def error(self, error: Mapping[str, Any]) -> None:
+        """There is no place for it; see ``Form``."""
+
+
 def streamed(method: Method, ground: Ground) -> PutsOut:
-    """Return what puts out the rows of *method*, all on one snapshot."""
-    name, handler, access = method.name, method.handler, method.access
+    """Return what puts out the rows of *method*, all on one snapshot, or returns them where they are few."""
+    name, access = method.name, method.access
+    handler = trusted(method)
     trans = None if access is None else access.trans
     storage = ground.storage
 
-    async def stream(context: Context, arguments: Arguments, outlet: Outlet) -> None:
-        async def open(tx: Transaction) -> tuple[tuple[Head, list[Any]], Select]:
+    async def described(work: Work, arguments: Arguments) -> Rows | list[Any]:
+        own = dict(arguments)
+        seen = () if trans is None else (await work.seen(own.pop(trans)),)
+        found: Rows | list[Any] = await handler(work, *seen, **own)
+        return found
+
+    async def stream(context: Context, arguments: Arguments, outlet: Outlet) -> Any:
+        async def listed(tx: Transaction, most: int) -> Any:
+            """Return the list as a result; _MORE where it has more rows than *most*, if that is not 0."""
             work = Work(tx, context, ground.domain, name)
+            found = await described(work, arguments)
+            if not isinstance(found, Rows):
+                return found
+            some = found.few(most + 1) if most else found
+            if (query := some.texts(tx.dialect)) is None:
+                rows = await some.run(work)
+                return _MORE if most and len(rows) > most else rows
+            texts = await tx.fetch_column(query.sql, query.parameters)
+            return _MORE if most and len(texts) > most else list(map(orjson.Fragment, texts))
+
+        async def open(tx: Transaction) -> tuple[tuple[Head, list[Any]], Select]:
             # first of all: who follows the events from here on must not miss one
             revision = await event_log.position(tx)
-            own = dict(arguments)
-            seen = () if trans is None else (await work.seen(own.pop(trans)),)
-            found = await handler(work, *seen, **own)
+            found = await described(Work(tx, context, ground.domain, name), arguments)
             if not isinstance(found, Rows):
                 return (Head(revision, None), found), NO_ROWS
+            query = found.texts(tx.dialect) if outlet.of_texts else None
             columns = {column: expression.kind for column, expression in found.columns.items()}
-            return (Head(revision, columns), []), found.query(tx.dialect)
+            return (Head(revision, columns, query is not None), []), query or found.query(tx.dialect)
 
+        run = functools.partial(storage.run, name, listed, read=True, caller=context.caller)
+        size = _TEXTS * method.streams if outlet.of_texts else method.streams
         with Attended(ground.attendance, context):
-            async with storage.stream(name, open, method.streams, context.caller) as ((head, values), batches):
+            if outlet.short:
+                if (found := await run(outlet.short)) is not _MORE:
+                    return found
+                if not storage.streams_at_once(context.caller):
+                    # many slow readers must not keep others from what is not for them alone
+                    return await run(0)
+            async with storage.stream(name, open, size, context.caller) as ((head, values), batches):
                 await outlet.send(head, batches if head.columns is not None else _in_batches(values, method.streams))
+        return None
 
     return stream
 

@@ -35,7 +35,7 @@ class CallKey:
 class Transaction(Protocol):
     """One open transaction.
 
-    A verb takes one statement with named parameters (``:name``), without colons elsewhere and without semicolons. Rows
+    A verb takes one statement with named parameters (``:name``), no other colon before a letter, and no semicolon. Rows
     are dicts in the order of the select list. Dates are text, ``YYYY-MM-DD HH:MM:SS``, UTC.
     """
 
@@ -196,6 +196,9 @@ class Storage(Protocol):
         :raises StorageUnavailable: as for ``run``; too many streams are open; or the reader took too long, see
             ``storage.streams``.
         """
+
+    def streams_at_once(self, caller: str = "") -> bool:
+        """Whether a stream that is asked for now begins without waiting for others to end."""
 
     async def schema(self) -> "Schema":
         """Return what the database has and what this program wants of it. The storage need not be open.

@@ -96,6 +96,10 @@ class Lanes:
         """How many places nobody holds."""
         return self.turns.free
 
+    def at_once(self, caller: str) -> bool:
+        """Whether *caller* gets a place now."""
+        return caller not in self.turns.waiting and self.turns.may(caller)
+
     async def enter(self, caller: str = "") -> None:
         """Take a place.
 
@@ -105,7 +109,7 @@ class Lanes:
         """
         turns = self.turns
         self._emptied.clear()
-        if caller not in turns.waiting and turns.may(caller):
+        if self.at_once(caller):
             turns.enter(caller)
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -77,7 +77,7 @@ class FakeService:
         self.now += timedelta(seconds=1)
         return self.now
 
-    async def call(self, context: Context, name: str, params: Any) -> Any:
+    async def call(self, context: Context, name: str, params: Any, outlet: Any = None) -> Any:
         self.calls.append((name, params))
         self.contexts.append(context)
         if name in self.errors:

@@ -58,6 +58,9 @@ class CountingStorage:
     def stream(self, *args: Any, **kwargs: Any) -> Any:
         return self.storage.stream(*args, **kwargs)
 
+    def streams_at_once(self, caller: str) -> bool:
+        return self.storage.streams_at_once(caller)
+
     async def run(self, name: str, body: Any, *args: Any, read: bool = False, caller: str = "", **kwargs: Any) -> Any:
         async def counted(tx: Any) -> Any:
             counts = self.only in (None, name)

@@ -131,6 +131,10 @@ class MySQLStorage:
         """Read the rows of a query in batches; see ``Storage.stream``."""
         return self._streams.stream(name, open, size, caller)
 
+    def streams_at_once(self, caller: str = "") -> bool:
+        """Whether a stream need not wait; see ``Storage.streams_at_once``."""
+        return self._streams.at_once(caller)
+
     async def _prune(self) -> None:
         """Delete old markers now and then; every process does, a little at a time."""
         while True:

@@ -232,6 +232,10 @@ class SqliteStorage:
         """
         return self._streams.stream(name, open, size, caller)
 
+    def streams_at_once(self, caller: str = "") -> bool:
+        """Whether a stream need not wait; see ``Storage.streams_at_once``."""
+        return self._streams.at_once(caller)
+
     def _source(self, name: str) -> Source:
         if self.path is None:
             return HeldSource(lambda body: self._attempt(name, body, True))
