@@ -13,7 +13,7 @@ from ..rpc.attendance import Unattended
 from ..rpc.listing import Form, Head, Lines, Members
 from . import compression
 from .limits import Share
-from .sending import PART, watched
+from .sending import in_parts, watched
 
 _FORMS: tuple[type[Lines] | type[Arrow], ...] = (Lines, Arrow)
 _QUALITY = re.compile(r"q=(0(\.[0-9]{0,3})?|1(\.0{0,3})?)")
@@ -90,9 +90,7 @@ class ListAnswer:
                     compression.enable(self._request, response)
                     await response.prepare(self._request)
                     self.response = response
-                whole = memoryview(text)
-                for start in range(0, len(whole), PART):
-                    await self.response.write(whole[start : start + PART])
+                await in_parts(self.response.write, text)
         except ConnectionError:
             raise Unattended("The caller has gone") from None
         finally:

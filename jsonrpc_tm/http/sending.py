@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import abc, payload, web
+
+from ..core.breath import Breath
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +30,15 @@ class _Parts(payload.Payload):
 
     async def write(self, writer: abc.AbstractStreamWriter) -> None:
         """Write the body; each part is waited for before the next is taken up."""
-        whole = memoryview(self._value)
-        for start in range(0, len(whole), PART):
-            await writer.write(whole[start : start + PART])
+        await in_parts(writer.write, self._value)
+
+
+async def in_parts(write: Callable[[memoryview], Awaitable[None]], body: bytes | bytearray) -> None:
+    """Write *body* in parts; others have their turn meanwhile, also where a fast reader never lets it wait."""
+    whole, breath = memoryview(body), Breath()
+    for start in range(0, len(whole), PART):
+        await write(whole[start : start + PART])
+        await breath.taken()
 
 
 async def send(request: web.Request, response: web.StreamResponse, patience: float) -> None:
