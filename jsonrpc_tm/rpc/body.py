@@ -5,7 +5,6 @@ than 1,024 levels as if they were malformed. Both are looked for in the bytes, n
 64 MiB of the smallest values must not stop the server for much longer than orjson does.
 """
 
-import gc
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import orjson
 
 from ..core.errors import ParseError
 from ..core.model import MAX_INTEGER
+from .pieces import Unusual, in_pieces
 
 _LARGEST = b"%d" % MAX_INTEGER
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -90,18 +90,19 @@ def parse(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
 
 
 def parse_long(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
-    """Do as ``parse``, in a thread: others go on between its steps.
+    """Do as ``parse``, in a thread: others go on between its steps, which are short."""
+    problem: str | None = None
 
-    Without garbage collections, which look at all the new values again and again: 64 MiB of ``[],`` would take ten
-    times as long.
-    """
-    collects = gc.isenabled()
-    gc.disable()
+    def parse_piece(text: bytes, around: int) -> Any:
+        nonlocal problem
+        value, wrong = _loads(text)
+        problem = problem or wrong or _deep_or_long(text, limits, around)
+        return value
+
     try:
+        return in_pieces(body, parse_piece), problem
+    except (Unusual, orjson.JSONDecodeError):
         return parse(body, limits)
-    finally:
-        if collects:
-            gc.enable()
 
 
 def excess(entry: Any, limits: RequestLimits) -> str | None:
@@ -135,8 +136,9 @@ def _around_too_large(text: bytes) -> list[bytes]:
     return pieces if any(pieces[2::3]) else []
 
 
-def _deep_or_long(text: bytes, limits: RequestLimits) -> str | None:
-    if _has_brackets(text, limits.depth + 1) and _depth(text) > limits.depth:
+def _deep_or_long(text: bytes, limits: RequestLimits, around: int = 0) -> str | None:
+    depth = max(0, limits.depth - around)
+    if _has_brackets(text, depth + 1) and _depth(text) > depth:
         return _too_deep(limits)
     if len(text) > limits.string_length and _has_longer_text(text, limits.string_length):
         return f"a text is longer than {limits.string_length} characters"

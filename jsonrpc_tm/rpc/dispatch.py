@@ -15,6 +15,7 @@ from typing import Any
 from ..core.breath import Breath
 from ..core.context import Context
 from ..core.errors import InternalError, InvalidRequest, TMError, Unavailable
+from ..core.garbage import without_collections
 from ..core.model import MAX_INTEGER
 from .answer import Text, in_turns, is_long, json_text
 from .body import RequestLimits, excess, parse, parse_long
@@ -70,6 +71,20 @@ class Dispatcher:
         :raises NotOffered: *outlet* cannot have the rows in its form.
         :raises Unavailable: there is no room for the answer to a single request.
         """
+        if len(body) < _LONG:
+            return await self._handle(body, context, more, room, outlet)
+        with without_collections():
+            # its values have gone when this returns
+            return await self._handle(body, context, more, room, outlet)
+
+    async def _handle(
+        self,
+        body: bytes,
+        context: Context,
+        more: Callable[[int], None] | None,
+        room: Room | None,
+        outlet: Outlet | None,
+    ) -> Text | None:
         value: Any = None
         try:
             if len(body) < _LONG:

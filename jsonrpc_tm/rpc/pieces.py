@@ -1,0 +1,138 @@
+"""A long body becomes values piece by piece: one step of a parser in C, 10 MB at a time, would stop all other threads.
+
+A piece is some whole members of one array or object. Where it ends is found with simple expressions; whether it does
+is proved by orjson, which parses the piece as an array or object of its own: a member that parses from its beginning
+ends where it ends. Whatever is unusual is left to orjson as a whole, which knows what is wrong.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+PIECE = 32 * 1024
+"""Bytes of a piece, if no text in it is longer: it is parsed in about a millisecond, at most three."""
+# arrays and objects around a piece: each may be looked at once more for each that is around it
+_DEEPEST = 5
+_BLANK = rb"[ \t\r\n]*+"
+_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_FLAT = re.compile(rb'(?:(?:[^"\[\]{},]++|%b)*+,)*+' % _TEXT, re.DOTALL)
+_UNTIL_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+([\[\]{}]|"|\Z)' % _TEXT, re.DOTALL)
+_KEY = re.compile(rb"%b(%b)%b:%b" % (_BLANK, _TEXT, _BLANK, _BLANK), re.DOTALL)
+_LONG_TEXT = re.compile(_TEXT, re.DOTALL)
+_NEXT = re.compile(_BLANK)
+_ARRAY, _OBJECT = b"[{"
+_BRACKETS = b"[", b"]", b"{", b"}"
+_WHITE = b" \t\r\n"
+# places where a piece probably ends that are tried before one is found by counting brackets
+_GUESSES = 5
+_CLOSING = {_ARRAY: b"]", _OBJECT: b"}"}
+
+
+class Unusual(Exception):
+    """This text has no pieces: malformed, perhaps."""
+
+
+def in_pieces(text: bytes, parse: Callable[[bytes, int], Any]) -> Any:
+    """Return the value that *text* is.
+
+    :param parse: returns the value of an array or object; is told how many are around it.
+    :raises Unusual: *text* is malformed, or too deep, or no array or object.
+    """
+    begin = _after_blank(text, 0)
+    if not text.startswith((b"[", b"{"), begin):
+        raise Unusual
+    value, end = _members(text, begin, 0, parse)
+    if _after_blank(text, end) != len(text):
+        raise Unusual
+    return value
+
+
+def _after_blank(text: bytes, at: int) -> int:
+    found = _NEXT.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def _members(text: bytes, begin: int, depth: int, parse: Callable[[bytes, int], Any]) -> tuple[Any, int]:
+    """Return the array or object that begins here, and where it ends."""
+    if depth > _DEEPEST:
+        raise Unusual
+    opening = text[begin]
+    made: Any = [] if opening == _ARRAY else {}
+    add = made.extend if opening == _ARRAY else made.update
+    brackets = b"%c%%b%b" % (opening, _CLOSING[opening])
+    at = begin + 1
+    while True:
+        for end, last in _ends(text, at):
+            if text[at:end].strip(_WHITE):
+                with contextlib.suppress(orjson.JSONDecodeError):
+                    add(parse(brackets % text[at:end], depth))
+                    break
+            elif last and at == begin + 1:
+                break
+        else:
+            end, last = _long_member(text, at, made, depth, parse)
+        if last:
+            if not text.startswith(_CLOSING[opening], end):
+                raise Unusual
+            return made, end + 1
+        at = end + 1
+
+
+def _ends(text: bytes, at: int) -> Iterator[tuple[int, bool]]:
+    """Give where some whole members may end: at a comma; or at a bracket, which makes them the last."""
+    window = text[at : at + PIECE]
+    end = window.rfind(b",")
+    for _ in range(_GUESSES):
+        if end <= 0:
+            break
+        counts = [window.count(bracket, 0, end) for bracket in _BRACKETS]
+        if counts[0] == counts[1] and counts[2] == counts[3]:
+            yield at + end, False
+        end = max(window.rfind(b"],", 0, end), window.rfind(b"},", 0, end)) + 1
+    depth = end = 0
+    for found in _UNTIL_BRACKET.finditer(window):
+        bracket = found[1]
+        if bracket in (b"[", b"{"):
+            depth += 1
+        elif bracket not in (b"]", b"}"):
+            break
+        elif depth:
+            depth -= 1
+            end = end if depth else found.end()
+        else:
+            yield at + found.start(1), True
+            return
+    if end and window.startswith(b",", end := _after_blank(window, end)):
+        yield at + end, False
+    flat = _FLAT.match(window)
+    assert flat is not None
+    if flat.end():
+        yield at + flat.end() - 1, False
+
+
+def _long_member(text: bytes, at: int, made: Any, depth: int, parse: Callable[[bytes, int], Any]) -> tuple[int, bool]:
+    """Add a member that is longer than a piece; return where it ends, and whether it is the last."""
+    key = None
+    if type(made) is dict:
+        name = _KEY.match(text, at)
+        if name is None:
+            raise Unusual
+        (key,), at = parse(b"[%b]" % name[1], depth), name.end()
+    else:
+        at = _after_blank(text, at)
+    if text.startswith((b"[", b"{"), at):
+        value, end = _members(text, at, depth + 1, parse)
+    elif (long := _LONG_TEXT.match(text, at)) is not None:
+        (value,), end = parse(b"[%b]" % long[0], depth), long.end()
+    else:
+        raise Unusual
+    if key is None:
+        made.append(value)
+    else:
+        made[key] = value
+    end = _after_blank(text, end)
+    return end, not text.startswith(b",", end)

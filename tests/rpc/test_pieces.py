@@ -1,0 +1,99 @@
+"""Long bodies become values piece by piece, and the same values as in one piece."""
+
+import json
+import random
+from typing import Any
+
+import orjson
+import pytest
+
+from jsonrpc_tm.core.errors import ParseError
+from jsonrpc_tm.rpc import pieces
+from jsonrpc_tm.rpc.body import RequestLimits, parse, parse_long
+
+LIMITS = RequestLimits(12, 200)
+LEAVES: tuple[Any, ...] = (0, -1.5, True, None, "", "é,]}", 'q"\\,{', "x" * 150, 2**63 - 1, 2**64, "y" * 201)
+
+
+def _value(chance: random.Random, depth: int) -> Any:
+    kind = chance.random()
+    if depth and kind < 0.3:
+        return [_value(chance, depth - 1) for _ in range(chance.randrange(8))]
+    if depth and kind < 0.6:
+        return {chance.choice("abc,]") * chance.randrange(9): _value(chance, depth - 1) for _ in range(6)}
+    return chance.choice(LEAVES[:8] if chance.random() < 0.98 else LEAVES)
+
+
+def _outcome(function: Any, body: bytes) -> Any:
+    try:
+        value, problem = function(body, LIMITS)
+    except ParseError as error:
+        return error.message
+    return value, problem is None
+
+
+def test_values_and_mistakes_are_those_of_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 64)
+    chance = random.Random(1)
+    whole = 0
+    for _ in range(80):
+        body = json.dumps(
+            [_value(chance, 3), _value(chance, 3)], indent=chance.choice((None, 1)), ensure_ascii=False
+        ).encode()
+        assert _outcome(parse_long, body) == _outcome(parse, body)
+        for _ in range(3):
+            at = chance.randrange(len(body))
+            wrong = body[:at] + chance.choice((b"", b",", b"]", b"}", b'"', b"[", b"\\", b"1", b" ")) + body[at + 1 :]
+            assert _outcome(parse_long, wrong) == _outcome(parse, wrong), wrong
+        try:
+            pieces.in_pieces(body, lambda text, around: orjson.loads(text))
+        except pieces.Unusual:
+            whole += 1
+    assert whole < 20, "most can be taken apart"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[,]", b"[1,]", b"[ ,1]", b"{,}", b'{"a":1,}', b"[1}", b"[[1],2", b"", b"1", b"[1] 2", b'{"a"}', b'["a'],
+    ids=repr,
+)
+def test_no_mistake_goes_by_between_pieces(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 2)
+    with pytest.raises((pieces.Unusual, orjson.JSONDecodeError)):
+        pieces.in_pieces(body, lambda text, around: orjson.loads(text))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [f"{number:016}," for number in range(20_000)],
+        dict.fromkeys(map(str, range(20_000)), "Processed"),
+        [{"lfns": ["/a]", "/b}"], "n": {"x": [1, {}]}} for _ in range(5_000)],
+        [1] * 100_000,
+        [[[[[["x"]]]]]] * 10_000,
+    ],
+    ids=["texts", "names", "objects", "numbers", "deep"],
+)
+def test_nothing_is_long_for_the_parser(value: Any) -> None:
+    sizes: list[int] = []
+
+    def loads(text: bytes, around: int) -> Any:
+        sizes.append(len(text))
+        return orjson.loads(text)
+
+    call = {"jsonrpc": "2.0", "id": 1, "method": "m", "params": [1, value, "x"]}
+    assert pieces.in_pieces(orjson.dumps(call), loads) == call
+    assert max(sizes) <= pieces.PIECE + 2
+    assert len(sizes) < 4 * sum(sizes) / pieces.PIECE, "not member by member"
+
+
+def test_a_limit_holds_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 16)
+    for depth in range(1, 8):
+        value = "x" * 20
+        for _ in range(depth):
+            value = [value, "x" * 20]  # type: ignore[assignment]
+        body = orjson.dumps(value)
+        for most in range(1, 8):
+            limits = RequestLimits(most, 100)
+            assert parse_long(body, limits) == parse(body, limits)
