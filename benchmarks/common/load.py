@@ -124,7 +124,7 @@ class _Caller:
         return kept[:number]
 
     async def run(
-        self, target: Target, requests: Sequence[bytes], callers: int, seconds: float, pause: float, stop: asyncio.Event
+        self, target: Target, requests: Sequence[bytes], callers: int, seconds: float, every: float, stop: asyncio.Event
     ) -> Load:
         connections = await self._connections(target, callers)
         latencies: list[float] = []
@@ -134,14 +134,16 @@ class _Caller:
         left = itertools.cycle(requests) if endless else iter(requests)
 
         async def call(connection: Connection) -> None:
+            due = begin
             for request in left:
                 before = time.perf_counter()
+                if every:
+                    await asyncio.sleep(due - before)
+                    before, due = due, due + every
                 if latencies and (stop.is_set() or (endless and before >= end)):
                     break
                 await connection.ask(request)
                 latencies.append(time.perf_counter() - before)
-                if pause:
-                    await asyncio.sleep(pause)
 
         await asyncio.gather(*(call(connection) for connection in connections))
         return Load(time.perf_counter() - begin, latencies, connections[0].size)
@@ -183,15 +185,16 @@ class Loader:
         theirs.close()
 
     def start(
-        self, target: Target, requests: Sequence[bytes], callers: int = 1, seconds: float = 0, pause: float = 0
+        self, target: Target, requests: Sequence[bytes], callers: int = 1, seconds: float = 0, every: float = 0
     ) -> None:
         """Begin to send.
 
         :param callers: connections at a time.
         :param seconds: send the requests again and again for so long; 0 sends each of them once.
-        :param pause: seconds that a caller waits after each answer.
+        :param every: seconds from one request of a caller to the next. One that has to wait for the answer before it is
+            late from then on: no stall is left out because nobody asked meanwhile.
         """
-        self._pipe.send((target, requests, callers, seconds, pause))
+        self._pipe.send((target, requests, callers, seconds, every))
 
     @property
     def running(self) -> bool:

@@ -13,8 +13,8 @@ from .processes import Bare, Process, Server, memory, processor_time
 from .raw import Database
 
 SQLITE, MARIADB = "SQLite", "MariaDB"
-PAUSE = 0.005
-"""Seconds between two small calls beside a big one."""
+EVERY = 0.01
+"""Seconds from one small call beside a big one to the next."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Row:
 
     :param floor: what it is compared with.
     :param spread: the least and the most of `ratio` in the rounds, or of *cpu* where there is no floor.
-    :param beside: milliseconds that a small call took meanwhile, p50 and p99.
+    :param beside: milliseconds that a small call took meanwhile: p50, p99, the worst.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Row:
     ratio: float | None = None
     cpu_ratio: float | None = None
     spread: tuple[float, float] | None = None
-    beside: tuple[float, float] | None = None
+    beside: tuple[float, float, float] | None = None
     memory: float | None = None
 
     @property
@@ -194,7 +194,8 @@ class Bench:
         self._kept.clear()
         self._databases.clear()
 
-    def _database_time(self) -> float:
+    def database_time(self) -> float:
+        """Return the seconds of processor time that MariaDB has used; 0 where it is not measured."""
         return processor_time([self.mariadb.process.pid]) if self.storage == MARIADB else 0.0
 
     def load(
@@ -207,9 +208,9 @@ class Bench:
     ) -> Sample:
         """Send requests and return what they took; see `Loader.start`."""
         target: Target = process.target  # type: ignore[attr-defined]
-        used, behind = processor_time(process.pids), self._database_time()
+        used, behind = processor_time(process.pids), self.database_time()
         found = (loader or self.loader).run(target, requests, callers, seconds)
-        spent, asked = processor_time(process.pids) - used, self._database_time() - behind
+        spent, asked = processor_time(process.pids) - used, self.database_time() - behind
         return Sample(found.seconds, len(found.latencies), spent, asked, found.latencies)
 
     def send(self, process: Process, requests: Sequence[bytes], _turn: int = 0) -> Sample:
@@ -222,10 +223,10 @@ class Bench:
 
     def alone(self, work: Callable[[], object], calls: int = 1) -> Sample:
         """Do something here and return what it took."""
-        behind, used, begin = self._database_time(), time.process_time(), time.perf_counter()
+        behind, used, begin = self.database_time(), time.process_time(), time.perf_counter()
         work()
         seconds, spent = time.perf_counter() - begin, time.process_time() - used
-        return Sample(seconds, calls, spent, self._database_time() - behind)
+        return Sample(seconds, calls, spent, self.database_time() - behind)
 
     def turns(self, *ways: Callable[[int], Sample], rounds: int = 0) -> list[list[Sample]]:
         """Return the samples of each way, taken in turn; those of the first turn are for warming up.
@@ -242,14 +243,14 @@ class Bench:
         """Return what a small call noticed of big ones, and what they took of memory, as fields of a row."""
         before = most = memory(server.pids)
         self.pinger.run(server.target, [small])
-        self.pinger.start(server.target, [small], 1, 3600, PAUSE)
+        self.pinger.start(server.target, [small], 1, 3600, EVERY)
         self.loader.start(server.target, big)
         while self.loader.running:
             most = max(most, memory(server.pids))
             time.sleep(0.01)
         self.loader.finish()
         pings = [1e3 * value for value in self.pinger.stop().latencies]
-        return {"beside": (quantile(pings, 0.5), quantile(pings, 0.99)), "memory": most - before}
+        return {"beside": (quantile(pings, 0.5), quantile(pings, 0.99), max(pings)), "memory": most - before}
 
 
 Measure = Callable[[Bench], Iterable[Row]]

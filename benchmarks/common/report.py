@@ -16,7 +16,7 @@ from .processes import ROOT
 
 HEAD = (
     "| what | storage | wire | callers | workers | calls/s | ms | p50; p99 ms | server CPU, µs | database CPU, µs "
-    "| floor ms | floor CPU, µs | ratio | CPU ratio | beside p50; p99 ms | memory, MiB | floor |\n"
+    "| floor ms | floor CPU, µs | ratio | CPU ratio | beside p50; p99; worst ms | memory, MiB | floor |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
@@ -28,17 +28,17 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def pair(values: Sequence[float | None] | None) -> str:
-    """Return two numbers."""
+def several(values: Sequence[float | None] | None) -> str:
+    """Return some numbers."""
     return "" if values is None or values[0] is None else "; ".join(map(number, values))
 
 
 def line(row: Row) -> str:
     """Return a row's line of the table."""
     words = [row.name, row.storage, row.wire, str(row.callers), str(row.workers), number(row.rate), number(row.ms)]
-    words += [pair((row.p50, row.p99)), number(row.cpu), number(row.database)]
+    words += [several((row.p50, row.p99)), number(row.cpu), number(row.database)]
     words += [number(row.floor_ms), number(row.floor_cpu), number(row.ratio), number(row.cpu_ratio)]
-    words += [pair(row.beside), number(row.memory), row.floor]
+    words += [several(row.beside), number(row.memory), row.floor]
     return f"| {' | '.join(words)} |"
 
 
