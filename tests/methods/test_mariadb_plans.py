@@ -59,7 +59,7 @@ async def test_what_is_moved_is_found_by_its_key(tm):
     await tm.add("t")
     await tm("addFilesToTransformation", "t", ["/a"])
     await tm("addTaskForTransformation", "t", ["/a"])
-    parameters = {"trans": 1, "ids": "[1]", "ExternalStatus": "Done", "changes": '[[1, "Moved", 0]]'}
+    parameters = {"trans": 1, "ids": "[1]", "ExternalStatus": "Done", "listed": "[1]", "Status": "Moved"}
     for call in (
         ("setTaskStatus", "t", 1, "Running"),
         ("setFileStatus", "t", {"/a": "Problematic"}),
@@ -73,6 +73,24 @@ async def test_what_is_moved_is_found_by_its_key(tm):
 
         plan = await tm.storage.storage.run("test", explain)
         assert [row["key"] for row in plan if row["table"] in ("target", "f")] == ["PRIMARY"], call
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("storage", ["mariadb"], indirect=True)
+async def test_cleaning_reads_its_own_files_from_where_it_was_and_looks_each_up(tm):
+    """MariaDB made a list of all files of all others, and read its own from the first for each piece."""
+    for name in "ab":
+        await tm.add(name)
+        await tm("addFilesToTransformation", name, [f"/{name}/{n}" for n in range(1000)])
+    await tm.statements("cleanTransformation", "b")
+    (sql,) = {sql for sql in tm.storage.statements if "other" in sql}
+
+    async def explain(tx):
+        return await tx.fetch_all(f"EXPLAIN {sql}", {"trans": 1, "after": 500})
+
+    plan = {row["table"]: (row["type"], row["key"]) for row in await tm.storage.storage.run("test", explain)}
+    assert plan["f"] == ("range", "PRIMARY")
+    assert plan["other"] == ("ref", "TransformationFiles_File")
 
 
 @pytest.mark.mariadb

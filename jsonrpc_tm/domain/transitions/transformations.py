@@ -5,7 +5,7 @@ from typing import Any
 
 from ...core.errors import Forbidden, InvalidState
 from ...core.statuses import ACCEPTING_STATUSES
-from ...storage.base import chunks
+from ...storage.base import CHUNK
 from .. import counters
 from ..parameters import ABSENT, check_expected
 from ..transformation_log import note
@@ -51,9 +51,11 @@ _CLEARED = (
 )
 _DELETED = ("AdditionalParameters", "TransformationLog", "Transformations")
 _ROWS = "SELECT COUNT(*) FROM {table} WHERE TransformationID = :trans"
+# not NOT EXISTS: MariaDB makes a list of all files of all others for that
 _ONLY_HERE = (
-    " FROM TransformationFiles f WHERE f.TransformationID = :trans AND NOT EXISTS"
-    " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = f.FileID AND other.TransformationID <> :trans)"
+    " FROM TransformationFiles f{by_key} LEFT JOIN TransformationFiles other"
+    " ON other.FileID = f.FileID AND other.TransformationID <> :trans"
+    " WHERE f.TransformationID = :trans AND other.FileID IS NULL"
 )
 STEPS = {"start": ("Active", "Automatic"), "stop": ("Stopped", "Manual"), "flush": ("Flush", "Automatic")}
 """Status and AgentType that people set together."""
@@ -122,7 +124,7 @@ async def clear(work: Work, trans: Held) -> dict[str, int]:
     :return: the number of rows gone, by table.
     """
     mine = {"trans": trans.id}
-    only = await work.tx.fetch_column(f"SELECT f.FileID{_ONLY_HERE}", mine)
+    only = await _only_here(work, trans)
     for (kind, status), number in (await counters.totals(work.tx, trans.id)).items():
         work.count(kind, trans.id, status, -number)
     for table in ("ObjectAttributes", "Leases"):
@@ -132,22 +134,34 @@ async def clear(work: Work, trans: Held) -> dict[str, int]:
     }
     if gone["TransformationMetaQueries"]:
         work.requeried.add(trans.id)
-    unused = (
-        "target.FileID = source.value AND NOT EXISTS"
-        " (SELECT 1 FROM TransformationFiles other WHERE other.FileID = target.FileID)"
-    )
-    forget = work.dialect.delete_join("DataFiles", work.dialect.array("ids", "int"), unused)
-    gone["DataFiles"] = 0
-    for chunk in chunks(only):
-        gone["DataFiles"] += await work.tx.execute(forget, {"ids": work.dialect.pack(chunk)})
+    forget = work.dialect.delete_unreferred("DataFiles", "ids")
+    gone["DataFiles"] = sum([await work.tx.execute(forget, {"ids": packed}) for packed in only])
     return gone
+
+
+async def _only_here(work: Work, trans: Held) -> list[str]:
+    """Return the FileIDs that no other transformation has, as packed lists that the database makes.
+
+    100,000 of them took MariaDB's clients 0.2 s of the event loop otherwise.
+    """
+    dialect = work.dialect
+    only = _ONLY_HERE.format(by_key=dialect.by_key)
+    some = f"SELECT f.FileID{only} AND f.FileID > :after ORDER BY f.FileID LIMIT {CHUNK}"
+    sql = f"SELECT {dialect.packed('FileID')} AS packed, MAX(FileID) AS last FROM ({some}) AS only"
+    found: list[str] = []
+    after = 0
+    while (row := await work.tx.fetch_one(sql, {"trans": trans.id, "after": after})) and row["packed"] is not None:
+        found.append(row["packed"])
+        after = row["last"]
+    return found
 
 
 async def would_clear(work: Work, trans: Held) -> dict[str, int]:
     """Return the number of rows that ``clear`` would take away, by table."""
     mine = {"trans": trans.id}
     gone = {table: await work.tx.fetch_value(_ROWS.format(table=table), mine) for table in _CLEARED}
-    gone["DataFiles"] = await work.tx.fetch_value(f"SELECT COUNT(*){_ONLY_HERE}", mine)
+    only = _ONLY_HERE.format(by_key=work.dialect.by_key)
+    gone["DataFiles"] = await work.tx.fetch_value(f"SELECT COUNT(*){only}", mine)
     return gone
 
 

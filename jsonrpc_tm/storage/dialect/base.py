@@ -121,6 +121,17 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def delete_unreferred(self, table: str, parameter: str) -> str:
+        """Return a DELETE of rows by a packed list of keys (integers) that leaves alone what others begin to refer to.
+
+        Nobody whom this transaction sees refers to them.
+        """
+
+    @abstractmethod
+    def packed(self, column: str) -> str:
+        """Return a column of integers as the packed list that ``array`` takes, an aggregate; null without rows."""
+
+    @abstractmethod
     def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
         """Return the condition that *columns* sort after *values* (SQL expressions), in a form an index serves."""
 

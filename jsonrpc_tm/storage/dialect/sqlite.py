@@ -104,6 +104,15 @@ class SQLite(Dialect):
             f" (SELECT {selected} FROM {source} AS source CROSS JOIN {table} AS target ON {on})"
         )
 
+    def delete_unreferred(self, table: str, parameter: str) -> str:
+        """Return a DELETE: nobody else writes."""
+        (key,) = model.TABLES[table].key
+        return f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(:{parameter}))"
+
+    def packed(self, column: str) -> str:
+        """Return ``json_group_array``."""
+        return f"NULLIF(json_group_array({column}), '[]')"
+
     def beyond(self, columns: Sequence[str], values: Sequence[str]) -> str:
         """Return a comparison of row values."""
         return f"({listed(columns)}) > ({listed(values)})"

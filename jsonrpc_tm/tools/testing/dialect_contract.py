@@ -125,6 +125,18 @@ class DialectContract:
 
         assert await storage.run("inserts", body) == [["Unused", "Unused", "Other"], ["2"]]
 
+    async def test_packed_and_delete_unreferred(self, storage: Storage) -> None:
+        """The database packs integers as ``array`` takes them, and deletes rows by such a list."""
+
+        async def body(tx: Transaction) -> list[Any]:
+            await add_files(tx, [f"/{number}" for number in range(5)])
+            sql = f"SELECT {tx.dialect.packed('FileID')} FROM DataFiles WHERE LFN > :lfn"
+            none, some = [await tx.fetch_value(sql, {"lfn": lfn}) for lfn in ("/9", "/2")]
+            gone = await tx.execute(tx.dialect.delete_unreferred("DataFiles", "ids"), {"ids": some})
+            return [none, gone, await tx.fetch_column("SELECT LFN FROM DataFiles ORDER BY LFN")]
+
+        assert await storage.run("packed", body) == [None, 2, ["/0", "/1", "/2"]]
+
     async def test_update_join_and_delete_join(self, storage: Storage) -> None:
         """Both touch exactly the rows that match the source, and count them."""
 

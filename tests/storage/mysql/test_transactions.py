@@ -107,6 +107,21 @@ async def test_texts_get_identifiers_without_returning_and_in_small_packets(stor
     assert ids == there == list(range(1, 101))
 
 
+async def test_a_row_that_others_refer_to_is_not_deleted(storage):
+    async def body(tx):
+        ids = await tx.insert_texts("DataFiles", "LFN", ["/a", "/b", "/c"], {"Status": "New"}, "FileID")
+        columns = "TransformationName, Description, LongDescription, Author, AuthorGroup"
+        trans = await tx.insert(f"INSERT INTO Transformations ({columns}) VALUES ('t', '', '', 'a', 'g')")
+        parameters = {"trans": trans, "file": ids[1]}
+        await tx.execute(
+            "INSERT INTO TransformationFiles (TransformationID, FileID) VALUES (:trans, :file)", parameters
+        )
+        gone = await tx.execute(tx.dialect.delete_unreferred("DataFiles", "ids"), {"ids": tx.dialect.pack(ids)})
+        return gone, await tx.fetch_column("SELECT LFN FROM DataFiles")
+
+    assert await storage.run("refer", body) == (2, ["/b"])
+
+
 async def test_what_the_server_would_not_take_is_refused_before_it_is_sent(storage):
     async def big(tx):
         await tx.execute("UPDATE Transformations SET Body = :body", {"body": "x" * 17 * 2**20})
