@@ -40,7 +40,7 @@ from .core.records import CallRecord, Health, HealthCheck, Migration, ReplayStep
 from .core.state_machines import StateMachine, StatusMove
 from .domain import reports, transitions
 from .domain.page import Page
-from .domain.rows import Rows
+from .domain.rows import Rows, Tuples
 from .domain.transformation_log import note
 from .domain.work import Held, Work
 from .matching.query import Query, check_search, matches
@@ -129,6 +129,7 @@ __all__ = [
     "TMError",
     "Transaction",
     "Transformation",
+    "Tuples",
     "User",
     "Users",
     "Wire",

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from ..core.identity import Transformation
 from ..core.model import DATA_FILES, TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS
-from ..storage.base import Row, Select
+from ..storage.base import Batch, Row, Select
 from ..storage.dialect import Dialect
 from ..storage.where import Expression, Expressions, Where, expressions, limited
 from .work import Work
@@ -51,6 +51,18 @@ def only(work: Work, trans: Transformation, prefix: str = "") -> Where:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuples:
+    """The rows of an answer as they are in the database: dates are ``YYYY-MM-DD HH:MM:SS``.
+
+    :param names: of the columns.
+    :param rows: each a value for each name.
+    """
+
+    names: tuple[str, ...]
+    rows: Batch
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """A SELECT whose parts are known, so that it can still be decided how its rows are read and put out.
 
@@ -92,3 +104,9 @@ class Rows:
         """Return all rows, as objects."""
         query = self.query(work.dialect)
         return await work.tx.fetch_all(query.sql, query.parameters)
+
+    async def tuples(self, work: Work) -> Tuples:
+        """Return all rows, as they are in the database."""
+        select = ", ".join(f"{expression.sql} AS {name}" for name, expression in self.columns.items())
+        query = self._query(f"SELECT {select}")
+        return Tuples(tuple(self.columns), await work.tx.fetch_rows(query.sql, query.parameters))

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Row = dict[str, Any]
 Parameters = Mapping[str, Any]
 Batch = list[tuple[Any, ...]]
-"""Some rows of a stream, each a tuple in the order of the select list."""
+"""Rows, each a tuple in the order of the select list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,9 @@ class Transaction(Protocol):
 
     async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
         """Return all rows."""
+
+    async def fetch_rows(self, sql: str, parameters: Parameters = {}) -> Batch:
+        """Return all rows as tuples."""
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""

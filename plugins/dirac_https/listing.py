@@ -1,4 +1,4 @@
-"""Long lists as text, as ``json.dumps`` writes them, but column by column: rows one by one take three times as long."""
+"""Lists as text, as ``json.dumps`` writes them, but column by column: rows one by one take three times as long."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from jsonrpc_tm.api import TABLES, Users
+from jsonrpc_tm.api import TABLES, Tuples, Users
 
 from . import methods
 from .jencode import TAG, VALUE
@@ -23,15 +23,15 @@ _TAG = f'{{"{TAG}": "dt", "{VALUE}": "'.encode()
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """S_OK with many rows, which become text some at a time, and are let go.
+    """S_OK with rows, which become text some at a time, and are let go.
 
-    :param rows: objects with the same members in one order, whose values are scalars.
+    :param found: has rows.
     :param authored: with ``AuthorDN``, of the row or of its ``Author``.
     :param users: know the DNs of authors.
     :param records: with ``Records`` and ``ParameterNames`` beside ``Value``.
     """
 
-    rows: list[dict[str, Any]]
+    found: Tuples
     authored: bool
     users: Users
     records: bool
@@ -45,10 +45,11 @@ class Listing:
         text = bytearray((b'{"OK": true, "Value": "' if as_text else b"") + inside(b'{"OK": true, "Value": ['))
         records = bytearray()
         columns: dict[str, Sequence[Any]] = {}
-        self.rows.reverse()
-        while self.rows:
-            some = self.rows[: -PIECE - 1 : -1]
-            del self.rows[-PIECE:]
+        rows = self.found.rows
+        rows.reverse()
+        while rows:
+            some = rows[: -PIECE - 1 : -1]
+            del rows[-PIECE:]
             columns = self._columns(some)
             lines = [_lines(name, values) for name, values in columns.items()]
             names = [inside(b"%b: " % _dumped(name)) for name in columns]
@@ -63,9 +64,8 @@ class Listing:
         text += b'}"}' if as_text else b"}"
         return text
 
-    def _columns(self, rows: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
-        values = zip(*map(dict.values, rows), strict=True)
-        columns: dict[str, Sequence[Any]] = dict(zip(rows[0], values, strict=True))
+    def _columns(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+        columns: dict[str, Sequence[Any]] = dict(zip(self.found.names, zip(*rows, strict=True), strict=True))
         if self.authored:
             own = columns.pop(methods.AUTHOR_DN, repeat(None))
             pairs = zip(own, columns["Author"], strict=False)
@@ -94,9 +94,8 @@ def _lines(name: str, values: Sequence[Any]) -> tuple[bytes, bytes]:
     text = orjson.dumps(values, option=orjson.OPT_INDENT_2)[1:-2]
     if name in methods.DATES:
         # there is nothing else but nulls
-        text = text.replace(b"T", b" ")
-        shown = text.replace(_LINE + b'"', _LINE + _TAG).replace(b'Z"', b'"}')
-        listed = text.replace(b'Z"', b'"')
+        shown = (text + b",").replace(b'",', b'"},')[:-1].replace(_LINE + b'"', _LINE + _TAG)
+        listed = text
     else:
         shown = listed = text if text.isascii() else _dumped_lines(values)
     return shown, listed.replace(_LINE + b"null", _LINE + b'"None"')

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from jsonrpc_tm.api import Context, RequestLimits, Service, check_identity, check_properties, errors
+from jsonrpc_tm.api import Context, RequestLimits, Service, Tuples, check_identity, check_properties, errors
 
 from . import answers, methods
 from .endpoint import Handler, Status, acting, limits, respond
@@ -48,7 +48,7 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
     as_text = name == methods.AS_TEXT or (name == "getTransformationFiles" and fields.get("clientSetup") == "None")
     as_text = as_text and not fields.get("rawContent")
     if isinstance(reply, Listing):
-        return await asyncio.to_thread(reply.text, as_text=as_text)
+        return await _aside(reply.found.rows, reply.text, as_text=as_text)
     return await _aside(reply.get("Value"), _json, reply, as_text=as_text)
 
 
@@ -92,8 +92,10 @@ async def _reply(
         return answers.ok(await _all_task_stats(service, context))
     method = service.registry.get(name)
     named = methods.arguments(method, given)
-    if methods.authored(name, named):
-        context = dataclasses.replace(context, also=(methods.AUTHOR_DN,))
+    authored = methods.authored(name, named)
+    if authored or method.streams:
+        also = (methods.AUTHOR_DN,) if authored else ()
+        context = dataclasses.replace(context, also=also, tuples=bool(method.streams))
     try:
         named = _authors_by_dn(service, named)
         result = await service.call(context, name, named)
@@ -107,8 +109,10 @@ async def _reply(
         return answers.refusal(name, error, named)
     except errors.TMError as error:
         return answers.refusal(name, error, named)
-    if method.streams and len(result) > MANY and not named.get("extraParams"):
-        return Listing(result, methods.authored(name, named), service.users, records and name in methods.PAGED)
+    if isinstance(result, Tuples):
+        if result.rows:
+            return Listing(result, authored, service.users, records and name in methods.PAGED)
+        result = []
     return await _aside(result, methods.reply, method, named, result, service.users, records=records)
 
 

@@ -169,9 +169,6 @@ def _summaries(result: Any) -> Iterator[dict[str, Any]]:
 _ROWS: Mapping[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
     "getTransformation": _only,
     "getTransformations": _each,
-    "getTransformationFiles": _each,
-    "getTransformationTasks": _each,
-    "getTransformationLogging": _each,
     "getTransformationSummary": _values,
     "getTasksToSubmit": _only,
     "getFileSummary": _summaries,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jsonrpc_tm.api import ANONYMOUS, Identity, RequestLimits, errors
+from jsonrpc_tm.api import ANONYMOUS, Identity, RequestLimits, Tuples, errors
 from jsonrpc_tm.app import create_service
 from jsonrpc_tm.auth.users import ConfiguredUsers
 from plugins.dirac_https import answers, callers, form, jencode, listing, methods
@@ -233,7 +233,7 @@ def registry():
     return create_service(None, {}, {"storage.url": "sqlite://:memory:"}).registry
 
 
-MOMENTS = st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0"))
+MOMENTS = st.datetimes().map(lambda moment: moment.isoformat(" ", "seconds"))
 CELLS = {
     "TransformationID": st.integers(-(2**63) + 1, 2**63 - 1),
     "LastUpdate": st.none() | MOMENTS,
@@ -259,13 +259,14 @@ class TestListing:
             reply = answers.ok(jencode.encode(answers.ok(reply["Value"])))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(listing, "PIECE", 4)
-            text = listing.Listing(rows, True, USERS, records).text(as_text=as_text).decode()
+            found = Tuples(tuple(CELLS), [tuple(row.values()) for row in rows])
+            text = listing.Listing(found, True, USERS, records).text(as_text=as_text).decode()
         # both ways of writing DEL are right
         assert text.replace("\x7f", f"{chr(92) * (1 + as_text)}u007f") == jencode.encode(reply)
 
     def test_columns_are_those_of_the_rows(self):
-        rows = [{"Type": "x"}, {"Type": "x"}]
-        assert json.loads(listing.Listing(rows, False, USERS, True).text(as_text=False)) == {
+        found = Tuples(("Type",), [("x",), ("x",)])
+        assert json.loads(listing.Listing(found, False, USERS, True).text(as_text=False)) == {
             "OK": True,
             "Value": [{"Type": "x"}] * 2,
             "Records": [["x"], ["x"]],

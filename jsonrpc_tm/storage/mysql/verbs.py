@@ -21,7 +21,7 @@ from typing import Any
 from ...core.breath import Breath
 from ...core.errors import InvalidParams
 from .. import keys
-from ..base import CallKey, Parameters, Row, chunks
+from ..base import Batch, CallKey, Parameters, Row, chunks
 from ..dialect import Dialect
 from .answers import Answer
 from .driver import driver
@@ -166,6 +166,10 @@ class MySQLTransaction:
             found += [dict(zip(answer.names, values, strict=True)) for values in some]
             await breath.taken()
         return found
+
+    async def fetch_rows(self, sql: str, parameters: Parameters = {}) -> Batch:
+        """Return all rows as tuples."""
+        return (await self._send(self.bind(sql, parameters))).rows
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""

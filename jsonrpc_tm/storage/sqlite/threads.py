@@ -93,6 +93,10 @@ class SqliteTransaction:
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, values, strict=True)) for values in rows]
 
+    async def fetch_rows(self, sql: str, parameters: Parameters = {}) -> Batch:
+        """Return all rows as tuples."""
+        return self.rows(sql, parameters)
+
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""
         cursor, rows = self._run(sql, parameters, most=1)

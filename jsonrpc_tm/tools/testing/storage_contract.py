@@ -44,13 +44,14 @@ class StorageContract(DialectContract, StreamContract, KeyContract):
                 await tx.fetch_value(sql),
                 await tx.fetch_value(sql + " WHERE TransformationID = :id", {"id": 2}),
                 await tx.fetch_all(sql + " WHERE TransformationID = :id", {"id": 2}),
+                await tx.fetch_rows(sql),
                 await tx.fetch_column(sql),
                 await tx.fetch_column(sql + " WHERE TransformationID = :id", {"id": 2}),
             ]
 
         row = {"CreationDate": NOW, "TransformationID": 1, "LastUpdate": None, "GroupSize": 1.0}
         result = await storage.run("verbs", body)
-        assert result == [[row], row, None, NOW, None, [], [NOW], []]
+        assert result == [[row], row, None, NOW, None, [], [tuple(row.values())], [NOW], []]
         assert list(result[0][0]) == list(row)
 
     async def test_counts_are_of_rows_matched_not_changed(self, storage: Storage) -> None:
