@@ -19,6 +19,8 @@ from .errors import LOST
 _WHOLE = 0xFFFFFF
 """Bytes of a packet that goes on in the next one."""
 _OK, _FILE, _EOF, _ERROR = 0, 251, 254, 255
+_END = 9
+"""Bytes of the packet that ends descriptions, with its head."""
 _NULL = 251
 _MORE = 8
 """Status of an answer that another one follows."""
@@ -131,10 +133,10 @@ class Answers:
             self._decode(rows, most)
             if len(rows) >= most:
                 break
-            if need := self._needed():
-                await self._fill(need)
-            else:  # longer than one packet, or the end
+            if self._after(1):  # the end, or longer than one packet
                 self._row(rows, await self._packet())
+            else:
+                await self._fill()
         return rows
 
     def _decode(self, rows: Batch, most: int) -> None:
@@ -171,18 +173,24 @@ class Answers:
 
     async def _described(self, columns: int) -> tuple[Sequence[str], Sequence[Convert]]:
         """Read the descriptions of columns, with the packet that ends them."""
-        ahead = 0
-        for _ in range(columns + 1):
-            while need := self._needed(ahead):
-                await self._fill(need)
-            start = self._place + ahead
-            ahead = _end(self._data, start) - self._place
-        block = self._data[self._place : self._place + ahead]
+        while not (end := self._after(columns + 1)):
+            await self._fill()
+        block = self._data[self._place : end]
         self._number = self._number + columns & 255
-        self._place = start
+        self._place = end - _END
         if (await self._packet())[0] != _EOF:
             self._lost("the descriptions of columns do not end")
         return _columns(block)
+
+    def _after(self, packets: int) -> int:
+        """Return where the next packets end; 0: they are not all here."""
+        data, place = self._data, self._place
+        end = len(data)
+        for _ in range(packets):
+            if place + 4 > end:
+                return 0
+            place += 4 + (data[place] | data[place + 1] << 8 | data[place + 2] << 16)
+        return place if place <= end else 0
 
     async def _packet(self) -> bytes:
         """Return the next packet, without its head.
@@ -191,10 +199,9 @@ class Answers:
         """
         parts: list[bytes] = []
         while True:
-            while need := self._needed():
-                await self._fill(need)
+            while not (end := self._after(1)):
+                await self._fill()
             data, place = self._data, self._place
-            end = _end(data, place)
             if data[place + 3] != self._number:
                 self._lost(f"packet {data[place + 3]} came, {self._number} was expected")
             self._number = self._number + 1 & 255
@@ -208,14 +215,11 @@ class Answers:
             raise_error(packet)
         return packet
 
-    def _needed(self, ahead: int = 0) -> int:
-        """Return the number of bytes without which the packet that begins *ahead* is not whole; 0 when it is."""
-        start = self._place + ahead
-        here = len(self._data) - start
-        return max(0, (_end(self._data, start) - start if here > 3 else 4) - here)
-
-    async def _fill(self, need: int) -> None:
-        """Wait for more data, at least *need* bytes."""
+    async def _fill(self) -> None:
+        """Wait for more data, for all that is missing of a long packet."""
+        need = len(self._data) - self._place
+        if need >= 4:
+            need = 4 + int.from_bytes(self._data[self._place : self._place + 3], "little") - need
         try:
             more = await (self._reader.read(READ) if need <= READ else self._reader.readexactly(need))
         except asyncio.CancelledError:
@@ -237,11 +241,6 @@ class Answers:
         await self.send("SHOW WARNINGS")
         for row in (await self.next()).rows:
             warnings.warn(str(row), driver.Warning, stacklevel=4)
-
-
-def _end(data: bytes, place: int) -> int:
-    """Return where the packet at *place* ends."""
-    return place + 4 + int.from_bytes(data[place : place + 3], "little")
 
 
 def _integer(data: bytes, place: int) -> tuple[int, int]:
@@ -282,7 +281,7 @@ def _columns(block: bytes) -> tuple[Sequence[str], Sequence[Convert]]:
     names: list[str] = []
     converters: list[Convert] = []
     start = 0
-    while (end := _end(block, start)) < len(block):
+    while start < len(block) - _END:
         place = start + 4
         texts: list[bytes] = []
         for _ in range(6):  # catalog, schema, table and its own name, the column's name and its own
@@ -292,5 +291,5 @@ def _columns(block: bytes) -> tuple[Sequence[str], Sequence[Convert]]:
         charset, code = int.from_bytes(block[place + 1 : place + 3], "little"), block[place + 7]
         names.append(texts[4].decode())
         converters.append(bytes if code in _BYTES and charset == _BINARY else _CONVERTERS.get(code, _text))
-        start = end
+        start += 4 + int.from_bytes(block[start : start + 3], "little")
     return tuple(names), tuple(converters)
