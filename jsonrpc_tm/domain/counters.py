@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 from ..core.model import TRANSFORMATION_FILES, TRANSFORMATION_TASKS, Table
 from ..storage.base import Transaction
+from ..storage.dialect import PackedKind
+from ..storage.inserts import insert
 
 Counted = Literal["file", "task"]
 KINDS: Mapping[str, tuple[Counted, str]] = {
@@ -15,7 +17,8 @@ KINDS: Mapping[str, tuple[Counted, str]] = {
 """Tables whose rows are counted: what they are, and their column of statuses."""
 TABLES = ("StatusDeltas", "StatusCounts", "StatusHistory")
 """What is kept of each transformation."""
-_COLUMNS = ("TransformationID", "Kind", "Status", "Minute", "Bucket", "N")
+_COLUMNS: Mapping[str, PackedKind] = {"TransformationID": "int", "Kind": "word", "Status": "word", "N": "int"}
+_KEY = ("TransformationID", "Kind", "Status", "Minute", "Bucket")
 TOTALS = (
     "(SELECT TransformationID, Kind, Status, N FROM StatusCounts"
     " UNION ALL SELECT TransformationID, Kind, Status, N FROM StatusDeltas)"
@@ -84,15 +87,10 @@ async def write(tx: Transaction, now: datetime, counts: Mapping[tuple[int, Count
     changes = [[*key, number] for key, number in sorted(counts.items()) if number]
     if changes:
         dialect = tx.dialect
-        packed = dialect.records("changes", trans="int", kind="text", status="text", number="int")
-        select = (
-            f"SELECT trans AS TransformationID, kind AS Kind, status AS Status, :minute AS Minute,"
-            f" {dialect.connection} AS Bucket, number AS N FROM {packed} AS changes"
-        )
-        await tx.last(
-            dialect.add_up("StatusDeltas", _COLUMNS, select, _COLUMNS[:-1], "N"),
-            {"changes": dialect.pack(changes), "minute": minute(now)},
-        )
+        given = {"Minute": ":minute", "Bucket": dialect.connection}
+        tail = dialect.adding("StatusDeltas", _KEY, "N")
+        parameters = {"minute": minute(now)}
+        await insert(tx.last, dialect, "StatusDeltas", _COLUMNS, changes, given, parameters, tail)
 
 
 async def totals(tx: Transaction, trans_id: int) -> dict[tuple[Counted, str], int]:

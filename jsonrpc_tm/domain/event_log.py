@@ -4,26 +4,27 @@ Revisions are dense and in the order of the commits. SQLite gives them as it wri
 MariaDB a row that was numbered later may be committed earlier: ``number`` numbers what is committed, in any process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
 from ..core.clock import stored
 from ..core.events import Event
 from ..storage.base import CHUNK, Storage, Transaction
+from ..storage.dialect import PackedKind
+from ..storage.inserts import insert
 
+_COLUMNS: Mapping[str, PackedKind] = {
+    **dict.fromkeys(("Time", "Type"), "text"),
+    "TransformationID": "int",
+    **dict.fromkeys(("Data", "Author", "RequestID"), "text"),
+}
 _NAMES = 255
 """The longest name of a caller or a request that is kept."""
 
 
 async def write(tx: Transaction, events: Sequence[Event]) -> None:
     """Write events, in their order, at the end of the transaction that makes the change."""
-    if not events:
-        return
-    dialect = tx.dialect
-    source = dialect.records(
-        "events", time="text", type="text", trans="int", data="text", author="text", request="text"
-    )
     rows = [
         [
             stored(event.time),
@@ -35,11 +36,7 @@ async def write(tx: Transaction, events: Sequence[Event]) -> None:
         ]
         for event in events
     ]
-    await tx.last(
-        "INSERT INTO Events (Time, Type, TransformationID, Data, Author, RequestID)"
-        f" SELECT time, type, trans, data, author, request FROM {source} AS events ORDER BY position",
-        {"events": dialect.pack(rows)},
-    )
+    await insert(tx.last, tx.dialect, "Events", _COLUMNS, rows, ordered=True)
 
 
 async def position(tx: Transaction) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core.errors import InvalidParams
 from ..storage.base import Row, chunks
-from .work import LISTED, Work
+from .work import LISTED, Held, Work
 
 
 async def by_name(
@@ -30,6 +30,30 @@ async def by_name(
     found: list[Row] = []
     for chunk in chunks(lfns):
         found += await work.tx.fetch_all(sql, {**parameters, "lfns": dialect.pack(chunk)})
+    return found
+
+
+async def lock_by_name(work: Work, trans: Held, lfns: Sequence[str]) -> list[Row]:
+    """Lock the files of a transformation that have these names, a piece of the list in one order for all.
+
+    The rows of ``DataFiles`` are not locked: those who remove files hold these and wait for the transformation.
+
+    :param lfns: any number, none twice.
+    :return: LFN, FileID and Status of each that there is.
+    """
+    dialect = work.dialect
+    # the LIMIT keeps MariaDB from taking the inner query, and its order, apart
+    ordered = (
+        f"SELECT d.LFN, d.FileID FROM {dialect.array('lfns')} AS wanted {dialect.straight_join} DataFiles d"
+        " ON d.LFN = wanted.value ORDER BY d.FileID LIMIT 9223372036854775807"
+    )
+    sql = (
+        f"SELECT d.LFN, f.FileID, f.Status FROM ({ordered}) AS d {dialect.straight_join} TransformationFiles f"
+        f"{dialect.by_key} ON f.TransformationID = :trans AND f.FileID = d.FileID{dialect.for_update}"
+    )
+    found: list[Row] = []
+    for chunk in chunks(lfns):
+        found += await work.tx.fetch_all(sql, {"trans": trans.id, "lfns": dialect.pack(chunk)})
     return found
 
 

@@ -12,7 +12,7 @@ VALUES (:trans, :message, :author, :now)
 async def note(work: Work, trans: Held, message: str, *more: str) -> None:
     """Write a line about a transformation, in the caller's name and at the call's time.
 
-    It may be sent with COMMIT: nothing reads or deletes the transformation's log afterwards in the same transaction.
+    They may be sent with COMMIT: nothing reads or deletes the transformation's log afterwards in the same transaction.
 
     :param message: cut to 252 characters and ``...`` when it is longer than the column.
     :param more: further lines.
@@ -29,7 +29,4 @@ async def note(work: Work, trans: Held, message: str, *more: str) -> None:
         }
         for line in (message, *more)
     ]
-    if len(lines) == 1:
-        await work.tx.last(_INSERT, lines[0])
-    else:
-        await work.tx.executemany(_INSERT, lines)
+    await work.tx.last(_INSERT, lines)

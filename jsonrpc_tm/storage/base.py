@@ -78,10 +78,20 @@ class Transaction(Protocol):
         :param identifier: the column of the identifiers.
         """
 
-    async def last(self, sql: str, parameters: Parameters = {}) -> None:
+    async def soon(self, sql: str, parameters: Parameters | Sequence[Parameters] = {}) -> None:
+        """Run a statement whose result nobody needs, at once or together with the next one, as suits the engine.
+
+        What follows sees what it did. If it fails, the next verb or the transaction does.
+
+        :param parameters: as for ``execute``, or a list of them as for ``executemany``.
+        """
+
+    async def last(self, sql: str, parameters: Parameters | Sequence[Parameters] = {}) -> None:
         """Run a statement whose result nobody needs, at once or together with COMMIT, as suits the engine.
 
         Several of them keep their order. What the body does afterwards must not depend on them, nor touch their rows.
+
+        :param parameters: as for ``execute``, or a list of them as for ``executemany``.
         """
 
     async def claim(self, key: CallKey) -> str | None:

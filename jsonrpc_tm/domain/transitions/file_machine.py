@@ -12,7 +12,7 @@ from ..work import Held, Work
 from .sources import sources
 from .status_rules import ask, move
 
-_COLUMNS: dict[str, PackedKind] = {"Status": "text", "ErrorCount": "int"}
+_COLUMNS: dict[str, PackedKind] = {"Status": "word", "ErrorCount": "int"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from ...core.model import INHERITED_TASK_FACTOR as FACTOR
 from ...core.model import TRANSFORMATION_FILES
 from ...core.statuses import ASSIGNABLE_STATUSES, ENDED_TASK_STATES
 from ...storage.base import Row, chunks
+from ...storage.dialect import PackedKind
+from ...storage.inserts import insert
 from .. import names
 from ..missing import not_there
 from ..work import Held, Work
@@ -20,12 +22,12 @@ SEPARATOR = ";"
 """Stands between the names in a task's InputVector."""
 _STATUS_LENGTH = TRANSFORMATION_FILES.columns["Status"].length
 _ENDED = ", ".join(f"'{state}'" for state in ENDED_TASK_STATES)
-_ASSIGNABLE = ", ".join(f"'{word}'" for word in ASSIGNABLE_STATUSES)
 # who bears files holds the transformation alone, and has read under this lock which ones are there
 _BEAR = "INSERT INTO TransformationFiles (TransformationID, FileID, Status, LastUpdate, InsertedTime)"
 _BORN = "'Unused', :now, :now"
 # removed files are not inherited
 _PARENTS = "FROM TransformationFiles WHERE TransformationID = :parent AND Status <> 'Removed'"
+_HISTORY: Mapping[str, PackedKind] = {"FileID": "int", "TaskID": "int"}
 _KEPT = "INSTR(Status, '-') > 0"
 
 
@@ -156,7 +158,7 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
     """
     # in one order for all who hold the transformation at the same time
     rows = [(file_id, *change) for file_id, change in sorted(changes.items())]
-    for source in sources(work.dialect, rows, Status="text", Errors="int"):
+    for source in sources(work.dialect, rows, Status="word", Errors="int"):
         on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
         parameters = {"trans": trans.id, **source.parameters}
         counted = {"ErrorCount": f"target.ErrorCount + {source.values['Errors']}"}
@@ -168,52 +170,47 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
         work.emit("files.status", trans, count=len(changes), ids=list(changes), status=told)
 
 
-async def assignable(work: Work, trans: Held, lfns: Sequence[str]) -> list[int]:
-    """Return the FileIDs of files of a transformation that may go into a new task.
+async def assignable(work: Work, trans: Held, lfns: Sequence[str]) -> list[tuple[int, str]]:
+    """Lock files of a transformation that may go into a new task; return their FileIDs and statuses.
 
     A name with ``;`` may not: it would be two in the task's InputVector.
 
     :param lfns: none twice.
     :raises InvalidState: some may not; ``data.files`` says why for each.
     """
-    joined = " JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID"
-    rows = await names.by_name(work, lfns, "d.LFN, f.FileID, f.Status", joined, {"trans": trans.id})
-    found = {row["LFN"]: row for row in rows}
+    rows = await names.lock_by_name(work, trans, lfns)
+    found = {row["LFN"]: (row["FileID"], row["Status"]) for row in rows}
     wrong: dict[str, str] = {}
     for lfn in lfns:
         if lfn not in found:
             wrong[lfn] = "not in the transformation"
-        elif found[lfn]["Status"] not in ASSIGNABLE_STATUSES:
-            wrong[lfn] = found[lfn]["Status"]
+        elif found[lfn][1] not in ASSIGNABLE_STATUSES:
+            wrong[lfn] = found[lfn][1]
         elif SEPARATOR in lfn:
             wrong[lfn] = f"not usable in a task: its name contains {SEPARATOR!r}"
     if wrong:
         first = "; ".join(f"{lfn} is {state}" for lfn, state in list(wrong.items())[:10])
         raise InvalidState(f"{len(wrong)} of {len(lfns)} file(s) cannot be assigned: {first}", files=wrong)
-    return [found[lfn]["FileID"] for lfn in lfns]
+    return [found[lfn] for lfn in lfns]
 
 
-async def assign(work: Work, trans: Held, given: Iterable[tuple[int, int, str]]) -> None:
-    """Give files, which are assignable, to tasks and write the history.
+async def assign(work: Work, trans: Held, given: Iterable[tuple[int, int, str, str]]) -> None:
+    """Give files, which are locked and assignable, to tasks and write the history.
 
-    :param given: FileID, TaskID, and the storage element that becomes the file's UsedSE; no file twice.
-    :raises InvalidState: a plugin's rule forbids it, or the catalog removed one meanwhile.
+    :param given: FileID, TaskID, the storage element that becomes the file's UsedSE, and the status; no file twice.
+    :raises InvalidState: a plugin's rule forbids it.
     """
-    source = work.dialect.records("given", FileID="int", TaskID="int", UsedSE="text")
-    on = f"target.TransformationID = :trans AND target.FileID = source.FileID AND target.Status IN ({_ASSIGNABLE})"
     rows = sorted(given)
-    for chunk in chunks(rows):
-        parameters = {"trans": trans.id, "given": work.dialect.pack(chunk)}
-        taken = {"TaskID": "source.TaskID", "UsedSE": "source.UsedSE"}
-        # files may also change without the lock on the transformation, when the catalog removes them
-        if await move(work, "file", source, on, "'Assigned'", parameters, taken) != len(chunk):
-            raise InvalidState("Files were changed meanwhile")
-        await work.tx.execute(
-            "INSERT INTO TransformationFileTasks (TransformationID, FileID, TaskID)"
-            f" SELECT :trans, FileID, TaskID FROM {source} AS assigned",
-            parameters,
-        )
+    before = {file_id: status for file_id, *_, status in rows}
+    for source in sources(work.dialect, [row[:3] for row in rows], TaskID="int", UsedSE="word"):
+        on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
+        known = Counter((trans.id, before[file_id], "Assigned") for file_id, *_ in source.rows)
+        parameters = {"trans": trans.id, **source.parameters}
+        await move(work, "file", source.sql, on, "'Assigned'", parameters, source.values, known=known)
     if rows:
+        own = {"TransformationID": ":trans"}
+        history = [row[:2] for row in rows]
+        await insert(work.tx.soon, work.dialect, "TransformationFileTasks", _HISTORY, history, own, {"trans": trans.id})
         ids = [file_id for file_id, *_ in rows]
         work.emit("files.status", trans, count=len(rows), ids=ids, status={"Assigned": len(rows)})
 

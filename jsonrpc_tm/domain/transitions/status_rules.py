@@ -101,7 +101,9 @@ async def move(
     lease = {"Lease": f"CASE WHEN {to} = 'Created' THEN NULL ELSE target.Lease END"} if kind == "task" else {}
     assigned = {**lease, **assignments, status: to, moved: ":now"}
     update = dialect.update_join(table, source, on, assigned, target_first, by_key)
-    return await work.tx.execute(update, {**parameters, "now": work.context.timestamp})
+    # as many as were counted: all of them are locked
+    await work.tx.soon(update, {**parameters, "now": work.context.timestamp})
+    return sum(known.values())
 
 
 async def bear(work: Work, kind: Counted, select: str, parameters: Parameters) -> None:

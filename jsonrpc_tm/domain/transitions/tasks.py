@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from ...core.errors import Conflict, InvalidState
 from ...core.model import TRANSFORMATION_TASKS
 from ...storage.base import Row, chunks
+from ...storage.dialect import PackedKind
+from ...storage.inserts import insert
 from .. import attributes
 from ..missing import not_there
 from ..transformation_log import note
@@ -17,6 +19,8 @@ from .status_rules import ask, move
 _IN_RANGE = "TransformationID = :trans AND TaskID BETWEEN :low AND :high"
 _MINE = "target.TransformationID = :trans AND target.TaskID = source.value"
 _MINE_ALSO = "target.TransformationID = :trans AND target.TaskID = source.TaskID"
+_NEW: Mapping[str, PackedKind] = {"TaskID": "int", "TargetSE": "word"}
+_INPUTS: Mapping[str, PackedKind] = {"TaskID": "int", "InputVector": "text"}
 
 
 class NewTask(NamedTuple):
@@ -55,18 +59,16 @@ async def add(work: Work, trans: Held, ses: Sequence[str]) -> list[int]:
         return []
     ask(work, "task", [(None, "Created")])
     counter = {"trans": trans.id, "number": len(ses)}
-    await work.tx.execute(
+    await work.tx.soon(
         "UPDATE TaskCounters SET LastTaskID = LastTaskID + :number WHERE TransformationID = :trans", counter
     )
     last = await work.tx.fetch_value("SELECT LastTaskID FROM TaskCounters WHERE TransformationID = :trans", counter)
     ids = list(range(last - len(ses) + 1, last + 1))
-    for chunk in chunks(list(zip(ids, ses, strict=True))):
-        await work.tx.execute(
-            "INSERT INTO TransformationTasks (TransformationID, TaskID, ExternalStatus, ExternalID, TargetSE,"
-            " CreationTime, LastUpdateTime) SELECT :trans, TaskID, 'Created', '0', TargetSE, :now, :now"
-            f" FROM {work.dialect.records('made', TaskID='int', TargetSE='text')} AS made",
-            {"trans": trans.id, "made": work.dialect.pack(chunk), "now": work.context.timestamp},
-        )
+    given = {"TransformationID": ":trans", "ExternalStatus": "'Created'", "ExternalID": "'0'"}
+    times = dict.fromkeys(("CreationTime", "LastUpdateTime"), ":now")
+    parameters = {"trans": trans.id, "now": work.context.timestamp}
+    rows = list(zip(ids, ses, strict=True))
+    await insert(work.tx.soon, work.dialect, "TransformationTasks", _NEW, rows, {**given, **times}, parameters)
     work.count("task", trans.id, "Created", len(ids))
     work.emit("tasks.created", trans, count=len(ids), ids=ids)
     return ids
@@ -82,18 +84,14 @@ async def add_with_files(work: Work, trans: Held, new: Sequence[NewTask]) -> lis
     if twice := [lfn for lfn, number in named.items() if number > 1]:
         told = dict.fromkeys(twice, "in two tasks of the call")
         raise InvalidState(f"{len(twice)} file(s) are in two tasks of the call: {twice[0]}", files=told)
-    file_ids = iter(await files.assignable(work, trans, lfns))
+    locked = iter(await files.assignable(work, trans, lfns))
     ids = await add(work, trans, [task.se for task in new])
     made = list(zip(ids, new, strict=True))
-    await files.assign(work, trans, [(next(file_ids), task_id, task.se) for task_id, task in made for _ in task.lfns])
+    given = [(*next(locked), task_id, task.se) for task_id, task in made for _ in task.lfns]
+    await files.assign(work, trans, [(file_id, task_id, se, status) for file_id, status, task_id, se in given])
     inputs = [(task_id, files.SEPARATOR.join(task.lfns)) for task_id, task in made if task.lfns]
-    for chunk in chunks(inputs):
-        source = work.dialect.records("inputs", TaskID="int", InputVector="text")
-        await work.tx.execute(
-            "INSERT INTO TaskInputs (TransformationID, TaskID, InputVector)"
-            f" SELECT :trans, TaskID, InputVector FROM {source} AS inputs",
-            {"trans": trans.id, "inputs": work.dialect.pack(chunk)},
-        )
+    own = {"TransformationID": ":trans"}
+    await insert(work.tx.soon, work.dialect, "TaskInputs", _INPUTS, inputs, own, {"trans": trans.id})
     await attributes.add(work, trans, "task", {task_id: task.parameters for task_id, task in made if task.parameters})
     return ids
 
@@ -137,7 +135,7 @@ async def update(work: Work, trans: Held, updates: Sequence[Update]) -> None:
     :raises InvalidState: a plugin's rule, or a strict state machine, forbids a change.
     """
     source = work.dialect.records(
-        "updates", TaskID="int", Status="text", ExternalID="text", TargetSE="text", Lease="int"
+        "updates", TaskID="int", Status="word", ExternalID="word", TargetSE="word", Lease="int"
     )
     tables = work.dialect.joined("TransformationTasks", source, by_key=True)
     look = (
@@ -202,7 +200,7 @@ async def put_back(work: Work, trans: Held, statuses: Mapping[int, str]) -> None
     :param statuses: by TaskID.
     :raises InvalidState: a plugin's rule forbids a change.
     """
-    source = work.dialect.records("changes", TaskID="int", Status="text")
+    source = work.dialect.records("changes", TaskID="int", Status="word")
     for chunk in chunks([[task_id, statuses[task_id]] for task_id in sorted(statuses)]):
         parameters = {"trans": trans.id, "changes": work.dialect.pack(chunk)}
         await move(work, "task", source, _MINE_ALSO, "source.Status", parameters)

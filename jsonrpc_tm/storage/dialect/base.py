@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-PackedKind = Literal["int", "float", "text"]
-"""Kind of a packed value."""
+PackedKind = Literal["int", "float", "text", "word"]
+"""Kind of a packed value. A word is a text for a column of 255 characters at most, which would refuse a longer one:
+what it is compared with, or stored into."""
 
 
 class Dialect(ABC):
@@ -86,8 +87,14 @@ class Dialect(ABC):
         """Return an INSERT with parameters named like the columns; where *key* is there, *update* is set instead."""
 
     @abstractmethod
+    def adding(self, table: str, key: Sequence[str], number: str) -> str:
+        """Return the end of an INSERT that, where *key* is there, adds *number* to the row's own."""
+
     def add_up(self, table: str, columns: Sequence[str], select: str, key: Sequence[str], number: str) -> str:
         """Return an INSERT of *select*'s rows; where *key* is there, *number* is added to the row's own."""
+        tail = self.adding(table, key, number)
+        # the WHERE keeps SQLite's parser from reading ON as a join's
+        return f"INSERT INTO {table} ({listed(columns)}) SELECT * FROM ({select}) AS source WHERE true{tail}"
 
     @abstractmethod
     def joined(self, table: str, source: str, target_first: bool = False, by_key: bool = False) -> str:

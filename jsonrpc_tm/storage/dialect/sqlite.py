@@ -67,12 +67,9 @@ class SQLite(Dialect):
         assigned = listed(f"{c} = excluded.{c}" for c in update)
         return f"{insert(table, columns)} ON CONFLICT ({listed(key)}) DO UPDATE SET {assigned}"
 
-    def add_up(self, table: str, columns: Sequence[str], select: str, key: Sequence[str], number: str) -> str:
-        """Return ``ON CONFLICT DO UPDATE``; the WHERE keeps the parser from reading ON as a join's."""
-        return (
-            f"INSERT INTO {table} ({listed(columns)}) SELECT * FROM ({select}) AS source WHERE true"
-            f" ON CONFLICT ({listed(key)}) DO UPDATE SET {number} = {number} + excluded.{number}"
-        )
+    def adding(self, table: str, key: Sequence[str], number: str) -> str:
+        """Return ``ON CONFLICT DO UPDATE``."""
+        return f" ON CONFLICT ({listed(key)}) DO UPDATE SET {number} = {number} + excluded.{number}"
 
     def joined(self, table: str, source: str, target_first: bool = False, by_key: bool = False) -> str:
         """Return a ``CROSS JOIN``, whose order is kept."""

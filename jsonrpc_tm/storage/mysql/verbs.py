@@ -1,7 +1,7 @@
 """The verbs on one session of MariaDB or MySQL, and which statements travel together.
 
-A round trip costs more than most statements. So the beginning of a transaction goes with its first statement, and what
-``last`` was given goes with COMMIT, as one packet of several statements.
+A round trip costs more than most statements. So the beginning of a transaction goes with its first statement, what
+``soon`` was given with the next one, and what ``last`` was given with COMMIT, as one packet of several statements.
 
 A server that takes several statements at once makes an injection worse: text that breaks out of its place could begin
 a statement of its own. None can here. Values are literals (``literals``), in a session whose ``sql_mode`` and character
@@ -13,7 +13,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -92,6 +92,7 @@ class MySQLTransaction:
         "_opening",
         "_packet",
         "_read",
+        "_soon",
         "_timeout",
         "_watch",
         "dialect",
@@ -123,44 +124,34 @@ class MySQLTransaction:
         self._read = read
         self._packet = int(session.variables["max_allowed_packet"])
         self._opening = () if read is None else (BEGIN_READING if read else BEGIN,)
+        self._soon: list[Statement] = []
         self._last: list[Statement] = []
         self._done = 0
 
     async def execute(self, sql: str, parameters: Parameters = {}) -> int:
         """Run a statement; return the number of rows it matched."""
         self.wrote = True
-        return (await self._send(self.bind(sql, parameters))).count
+        return (await self._next(self.bind(sql, parameters))).count
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> int:
         """Run a statement once for each set of parameters; an INSERT as few statements with many rows each."""
         self.wrote = True
+        return sum([(await self._next(statement)).count for statement in self._many(sql, parameters)])
+
+    def _many(self, sql: str, parameters: Sequence[Parameters]) -> Iterator[Statement]:
         template, names = self._translate(sql)
         parts = _INSERT.match(template)
-        rows = 0
         if parts is None:
-            for each in parameters:
-                rows += await self.execute(sql, each)
-            return rows
+            yield from (self.bind(sql, each) for each in parameters)
+            return
         head, row, tail = parts[1], parts[2], parts[3] or ""
-        pending: list[str] = []
-        size = 0
-        for each in parameters:
-            values = row % self._escaped(names, each)
-            if pending and size + 4 * len(values) > self._packet - 4 * (len(head) + len(tail)) - _SPARE:
-                rows += await self._insert_rows(sql, head, pending, tail)
-                pending, size = [], 0
-            pending.append(values)
-            size += 4 * len(values)
-        if pending:
-            rows += await self._insert_rows(sql, head, pending, tail)
-        return rows
-
-    async def _insert_rows(self, sql: str, head: str, rows: Sequence[str], tail: str) -> int:
-        return (await self._send(Statement(sql, (head % ()) + ",".join(rows) + (tail % ())))).count
+        room = self._packet - 4 * (len(head) + len(tail)) - _SPARE
+        for some in portions((row % self._escaped(names, each) for each in parameters), room):
+            yield Statement(sql, (head % ()) + ",".join(some) + (tail % ()))
 
     async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
         """Return all rows."""
-        answer = await self._send(self.bind(sql, parameters))
+        answer = await self._next(self.bind(sql, parameters))
         found, breath = [], Breath()
         for some in chunks(answer.rows, 1000):
             found += [dict(zip(answer.names, values, strict=True)) for values in some]
@@ -173,22 +164,22 @@ class MySQLTransaction:
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""
-        answer = await self._send(self.bind(sql, parameters))
+        answer = await self._next(self.bind(sql, parameters))
         return dict(zip(answer.names, answer.rows[0], strict=True)) if answer.rows else None
 
     async def fetch_value(self, sql: str, parameters: Parameters = {}) -> Any:
         """Return the first column of the first row, None without a row."""
-        rows = (await self._send(self.bind(sql, parameters))).rows
+        rows = (await self._next(self.bind(sql, parameters))).rows
         return rows[0][0] if rows else None
 
     async def fetch_column(self, sql: str, parameters: Parameters = {}) -> list[Any]:
         """Return the first column of all rows."""
-        return [row[0] for row in (await self._send(self.bind(sql, parameters))).rows]
+        return [row[0] for row in (await self._next(self.bind(sql, parameters))).rows]
 
     async def insert(self, sql: str, parameters: Parameters = {}) -> int:
         """Run an INSERT of one row; return its identifier."""
         self.wrote = True
-        return (await self._send(self.bind(sql, parameters))).identifier
+        return (await self._next(self.bind(sql, parameters))).identifier
 
     async def insert_texts(
         self, table: str, column: str, texts: Sequence[str], others: Parameters, identifier: str
@@ -204,28 +195,56 @@ class MySQLTransaction:
         rows = (f"({text}{common})" for text in literals(connection, texts))
         ids: list[int] = []
         for some in portions(rows, self._packet - 4 * (len(head) + len(tail)) - _SPARE):
-            ids += [row[0] for row in (await self._send(Statement(head + tail, head + ",".join(some) + tail))).rows]
+            ids += [row[0] for row in (await self._next(Statement(head + tail, head + ",".join(some) + tail))).rows]
         if returns:
             return ids
         wanted = f"{self.dialect.array('texts')} AS wanted STRAIGHT_JOIN {table} ON {column} = wanted.value"
         look = f"SELECT {identifier} FROM {wanted} ORDER BY wanted.position"
         return await self.fetch_column(look, {"texts": self.dialect.pack(texts)})
 
-    async def last(self, sql: str, parameters: Parameters = {}) -> None:
+    async def soon(self, sql: str, parameters: Parameters | Sequence[Parameters] = {}) -> None:
+        """Run a statement together with the next one, or now where none follows or the packet would be too large.
+
+        A node of a cluster takes no packets of several, see ``_send_all``.
+        """
+        await self._put_off(self._soon, sql, parameters, now=self.session.clustered)
+
+    async def last(self, sql: str, parameters: Parameters | Sequence[Parameters] = {}) -> None:
         """Run a statement together with COMMIT, or now where none follows or the packet would be too large."""
+        await self._put_off(self._last, sql, parameters)
+
+    async def _put_off(
+        self, queue: list[Statement], sql: str, parameters: Parameters | Sequence[Parameters], now: bool = False
+    ) -> None:
         self.wrote = True
-        statement = self.bind(sql, parameters)
-        if self._read is not False:
-            await self._send(statement)
-            return
-        size = sum(len(each.bound) for each in (*self._last, statement))
-        if 4 * size <= self._packet - _SPARE:
-            self._last.append(statement)
-            return
-        before, self._last = self._last, []
-        if before:
-            await self._send_all(before)
-        await self._send(statement)
+        one = [self.bind(sql, parameters)] if isinstance(parameters, Mapping) else ()
+        many = () if isinstance(parameters, Mapping) else self._many(sql, parameters)
+        for statement in (*one, *many):
+            if now or self._read is not False:
+                await self._next(statement)
+            elif self._fits(*self._soon, *self._last, statement):
+                queue.append(statement)
+            else:
+                # in their order, which is that of the queues
+                before = [*self._soon, *(self._last if queue is self._last else ())]
+                self._soon.clear()
+                queue.clear()
+                if before:
+                    await self._send_all(before)
+                await self._send(statement)
+
+    def _fits(self, *statements: Statement) -> bool:
+        return 4 * sum(len(each.bound) for each in statements) <= self._packet - _SPARE
+
+    async def _next(self, statement: Statement) -> Answer:
+        """Send a statement after those that were to be done soon; return its answer."""
+        if not self._soon:
+            return await self._send(statement)
+        waiting, self._soon = self._soon, []
+        if self._fits(*waiting, statement):
+            return await self._send(*waiting, statement)
+        await self._send_all(waiting)
+        return await self._send(statement)
 
     async def claim(self, key: CallKey) -> str | None:
         """Claim a key; its new row is the mark of this transaction."""
@@ -245,7 +264,7 @@ class MySQLTransaction:
     @property
     def blank(self) -> bool:
         """Whether nothing was asked of the server, and nothing is left to ask."""
-        return not self.sent and not self._last
+        return not (self.sent or self._soon or self._last)
 
     async def begin(self) -> None:
         """Begin the transaction now, if no statement has."""
@@ -253,13 +272,13 @@ class MySQLTransaction:
             await self._send()
 
     async def commit(self, mark: Statement | None = None) -> bool:
-        """Send what ``last`` was given, *mark* and COMMIT as one packet; return False when the outcome is not known.
+        """Send what was put off, *mark* and COMMIT as one packet; return False when the outcome is not known.
 
         :param mark: a statement that tells later whether the transaction happened.
         :raises driver.Error: the server refused one of them before it came to COMMIT, so that nothing has happened.
         :raises InvalidParams: see ``_send``.
         """
-        statements = [*self._last, *([] if mark is None else [mark]), COMMIT]
+        statements = [*self._soon, *self._last, *([] if mark is None else [mark]), COMMIT]
         try:
             await self._send_all(statements)
         except (driver.Error, OSError) as error:

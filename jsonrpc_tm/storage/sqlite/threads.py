@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import StorageUnavailable
@@ -134,9 +134,14 @@ class SqliteTransaction:
         sql = f"SELECT {identifier} FROM {table} WHERE {identifier} > :last ORDER BY {identifier}"
         return await self.fetch_column(sql, {"last": last or 0})
 
-    async def last(self, sql: str, parameters: Parameters = {}) -> None:
-        """Run a statement, now: COMMIT is no round trip here."""
-        self._run(sql, parameters)
+    async def soon(self, sql: str, parameters: Parameters | Sequence[Parameters] = {}) -> None:
+        """Run a statement, now: there are no round trips here."""
+        if isinstance(parameters, Mapping):
+            self._run(sql, parameters)
+        else:
+            await self.executemany(sql, parameters)
+
+    last = soon
 
     async def claim(self, key: CallKey) -> str | None:
         """Claim a key. Nobody else writes meanwhile: none is ever in use."""

@@ -11,6 +11,8 @@ import pytest
 from ...core import model
 from ...core.errors import NotFound, StorageUnavailable
 from ...storage.base import Storage, Transaction, chunks
+from ...storage.dialect import PackedKind
+from ...storage.inserts import FEW, insert
 from ...storage.migrate import CORE
 from .dialect_contract import NOW, DialectContract, add_files, add_transformation
 from .key_contract import KeyContract
@@ -110,6 +112,55 @@ class StorageContract(DialectContract, StreamContract, KeyContract):
         assert await storage.run("found", found, read=True) == ["third"]
         with pytest.raises(Exception, match=r"(?i)read"):
             await storage.run("liar", lambda tx: tx.last(status, {"status": "fourth"}), read=True)
+
+    async def test_what_is_soon_is_done_before_what_follows(self, storage: Storage) -> None:
+        """Later verbs see it; what fails undoes the rest, whether a verb follows or not."""
+        status = "UPDATE DataFiles SET Status = :status WHERE LFN = :lfn"
+
+        async def body(tx: Transaction, fails: bool = False, follows: bool = True) -> list[Any]:
+            await add_files(tx, ["/a", "/b"])
+            await tx.last(status, {"status": "last", "lfn": "/a"})
+            await tx.soon(status, [{"status": "one", "lfn": "/a"}, {"status": "two", "lfn": "/b"}])
+            await tx.soon("INSERT INTO DataFiles (LFN) VALUES (:lfn)", [{"lfn": f"/c{n}"} for n in range(3)])
+            if fails:
+                await tx.soon("UPDATE NoSuchTable SET a = 1")
+            await tx.soon(status, {"status": "soon", "lfn": "/c2"})
+            return await tx.fetch_column("SELECT Status FROM DataFiles WHERE LFN <> '/a'") if follows else []
+
+        async def found(tx: Transaction) -> list[Any]:
+            return await tx.fetch_column("SELECT Status FROM DataFiles ORDER BY LFN")
+
+        for follows in (True, False):
+            with pytest.raises(Exception, match="NoSuchTable"):
+                await storage.run("fails", body, True, follows)
+            assert await storage.run("found", found, read=True) == []
+        assert sorted(await storage.run("works", body)) == ["New", "New", "soon", "two"]
+        assert (await storage.run("found", found, read=True))[1:] == ["two", "New", "New", "soon"]
+        await storage.run("alone", lambda tx: tx.soon(status, {"status": "alone", "lfn": "/b"}))
+        assert (await storage.run("found", found, read=True))[1] == "alone"
+
+    @pytest.mark.parametrize("number", [0, 1, FEW, FEW + 1])
+    async def test_a_few_rows_are_inserted_as_many_are(self, storage: Storage, number: int) -> None:
+        """In their order, and added to those that are there."""
+        columns: dict[str, PackedKind] = {"LFN": "text"}
+        counts: dict[str, PackedKind] = {"TransformationID": "int", "Status": "word", "N": "int"}
+        given = {"Kind": ":kind", "Minute": "1", "Bucket": "2"}
+        names = [(f"/{n % 7}/{n}",) for n in range(number)]
+
+        async def body(tx: Transaction) -> None:
+            await insert(tx.soon, tx.dialect, "DataFiles", columns, names, {"Status": "'x'"}, ordered=True)
+            tail = tx.dialect.adding("StatusDeltas", ("TransformationID", "Kind", "Status", "Minute", "Bucket"), "N")
+            for _ in range(2):
+                rows = [(n, "s", n) for n in range(number)]
+                await insert(tx.last, tx.dialect, "StatusDeltas", counts, rows, given, {"kind": "file"}, tail)
+
+        async def found(tx: Transaction) -> tuple[list[Any], list[Any]]:
+            sql = "SELECT N FROM StatusDeltas WHERE Kind = 'file' AND Bucket = 2 ORDER BY TransformationID"
+            return await tx.fetch_column("SELECT LFN FROM DataFiles ORDER BY FileID"), await tx.fetch_column(sql)
+
+        await storage.run("insert", body)
+        expected = [name for (name,) in names], [2 * n for n in range(number)]
+        assert await storage.run("found", found, read=True) == expected
 
     async def test_a_verb_takes_one_statement(self, storage: Storage) -> None:
         """Two in one text are refused, whichever verb gets them."""

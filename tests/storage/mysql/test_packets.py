@@ -73,6 +73,14 @@ async def one_and_last(tx):
     await tx.last(INSERT, {"lfn": "/b"})
 
 
+async def soon_and_read(tx):
+    await tx.soon(INSERT, {"lfn": "/a"})
+    await tx.soon(INSERT, [{"lfn": "/b"}, {"lfn": "/c"}])
+    assert await tx.fetch_value(COUNT) == 3
+    await tx.soon("DELETE FROM DataFiles WHERE LFN <> '/a'")
+    await tx.last(INSERT, {"lfn": "/d"})
+
+
 # the COMMIT of what only read is sent, and not waited for
 @pytest.mark.parametrize(
     ("body", "read", "packets"),
@@ -89,6 +97,7 @@ async def one_and_last(tx):
         (three_writes, False, 4),
         (only_last, False, 1),
         (one_and_last, False, 2),
+        (soon_and_read, False, 2),
     ],
 )
 async def test_round_trips(open_mysql, mysql_url, mariadb, body, read, packets):
@@ -106,7 +115,10 @@ async def test_round_trips(open_mysql, mysql_url, mariadb, body, read, packets):
             assert proxy.commands == packets
 
 
-@pytest.mark.parametrize(("body", "packets"), [(one_read, 2), (one_write, 3), (only_last, 4), (one_and_last, 4)])
+@pytest.mark.parametrize(
+    ("body", "packets"),
+    [(one_read, 2), (one_write, 3), (only_last, 4), (one_and_last, 4), (soon_and_read, 7)],
+)
 async def test_on_a_cluster_nothing_follows_a_change_in_one_packet(
     open_mysql, mysql_url, mariadb, monkeypatch, body, packets
 ):
@@ -270,15 +282,17 @@ async def test_a_slow_statement_of_a_packet_is_named(open_mysql, caplog):
         assert "took 0.3" in told[0]
 
 
-async def test_a_packet_that_would_be_too_large_is_sent_in_pieces(alone):
+@pytest.mark.parametrize("verb", ["soon", "last"])
+async def test_a_packet_that_would_be_too_large_is_sent_in_pieces(alone, verb):
     """The server takes 16 MiB."""
     names = [f"/{number}{'x' * 2**20}" for number in range(40)]
 
     async def body(tx):
         for name in names:
-            await tx.last("INSERT INTO CatalogFiles (LFN, Directory, Metadata) VALUES (:short, '', :name)", {
-                "short": name[:10], "name": name,
-            })  # fmt: skip
+            sql = "INSERT INTO CatalogFiles (LFN, Directory, Metadata) VALUES (:short, '', :name)"
+            await getattr(tx, verb)(sql, {"short": name[:10], "name": name})
+        if verb == "soon":
+            assert await tx.fetch_value("SELECT COUNT(*) FROM CatalogFiles WHERE Metadata <> :x", {"x": "x" * 2**22})
         await tx.last("INSERT INTO DataFiles (LFN) SELECT LFN FROM CatalogFiles")
 
     await alone.run("body", body)
@@ -293,6 +307,21 @@ async def test_a_single_statement_that_is_too_large_is_refused(alone):
     with pytest.raises(InvalidParams, match="max_allowed_packet"):
         await alone.run("body", body)
     assert await whole(alone) == []
+
+
+async def test_a_word_that_is_too_long_is_refused_and_not_cut(alone):
+    await alone.run("add", one_write)
+
+    async def body(tx, length):
+        source = tx.dialect.records("changes", Status="word")
+        sql = tx.dialect.update_join("DataFiles", source, "true", {"LFN": "source.Status"})
+        await tx.execute(sql, {"changes": tx.dialect.pack([["ä" * length]])})
+
+    await alone.run("fits", body, 255)
+    assert await whole(alone) == ["ä" * 255]
+    for length in (256, 257, 3000):
+        with pytest.raises(driver.DataError, match="too long"):
+            await alone.run("does not", body, length)
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM DataFiles; COMMIT", "SELECT ';'", "SELECT 1;"])
