@@ -125,7 +125,7 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
             response = refuse(request, refusal, request_id)
         if parts.running.draining:
             response.force_close()
-        if isinstance(response, web.Response) and isinstance(body := response.body, bytes | bytearray):
+        if isinstance(response, web.Response) and isinstance(body := response.body, (bytes, bytearray)):
             share.send(len(body))
         # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
         await send(request, response, parts.service.settings["server.write_timeout"])

@@ -37,51 +37,49 @@ class Buckets:
     """
 
     def __init__(self, per_minute: int, message: str, clock: Callable[[], float] = monotonic) -> None:
-        self._size = per_minute
+        self.size = per_minute
         self._rate = per_minute / 60
         self._message = message
         self._clock = clock
-        # what is left, and when that was
-        self._left: dict[object, tuple[float, float]] = {}
+        # of those who did something: what is left, and when that was
+        self.left: dict[object, tuple[float, float]] = {}
         # those of them that were refused since
         self._refused: set[object] = set()
 
     def resize(self, per_minute: int) -> None:
         """Allow *per_minute* from now on."""
-        self._size, self._rate = per_minute, per_minute / 60
+        self.size, self._rate = per_minute, per_minute / 60
 
     def check(self, key: object) -> None:
         """Refuse when nothing is left for *key*.
 
         :raises TooMany: the limit is reached.
         """
-        if not self._size or key not in self._left:
-            return
         left = self._now(key)
-        if left < 1:
+        if self.size and left < 1:
             again = key in self._refused
             self._refused.add(key)
             raise TooMany(self._message, max(1, math.ceil((1 - left) / self._rate)), again)
 
     def take(self, key: object, number: int = 1) -> None:
         """Count *number* things; what is taken beyond the limit has to be waited for."""
-        if self._size and number:
+        if self.size and number:
             left = self._now(key) - number
-            if key not in self._left and len(self._left) >= MOST:
+            if key not in self.left and len(self.left) >= MOST:
                 self._forget()
-            self._left[key] = left, self._clock()
+            self.left[key] = left, self._clock()
             self._refused.discard(key)
 
     def _now(self, key: object) -> float:
-        left, when = self._left.get(key, (self._size, 0.0))
-        return min(self._size, left + (self._clock() - when) * self._rate)
+        left, when = self.left.get(key, (self.size, 0.0))
+        return min(self.size, left + (self._clock() - when) * self._rate)
 
     def _forget(self) -> None:
         """Drop those who have everything back, else everybody: memory is bounded, whoever comes."""
-        self._left = {key: value for key, value in self._left.items() if self._now(key) < self._size}
-        if len(self._left) >= MOST:
-            self._left.clear()
-        self._refused.intersection_update(self._left)
+        self.left = {key: value for key, value in self.left.items() if self._now(key) < self.size}
+        if len(self.left) >= MOST:
+            self.left.clear()
+        self._refused.intersection_update(self.left)
 
 
 class RateLimits:
@@ -103,7 +101,8 @@ class RateLimits:
 
         :raises TooMany: it did.
         """
-        self._failures.check(_place(remote))
+        if self._failures.left:
+            self._failures.check(_place(remote))
 
     def failed(self, remote: str | None) -> None:
         """Count bad credentials."""
@@ -120,8 +119,9 @@ class RateLimits:
             self._anonymous.take(key, number)
         else:
             key = identity.username or identity.dn or identity.subject
-        self._calls.check(key)
-        self._calls.take(key, number)
+        if self._calls.size:
+            self._calls.check(key)
+            self._calls.take(key, number)
 
 
 class Budget:

@@ -50,12 +50,13 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
     try:
         if isinstance(response, web.Response) and not response.prepared:
             body = response.body
-            if body is None or (not isinstance(body, payload.Payload) and len(body) <= PART):
-                await _write(request, response)
-                if not _unsent(request):
-                    return
-            elif not isinstance(body, payload.Payload):
-                response.body = _Parts(body)
+            if isinstance(body, (bytes, bytearray)):
+                if len(body) <= PART:
+                    await _write(request, response)
+                    if not _unsent(request):
+                        return
+                else:
+                    response.body = _Parts(body)
         with watched(request, patience):
             await _write(request, response)
             pause, longest = _LOOKS

@@ -225,11 +225,11 @@ def compose(method: Method, ground: Ground) -> Perform:
     find = functools.partial(Work.hold, shared=access.shared) if isinstance(access, Change) else Work.seen
 
     async def prepared_for(context: Context, arguments: Arguments) -> Any:
-        return None if prepare is None else await prepare(Outside(ground, context, name), arguments)
+        return prepare and await prepare(Outside(ground, context, name), arguments)
 
     async def outside(context: Context, arguments: Arguments, _: CallKey | None) -> Any:
         with Attended(ground.attendance, context):
-            prepared = await prepared_for(context, arguments)
+            prepared = prepare and await prepared_for(context, arguments)
             return await handler(
                 Outside(ground, context, name), *((prepared,) if method.takes_prepared else ()), **arguments
             )
@@ -267,7 +267,7 @@ def compose(method: Method, ground: Ground) -> Perform:
 
     async def read(context: Context, arguments: Arguments, _: CallKey | None) -> Any:
         with Attended(ground.attendance, context):
-            prepared = await prepared_for(context, arguments)
+            prepared = prepare and await prepared_for(context, arguments)
             found = await transact(context, arguments, prepared, None, read=True)
         return found[0]
 
@@ -292,7 +292,7 @@ def compose(method: Method, ground: Ground) -> Perform:
 
     async def write(context: Context, arguments: Arguments, key: CallKey | None) -> Any:
         try:
-            prepared = await prepared_for(context, arguments)
+            prepared = prepare and await prepared_for(context, arguments)
         except TMError:
             # it may be what the first call did that is in the way
             run = ground.storage.run

@@ -152,7 +152,7 @@ class Method:
         """
         if params is None:
             named: Mapping[str, Any] = {}
-        elif isinstance(params, Mapping):
+        elif type(params) is not list and isinstance(params, Mapping):
             named = params
         elif len(params) > len(self.params):
             most = len(self.params)

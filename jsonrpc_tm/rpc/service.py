@@ -268,7 +268,11 @@ class Service:
 def _are_long(params: Sequence[Any] | Mapping[str, Any] | None) -> bool:
     """Whether looking at parameters one by one takes milliseconds: others go on meanwhile."""
     members = params.values() if type(params) is dict else params or ()
-    return len(members) <= _MOST_PARAMETERS and any(type(one) in (list, dict) and len(one) > _MANY for one in members)
+    if len(members) <= _MOST_PARAMETERS:
+        for one in members:
+            if type(one) in (list, dict) and len(one) > _MANY:
+                return True
+    return False
 
 
 def _reason(error: TMError) -> str:

@@ -57,7 +57,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     buckets = Buckets(1, "too many", clock)
     for number in range(1000):
         buckets.take(number)
-        assert len(buckets._left) <= 100
+        assert len(buckets.left) <= 100
     clock.now += 60
     buckets.take("last")
     assert _wait(buckets, "last") == 60
