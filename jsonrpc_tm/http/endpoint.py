@@ -197,7 +197,7 @@ def _context(service: Service, request: web.Request, identity: Identity, request
     asked = f"{request.scheme}://{request.headers.get('Host', '')}{request.rel_url.raw_path}"
     # several are none
     key = ", ".join(request.headers.getall("Idempotency-Key", ())) if "Idempotency-Key" in request.headers else None
-    return service.context(identity, request_id, request.remote, gone=gone, url=asked, key=key)
+    return Context(identity, request_id, service.clock(), request.remote, (), gone, asked, key)
 
 
 async def caller(request: web.Request, request_id: str, headers: Mapping[str, str] | None = None) -> Identity:

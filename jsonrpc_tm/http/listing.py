@@ -17,6 +17,8 @@ from .sending import in_parts, watched
 
 _FORMS: tuple[type[Lines] | type[Arrow], ...] = (Lines, Arrow)
 _QUALITY = re.compile(r"q=(0(\.[0-9]{0,3})?|1(\.0{0,3})?)")
+# what most clients say
+_ANYTHING = ["*/*"]
 _JSON = ("application/json", "application/*", "*/*")
 
 
@@ -99,7 +101,8 @@ class ListAnswer:
 
 def list_answer(request: web.Request, headers: Mapping[str, str], share: Share, patience: float) -> ListAnswer | None:
     """Return the outlet for a list, see ``ListAnswer``; None where its end could not be told from a lost connection."""
-    form = _asked(",".join(request.headers.getall("Accept", ()))) if "Accept" in request.headers else None
+    accepted = request.headers.getall("Accept", _ANYTHING)
+    form = None if accepted == _ANYTHING else _asked(",".join(accepted))
     if form is None and request.version < HttpVersion11:
         return None
     return ListAnswer(request, (form or Members)(), headers, share, patience)

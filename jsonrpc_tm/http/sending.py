@@ -52,24 +52,21 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
             body = response.body
             if isinstance(body, (bytes, bytearray)):
                 if len(body) <= PART:
-                    await _write(request, response)
+                    await response.prepare(request)
+                    await response.write_eof()
                     if not _unsent(request):
                         return
                 else:
                     response.body = _Parts(body)
         with watched(request, patience):
-            await _write(request, response)
+            await response.prepare(request)
+            await response.write_eof()
             pause, longest = _LOOKS
             while _unsent(request):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)
     except ConnectionError:
         pass
-
-
-async def _write(request: web.Request, response: web.StreamResponse) -> None:
-    await response.prepare(request)
-    await response.write_eof()
 
 
 @contextlib.contextmanager

@@ -177,7 +177,7 @@ class Dispatcher:
             return failure(InternalError("Internal error"), context.request_id, id)
         if room is not None:
             # what was changed is told, whatever is in flight
-            room(len(text), self._service.changes(name))
+            room(len(text), name in self._service.changing)
         return text
 
 

@@ -90,6 +90,8 @@ class Service:
     reread: Callable[[], Reread] | None = None
     tail: Tail = field(init=False, repr=False)
     """The end of the log of events."""
+    changing: frozenset[str] = field(init=False, repr=False)
+    """The methods that change something."""
     _perform: Mapping[str, Perform] = field(init=False, repr=False)
     _streams: Mapping[str, PutsOut] = field(init=False, repr=False)
     _ground: Ground = field(init=False, repr=False)
@@ -107,6 +109,7 @@ class Service:
             self.change_writers,
             lambda name, identity: is_permitted(name, self.rules[name], identity),
         )
+        self.changing = frozenset(method.name for method in self.registry if method.changes)
         self._perform = {method.name: compose(method, self._ground) for method in self.registry}
         self._streams = {method.name: streamed(method, self._ground) for method in self.registry if method.streams}
 
@@ -164,10 +167,6 @@ class Service:
     def streams(self, name: str) -> bool:
         """Whether there is a method of that name whose result can be had as a stream."""
         return name in self._streams
-
-    def changes(self, name: str) -> bool:
-        """Whether there is a method of that name that changes something."""
-        return name in self.registry and self.registry.get(name).changes
 
     async def call(
         self,
@@ -258,7 +257,7 @@ class Service:
         outcome: str,
         reason: str,
     ) -> None:
-        self.report(record_of(context, method, arguments, begin, outcome, reason))
+        _tell(self.observers, record_of(context, method, arguments, begin, outcome, reason))
 
     def report(self, record: CallRecord) -> None:
         """Tell the observers of a call, or of a request that was refused before any call (method ``""``)."""
