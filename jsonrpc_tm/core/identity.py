@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 MANAGEMENT = "ProductionManagement"
 """The property of callers who change every transformation."""
@@ -95,9 +95,8 @@ class Users(Protocol):
         """Return the properties of a group; none for an unknown one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What an authenticator may look at: one HTTP request, without aiohttp.
+class Credentials(NamedTuple):
+    """What an authenticator may look at: one HTTP request, without aiohttp. (A tuple: see ``CallRecord``.)
 
     :param headers: request headers, case-insensitive.
     :param remote: address of the peer of the connection.

@@ -3,15 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from .errors import ConfigurationError
 from .identity import Identity, Rule
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One call with its outcome, refused ones too.
+class CallRecord(NamedTuple):
+    """One call with its outcome, refused ones too. (A tuple, since one is made for each call: a third of the time.)
 
     :param outcome: ``ok`` or the error's ``data.type``.
     :param reason: the error's message; empty for ``ok``.

@@ -6,7 +6,6 @@ only, and refuses a database that has any row.
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -171,7 +170,7 @@ class _PresentTime:
         self._authenticator = authenticator
 
     async def authenticate(self, credentials: Credentials) -> Identity | None:
-        return await self._authenticator.authenticate(replace(credentials, now=datetime.now(UTC)))
+        return await self._authenticator.authenticate(credentials._replace(now=datetime.now(UTC)))
 
 
 async def empty(storage: Storage) -> None:
