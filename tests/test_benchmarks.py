@@ -26,7 +26,8 @@ def test_rows_are_measured_and_kept(tmp_path, capsys):
     rpc = found["addFilesToTransformation 10,000 · SQLite · TLS"]
     assert all(rpc[name] > 0 for name in ("rate", "ms", "cpu", "floor_ms", "floor_cpu", "ratio", "cpu_ratio"))
     assert rpc["beside"][1] >= rpc["beside"][0] > 0
-    assert "| addFilesToTransformation 10,000 | SQLite | DIRAC's wire | 1 |" in capsys.readouterr().out
+    lines = [[word.strip() for word in line.split("|")] for line in capsys.readouterr().out.splitlines()]
+    assert ["addFilesToTransformation 10,000", "SQLite", "DIRAC's wire", "1"] in [line[1:5] for line in lines]
     # others stay when some are measured again
     more = smoke(file, "--against", str(file), "a body of*")
     assert more.keys() > found.keys()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .load import Loader, Target
+from .load import Load, Loader, Target
 from .processes import Bare, Process, Server, memory, processor_time
 from .raw import Database
 
@@ -150,7 +150,7 @@ class Bench:
         if self.storage == SQLITE:
             self._number += 1
             return f"sqlite:///{self.folder}/{self._number}.db"
-        return self.mariadb.url(self.mariadb.create_database())  # type: ignore[no-any-return]
+        return self.mariadb.url(self.mariadb.create_database())
 
     def server(self, *, tls: bool = True, workers: int = 1, url: str = "", **more: Any) -> Server:
         """Return a server; the same for the measurements of one module.
@@ -162,7 +162,7 @@ class Bench:
             self._number += 1
             folder = self.folder / f"server{self._number}"
             self._kept[key] = Server(folder, url or self.url(), tls=tls, workers=workers, more=more)
-        return self._kept[key]  # type: ignore[return-value]
+        return self._kept[key]
 
     def bare(self, server: Server, url: str = "") -> Bare:
         """Return a bare handler to compare a server with.
@@ -173,7 +173,7 @@ class Bench:
         if key not in self._kept:
             self._number += 1
             self._kept[key] = Bare(self.folder / f"bare{self._number}", server.target.tls, url)
-        return self._kept[key]  # type: ignore[return-value]
+        return self._kept[key]
 
     def raw(self) -> Database:
         """Return a database of the same tables that no server has."""
@@ -207,7 +207,7 @@ class Bench:
         loader: Loader | None = None,
     ) -> Sample:
         """Send requests and return what they took; see `Loader.start`."""
-        target: Target = process.target  # type: ignore[attr-defined]
+        target: Target = process.target
         used, behind = processor_time(process.pids), self.database_time()
         found = (loader or self.loader).run(target, requests, callers, seconds)
         spent, asked = processor_time(process.pids) - used, self.database_time() - behind
@@ -239,6 +239,14 @@ class Bench:
                 samples.append(way(number))
         return [samples[1:] for samples in found]
 
+    def quiet(self, server: Server, small: bytes) -> dict[str, Any]:
+        """Return what `beside` does when there is nothing else to be done."""
+        return self._noticed(self.pinger.run(server.target, [small], 1, 4 * self.seconds, EVERY))
+
+    def _noticed(self, pings: Load) -> dict[str, Any]:
+        found = [1e3 * value for value in pings.latencies]
+        return {"beside": (quantile(found, 0.5), quantile(found, 0.99), max(found))}
+
     def beside(self, server: Server, big: Sequence[bytes], small: bytes) -> dict[str, Any]:
         """Return what a small call noticed of big ones, and what they took of memory, as fields of a row."""
         before = most = memory(server.pids)
@@ -249,8 +257,7 @@ class Bench:
             most = max(most, memory(server.pids))
             time.sleep(0.01)
         self.loader.finish()
-        pings = [1e3 * value for value in self.pinger.stop().latencies]
-        return {"beside": (quantile(pings, 0.5), quantile(pings, 0.99), max(pings)), "memory": most - before}
+        return self._noticed(self.pinger.stop()) | {"memory": most - before}
 
 
 Measure = Callable[[Bench], Iterable[Row]]

@@ -65,7 +65,7 @@ class Process:
         """End it."""
         self.process.terminate()
         self.process.wait(60)
-        self.process.stdout.close()  # type: ignore[union-attr]
+        self.process.stdout.close()
         self._log.close()
 
 

@@ -54,7 +54,7 @@ class Database:
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
         """Run a statement and return its rows."""
         self._cursor.execute(sql if self.sqlite else sql.replace("?", "%s"), parameters)
-        return self._cursor.fetchall()  # type: ignore[no-any-return]
+        return self._cursor.fetchall()
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row."""

@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,33 @@ from typing import Any
 from .measure import Row
 from .processes import ROOT
 
-HEAD = (
-    "| what | storage | wire | callers | workers | calls/s | ms | p50; p99 ms | server CPU, µs | database CPU, µs "
-    "| floor ms | floor CPU, µs | ratio | CPU ratio | beside p50; p99; worst ms | memory, MiB | floor |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
-)
+COLUMNS = {
+    "what": 50,
+    "storage": 7,
+    "wire": 12,
+    "callers": 7,
+    "workers": 7,
+    "calls/s": 7,
+    "ms": 6,
+    "p50; p99 ms": 11,
+    "server CPU, µs": 14,
+    "database CPU, µs": 16,
+    "floor ms": 8,
+    "floor CPU, µs": 13,
+    "ratio": 5,
+    "CPU ratio": 9,
+    "beside p50; p99; worst ms": 25,
+    "memory, MiB": 11,
+    "floor": 0,
+}
+"""Columns of the table with their usual width, so that it can be read before it is rendered."""
+
+
+def _line(words: Iterable[str]) -> str:
+    return f"| {' | '.join(word.ljust(width) for word, width in zip(words, COLUMNS.values(), strict=True))} |"
+
+
+HEAD = f"{_line(COLUMNS)}\n|{'---|' * len(COLUMNS)}"
 
 
 def number(value: float | None) -> str:
@@ -39,7 +61,7 @@ def line(row: Row) -> str:
     words += [several((row.p50, row.p99)), number(row.cpu), number(row.database)]
     words += [number(row.floor_ms), number(row.floor_cpu), number(row.ratio), number(row.cpu_ratio)]
     words += [several(row.beside), number(row.memory), row.floor]
-    return f"| {' | '.join(words)} |"
+    return _line(words)
 
 
 def _commit() -> str:
@@ -87,7 +109,7 @@ def compared(rows: Sequence[Row], before: Mapping[str, Any], noise: float) -> li
     Compared is the processor time, as a ratio to the floor's where there is one: both are as busy as the machine is.
     """
     told = []
-    both = [row for row in rows if row.key in before]
+    both = [row for row in rows if row.cpu and row.key in before]
     for row in both:
         old = before[row.key]
         now, then = (row.cpu_ratio or row.cpu), (old["cpu_ratio"] or old["cpu"])

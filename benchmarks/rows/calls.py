@@ -14,7 +14,7 @@ CALLERS = (1, 16)
 def one(bench: Bench, **options: object) -> tuple[Server, str]:
     """Return a server whose database has the transformation ``t``, and the URL of the database."""
     url = bench.url()
-    server = bench.server(url=url, **options)  # type: ignore[arg-type]
+    server = bench.server(url=url, **options)
     server.call("addTransformation", "t", *NEW)
     return server, url
 
@@ -72,6 +72,13 @@ def get_transformation(bench: Bench) -> Iterator[Row]:
         what = "bare aiohttp, SELECT in a thread"
         yield row(bench.name, ours, floor, wire="TLS", callers=callers, floor=what)
         yield row(bench.name, dirac, floor, wire="DIRAC's wire", callers=callers, floor=what)
+
+
+@measurement("nothing beside a small call")
+def alone(bench: Bench) -> Iterator[Row]:
+    """What p50 and p99 beside something are to be compared with."""
+    server, _ = one(bench)
+    yield Row(bench.name, wire="TLS", **bench.quiet(server, server.request("getTransformation", "t")))
 
 
 @measurement("two workers")

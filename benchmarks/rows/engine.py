@@ -85,11 +85,11 @@ def matching(bench: Bench) -> Iterator[Row]:
         many = bench.size(of)
         queries = {number: Query(query(number, many)) for number in range(many)}
         files = list(announced(0, bench.size(1000), many).values())
-        engine = Engine(queries, FIELDS)  # type: ignore[arg-type]
+        engine = Engine(queries, FIELDS)
         assert sum(len(engine.matching(file)) for file in files) == len(files) * min(WANTED_BY, many)
         matched, compiled = bench.turns(
             lambda _, e=engine, f=files: bench.alone(lambda: [e.matching(file) for file in f], len(f)),
-            lambda _, q=queries: bench.alone(lambda: Engine(q, FIELDS)),  # type: ignore[arg-type]
+            lambda _, q=queries: bench.alone(lambda: Engine(q, FIELDS)),
         )
         yield row(f"matching a file with {of:,} queries", matched)
         yield row(f"compiling {of:,} queries", compiled)
