@@ -20,8 +20,8 @@ def rate(row: Mapping[str, Any]) -> str:
 
 
 def wall(row: Mapping[str, Any]) -> str:
-    """Return milliseconds, and times the floor."""
-    return f"{number(row['ms'])} ms, ×{number(row['ratio'])}"
+    """Return milliseconds, times the floor, and times the floor's processor time."""
+    return f"{number(row['ms'])} ms, ×{number(row['ratio'])} (×{number(row['cpu_ratio'])})"
 
 
 def times(row: Mapping[str, Any]) -> str:
@@ -112,7 +112,7 @@ def about(rows: Mapping[str, Mapping[str, Any]]) -> str:
     loads = sorted(machine["load"] for machine in machines)
     return (
         f"Python {last['python']}, aiohttp {last['aiohttp']}, SQLite {last['sqlite']},"
-        f" MariaDB {last['mariadb'] or '–'};"
+        f" MariaDB {max(machine['mariadb'] for machine in machines) or '–'};"
         f" {last['cores']} cores, load {loads[0]} to {loads[-1]}; {last['time'][:10]}, commit {last['commit']}.\n\n"
     )
 

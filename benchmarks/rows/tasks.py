@@ -192,7 +192,7 @@ def hand_out(bench: Bench) -> Iterator[Row]:
 @measurement("claimTasks and updateTasks, 100 at a time")
 def claims(bench: Bench) -> Iterator[Row]:
     """Claimers beside each other take tasks with a lease, and report them; compared with one after the other."""
-    server, raw, each, times = bench.server(), bench.raw(), bench.size(100), bench.size(40)
+    server, raw, each, times = bench.server(), bench.raw(), bench.size(100), bench.size(20)
     trans = server.call("addTransformation", "claimed", *SIMULATION)
     serial = itertools.count(1)
     claimed: list[list[int]] = []
