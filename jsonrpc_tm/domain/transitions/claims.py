@@ -20,19 +20,6 @@ from .tasks import tell
 KEPT = timedelta(days=1)
 """How long the row of a lease that has no task any more is kept after it is past."""
 _RESERVED = "t.TransformationID = :trans AND t.ExternalStatus = 'Reserved'"
-# from one number to the next: the index has all tasks of a lease side by side
-_PAST = f"""
-    WITH RECURSIVE held (Lease) AS (
-        SELECT MIN(t.Lease) FROM TransformationTasks t WHERE {_RESERVED} AND t.Lease IS NOT NULL
-        UNION ALL
-        SELECT (SELECT MIN(t.Lease) FROM TransformationTasks t WHERE {_RESERVED} AND t.Lease > held.Lease)
-        FROM held WHERE held.Lease IS NOT NULL
-    )
-    SELECT t.TaskID, t.Lease, l.LeaseUntil FROM held
-    JOIN TransformationTasks t ON {_RESERVED} AND t.Lease = held.Lease
-    LEFT JOIN Leases l ON l.Lease = held.Lease
-    WHERE l.Lease IS NULL OR l.LeaseUntil <= :now
-    ORDER BY t.TaskID LIMIT """
 _MINE = "target.TransformationID = :trans AND target.TaskID = source.value"
 
 
@@ -109,10 +96,17 @@ async def _created(work: Work, trans: Held, number: int) -> list[int]:
 async def _expired(work: Work, trans: Held, number: int) -> list[int]:
     """Lock tasks that are Reserved under leases which are past, and these leases: no renewal comes in between."""
     now = {"trans": trans.id, "now": work.context.timestamp}
-    seen = await work.tx.fetch_all(f"{_PAST}{number:d}", now)
+    dialect = work.dialect
+    # from lease to lease, then the tasks of those that are past: many tasks may be held by others
+    held = dialect.steps("t.Lease", "TransformationTasks t", _RESERVED, ("t.TransformationID", "t.ExternalStatus"))
+    seen = await work.tx.fetch_all(
+        f"SELECT t.TaskID, t.Lease, l.LeaseUntil FROM ({held}) AS held LEFT JOIN Leases l ON l.Lease = held.value"
+        f" {dialect.straight_join} TransformationTasks t ON {_RESERVED} AND t.Lease = held.value"
+        f" WHERE l.Lease IS NULL OR l.LeaseUntil <= :now ORDER BY t.TaskID LIMIT {number:d}",
+        now,
+    )
     if not seen:
         return []
-    dialect = work.dialect
     past: set[int | None] = {row["Lease"] for row in seen if row["LeaseUntil"] is None}
     leases = sorted({row["Lease"] for row in seen} - past)
     sql = (

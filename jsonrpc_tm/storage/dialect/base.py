@@ -135,6 +135,16 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def steps(self, column: str, source: str, where: str, fixed: Sequence[str]) -> str:
+        """Return a query of the different values of a column as ``value``, read from one to the next in an index.
+
+        The index has *fixed*, then the column; what it costs depends on the values, not on the rows.
+
+        :param source: table and alias.
+        :param where: holds for one value of each of the columns *fixed*.
+        """
+
+    @abstractmethod
     def packed(self, column: str) -> str:
         """Return a column of integers as the packed list that ``array`` takes, an aggregate; null without rows."""
 

@@ -113,6 +113,13 @@ class MySQL(Dialect):
         on = f"target.{key} = source.value"
         return self.delete_join(table, self.array(parameter, "int"), on).replace("DELETE", "DELETE IGNORE", 1)
 
+    def steps(self, column: str, source: str, where: str, fixed: Sequence[str]) -> str:
+        """From group to group; MIN in a recursion reads all rows behind: 500 ms of 8,000 tasks where this takes 5."""
+        return (
+            f"SELECT {column} AS value FROM {source} WHERE {where} AND {column} IS NOT NULL"
+            f" GROUP BY {', '.join([*fixed, column])}"
+        )
+
     def packed(self, column: str) -> str:
         """Return ``JSON_ARRAYAGG``; MariaDB cuts it at ``group_concat_max_len``, which sessions have large."""
         return f"NULLIF(JSON_ARRAYAGG({column}), '[]')"

@@ -106,6 +106,15 @@ class SQLite(Dialect):
         (key,) = model.TABLES[table].key
         return f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(:{parameter}))"
 
+    def steps(self, column: str, source: str, where: str, fixed: Sequence[str]) -> str:
+        """By recursion: GROUP BY reads all rows."""
+        least = f"SELECT MIN({column}) FROM {source} WHERE {where} AND {column}"
+        return (
+            f"WITH RECURSIVE step (value) AS ({least} IS NOT NULL UNION ALL"
+            f" SELECT ({least} > step.value) FROM step WHERE step.value IS NOT NULL)"
+            " SELECT value FROM step WHERE value IS NOT NULL"
+        )
+
     def packed(self, column: str) -> str:
         """Return ``json_group_array``."""
         return f"NULLIF(json_group_array({column}), '[]')"

@@ -137,6 +137,24 @@ class DialectContract:
 
         assert await storage.run("packed", body) == [None, 2, ["/0", "/1", "/2"]]
 
+    async def test_steps_give_each_value_once(self, storage: Storage) -> None:
+        """Of the rows that are meant alone, without null."""
+
+        async def body(tx: Transaction) -> list[Any]:
+            await tx.executemany(
+                "INSERT INTO CatalogFiles (LFN, Directory, Metadata) VALUES (:lfn, :directory, '{}')",
+                [{"lfn": f"/{number}", "directory": f"/{number % 2}"} for number in range(6)],
+            )
+            source = "CatalogFiles t"
+            some = tx.dialect.steps("t.LFN", source, "t.Directory = :directory", ["t.Directory"])
+            return [
+                await tx.fetch_column(tx.dialect.steps("t.Directory", source, "1 = 1", [])),
+                await tx.fetch_column(some, {"directory": "/1"}),
+                await tx.fetch_column(some, {"directory": "/2"}),
+            ]
+
+        assert await storage.run("steps", body) == [["/0", "/1"], ["/1", "/3", "/5"], []]
+
     async def test_update_join_and_delete_join(self, storage: Storage) -> None:
         """Both touch exactly the rows that match the source, and count them."""
 
