@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -35,6 +36,9 @@ from .routes import add_routes
 from .waiting import Accepting, Waiting
 
 logger = logging.getLogger(__name__)
+# seconds that the loop waits for a thread at work, at each of the handful of times that a small call needs Python
+# again: of three turns in a row 40 ms with Python's own 0.005, 5 with this
+_TURN = 0.0005
 
 # seconds
 _CLOSE_TIMEOUT = 0.2
@@ -178,6 +182,7 @@ async def _serve(
     lifeline: int | None,
 ) -> None:
     """Serve in this process until a signal, or until *lifeline* (a pipe from the parent) ends."""
+    sys.setswitchinterval(_TURN)
     stop = asyncio.Event()
     opened = False
     loop = asyncio.get_running_loop()

@@ -33,7 +33,8 @@ from .method_rules import check_identity, check_properties, is_permitted
 from .retries import key_of
 
 logger = logging.getLogger(__name__)
-_MANY = 10_000
+# members of a parameter: looking at them takes a millisecond or two, ten where they are tasks with files
+_MANY = 2000
 # more are refused unseen
 _MOST_PARAMETERS = 50
 Lifetime = Callable[["Service"], AbstractAsyncContextManager[None]]

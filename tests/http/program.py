@@ -25,6 +25,11 @@ async def _pid(outside: Any) -> int:
     return os.getpid()
 
 
+async def _turn(outside: Any) -> float:
+    """Return the seconds after which a thread at work makes way."""
+    return sys.getswitchinterval()
+
+
 async def _sleep(outside: Any, seconds: float) -> str:
     """Take a while."""
     print("sleeping", flush=True)
@@ -74,6 +79,7 @@ def service(**settings: Any) -> Any:
         raise ConfigurationError("storage.url: there is nothing there")
     return make_service(
         Method("pid", _pid, rule="all"),
+        Method("turn", _turn, rule="all"),
         Method("sleep", _sleep, {"seconds": fields.Any_()}, rule="all"),
         Method("die", _die, rule="all"),
         Method("block", _block, rule="all"),

@@ -96,6 +96,7 @@ async def pids(server: Program, count: int) -> set[int]:
 async def test_a_signal_stops_after_the_running_calls(number: int, workers: int) -> None:
     async with serving(**{"server.workers": workers}) as server:
         assert await server.call("echo", "hello") == "hello"
+        assert await server.call("turn") < 0.001, "a thread at work makes others wait"
         running = asyncio.create_task(server.call("sleep", 0.5))
         assert await server.line() == "sleeping"
         server.signal(number)
