@@ -18,6 +18,7 @@ from .core.clock import stored
 from .core.context import Context
 from .core.errors import TMError
 from .core.events import EVENT_TYPES, Event
+from .core.garbage import without_collections
 from .core.identity import (
     ANONYMOUS,
     MANAGEMENT,
@@ -165,6 +166,7 @@ __all__ = [
     "results",
     "stored",
     "transitions",
+    "without_collections",
 ]
 
 _LATER = {

@@ -1,6 +1,7 @@
 """What all paths of this wire share: from an HTTP request to the fields of a form and the caller, and back."""
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,7 @@ from jsonrpc_tm.api import (
     finished,
     read_body,
     request_id_of,
+    without_collections,
 )
 
 from . import callers, form
@@ -85,18 +87,25 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
     kind = request.headers.get("Content-Type", "")
     try:
         body = await read_body(request, identity)
-        if len(body) <= LONG:
-            fields = form.parse(kind, body)
-        else:
-            fields = await asyncio.to_thread(form.parse, kind, body)
-    except (form.BadForm, errors.ParseError):
+    except errors.ParseError:
+        raise Status(400) from None
+    with without_collections() if len(body) > LONG else contextlib.nullcontext():
+        return await _performed(request, answer, context_of(request, identity, request_id), kind, body)
+
+
+async def _performed(
+    request: web.Request, answer: Answer, context: Context, kind: str, body: bytes
+) -> tuple[bytes | bytearray, bool, bool]:
+    """Perform the call of a form; see ``_respond``."""
+    try:
+        fields = form.parse(kind, body) if len(body) <= LONG else await asyncio.to_thread(form.parse, kind, body)
+    except form.BadForm:
         raise Status(400) from None
     name = fields.get("method") or request.query.get("method")
     if not name:
         raise Status(400)
     fields["method"] = name
     service = request.app[SERVICE]
-    context = context_of(request, identity, request_id)
     try:
         return await answer(service, context, fields), bool(fields.get("rawContent")), context.replayed
     except Status as refused:

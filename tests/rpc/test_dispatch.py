@@ -1,5 +1,6 @@
 """JSON-RPC 2.0 as its specification has it, and what section 2 of ours adds."""
 
+import gc
 import json
 from typing import Any
 
@@ -316,3 +317,15 @@ async def test_a_bug_leaks_nothing_and_is_logged(send, caplog: pytest.LogCapture
         {"jsonrpc": "2.0", "result": 1, "id": 1},
         (-32603, 1),
     ]
+
+
+async def test_the_garbage_collector_stays_away_from_long_calls(
+    service: FakeService, send: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def call(context: Context, name: str, params: Any, outlet: Any = None) -> bool:
+        return gc.isenabled()
+
+    monkeypatch.setattr(service, "call", call)
+    assert (await send(request("echo", 1)))["result"]
+    assert not (await send(request("echo", *range(100_000))))["result"]
+    assert gc.isenabled()
