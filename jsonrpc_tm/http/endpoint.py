@@ -7,10 +7,10 @@ import asyncio
 import functools
 import logging
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from aiohttp import HttpVersion11, StreamReader, hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 
 from ..auth import identify
@@ -34,6 +34,7 @@ from ..settings import Settings
 from . import compression as encoding
 from .limits import Budget, RateLimits, Share, TooMany
 from .listing import ListAnswer, list_answer
+from .reading import decompressed, received
 from .refusal import Refusal, refuse, request_id_of
 from .running import Running
 from .sending import PART, send
@@ -46,8 +47,6 @@ REPLAYED = "Idempotency-Replayed"
 """Header of answers that were given before."""
 # seconds
 _RETRY_AFTER = "5"
-# zlib lets other threads run; below this the hop costs more than the work
-_IN_THREAD = 64 * 1024
 
 
 SERVICE = web.AppKey("service", Service)
@@ -147,12 +146,12 @@ async def _handle(
     request: web.Request,
     request_id: str,
     headers: dict[str, str],
-    outlet: ListAnswer | None,
+    outlet: Callable[[], ListAnswer | None],
 ) -> bytes | bytearray | None:
     """Return the body of the answer, None for an empty one.
 
     :param headers: of the answer; more may be added.
-    :param outlet: begins another answer where a list is asked for.
+    :param outlet: returns what begins another answer where a list is asked for.
     :raises Refusal: the answer is not HTTP 200 or 204.
     """
     if request.method != "POST":
@@ -336,12 +335,10 @@ async def _read(
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0
             async with asyncio.timeout(settings["server.body_timeout"]):
-                body = await _received(content, share, limit)
+                body = await received(content, share, limit)
         if compressed is None:
             return body
-        if len(body) <= _IN_THREAD:
-            return encoding.decompress(body, compressed, limit, share.take)
-        return await asyncio.to_thread(encoding.decompress, body, compressed, limit, share.take)
+        return await decompressed(body, compressed, share, limit)
     except Unavailable as error:
         report(request, identity, error, request_id_of(request))
         raise Refusal(503, error, Retry_After=_RETRY_AFTER, Connection="close") from None
@@ -364,30 +361,20 @@ def _share(request: web.Request) -> Share:
         return Share(Budget({"limits.memory": 0}))
 
 
-async def _received(content: StreamReader, share: Share, limit: int) -> bytes:
-    """Return the body as it comes.
-
-    :raises TooLarge: it is more than *limit* bytes.
-    :raises Unavailable: too much is in flight.
-    """
-    parts = []
-    while part := await content.readany():
-        limit -= len(part)
-        if limit < 0:
-            raise encoding.TooLarge
-        share.take(len(part))
-        parts.append(part)
-    return b"".join(parts)
-
-
 async def _respond(request: web.Request, request_id: str) -> web.StreamResponse:
     headers = {"X-Request-ID": request_id}
     parts, share = request.app[_PARTS], request[_SHARE]
-    patience: float = parts.service.settings["server.write_timeout"]
-    outlet = list_answer(request, headers, share, patience)
+    listed: ListAnswer | None = None
+
+    def outlet() -> ListAnswer | None:
+        nonlocal listed
+        patience: float = parts.service.settings["server.write_timeout"]
+        listed = list_answer(request, headers, share, patience)
+        return listed
+
     body = await _handle(parts, share, request, request_id, headers, outlet)
-    if outlet is not None and outlet.response is not None:
-        return outlet.response
+    if listed is not None and listed.response is not None:
+        return listed.response
     if body is None:
         return web.Response(status=204, headers=headers)
     response = web.Response(body=body, content_type="application/json", headers=headers, zlib_executor_size=PART)

@@ -56,7 +56,7 @@ class Dispatcher:
         context: Context,
         more: Callable[[int], None] | None = None,
         room: Room | None = None,
-        outlet: Outlet | None = None,
+        outlet: Callable[[], Outlet | None] | None = None,
     ) -> Text | None:
         """Return the answer to a request, or to a batch of them.
 
@@ -66,9 +66,9 @@ class Dispatcher:
         :param more: told of the calls of a batch beyond the first, before any of them runs; what it raises ends all.
         :param room: told of the bytes of each answer as it is made, and whether it is needed, because it tells of a
             change; for others it may raise Unavailable.
-        :param outlet: takes the rows where a single request calls a method that streams them.
-        :return: JSON text; None when only notifications were sent, or all has gone to *outlet*.
-        :raises NotOffered: *outlet* cannot have the rows in its form.
+        :param outlet: returns what takes the rows where a single request calls a method that streams them.
+        :return: JSON text; None when only notifications were sent, or all has gone to the outlet.
+        :raises NotOffered: the outlet cannot have the rows in its form.
         :raises Unavailable: there is no room for the answer to a single request.
         """
         if len(body) < _LONG:
@@ -83,7 +83,7 @@ class Dispatcher:
         context: Context,
         more: Callable[[int], None] | None,
         room: Room | None,
-        outlet: Outlet | None,
+        outlet: Callable[[], Outlet | None] | None,
     ) -> Text | None:
         value: Any = None
         try:
@@ -100,9 +100,8 @@ class Dispatcher:
         except TMError as error:
             logger.info("refused: %s", error.message, extra={**_facts(context), "outcome": error.type})
             return failure(error, context.request_id, _id(value))
-        if outlet is not None and not ("id" in value and self._service.streams(value["method"])):
-            outlet = None
-        return await self._answer(value, context, room, outlet)
+        streams = outlet is not None and "id" in value and self._service.streams(value["method"])
+        return await self._answer(value, context, room, outlet() if outlet is not None and streams else None)
 
     def _check_length(self, entries: list[Any], context: Context) -> None:
         if not entries:
