@@ -138,10 +138,13 @@ async def test_who_finds_no_place_for_a_stream_gets_one_piece(small_wire, monkey
 
 
 async def test_long_answers_wait_for_room(small_wire, monkeypatch):
-    def full(*_):
-        raise errors.Unavailable("The server has too much in flight at the moment")
+    taken = []
 
-    monkeypatch.setattr("jsonrpc_tm.http.endpoint._received", lambda request, _: request.content.read())
+    def full(_, number, *__):
+        taken.append(number)
+        if len(taken) > 1:  # all but the request
+            raise errors.Unavailable("The server has too much in flight at the moment")
+
     monkeypatch.setattr("jsonrpc_tm.http.limits.Budget.check", full)
     response, body = await ask(small_wire, FILES, {}, JSON)
     assert (response.status, response.headers["Retry-After"]) == (503, "5")
