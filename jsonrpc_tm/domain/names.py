@@ -33,13 +33,14 @@ async def by_name(
     return found
 
 
-async def lock_by_name(work: Work, trans: Held, lfns: Sequence[str]) -> list[Row]:
+async def lock_by_name(work: Work, trans: Held, lfns: Sequence[str], more: str = "") -> list[Row]:
     """Lock the files of a transformation that have these names, a piece of the list in one order for all.
 
     The rows of ``DataFiles`` are not locked: those who remove files hold these and wait for the transformation.
 
     :param lfns: any number, none twice.
-    :return: LFN, FileID and Status of each that there is.
+    :param more: an SQL expression and its name; ``:trans`` is the transformation.
+    :return: LFN, FileID, Status and *more* of each that there is.
     """
     dialect = work.dialect
     # the LIMIT keeps MariaDB from taking the inner query, and its order, apart
@@ -48,8 +49,9 @@ async def lock_by_name(work: Work, trans: Held, lfns: Sequence[str]) -> list[Row
         " ON d.LFN = wanted.value ORDER BY d.FileID LIMIT 9223372036854775807"
     )
     sql = (
-        f"SELECT d.LFN, f.FileID, f.Status FROM ({ordered}) AS d {dialect.straight_join} TransformationFiles f"
-        f"{dialect.by_key} ON f.TransformationID = :trans AND f.FileID = d.FileID{dialect.for_update}"
+        f"SELECT {', '.join(filter(None, ('d.LFN, f.FileID, f.Status', more)))} FROM ({ordered}) AS d"
+        f" {dialect.straight_join} TransformationFiles f{dialect.by_key}"
+        f" ON f.TransformationID = :trans AND f.FileID = d.FileID{dialect.for_update}"
     )
     found: list[Row] = []
     for chunk in chunks(lfns):

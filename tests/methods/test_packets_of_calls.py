@@ -30,7 +30,7 @@ async def test_round_trips_of_calls(tm, packets):
     await tm("addFilesToTransformation", "t", names)
     for method, most, *parameters in [
         ("getTransformation", 1),
-        ("addTaskForTransformation", 4, names[:10], "SE"),
+        ("addTaskForTransformation", 3, names[:10], "SE"),
         ("extendTransformation", 3, 2),
         ("setTaskStatus", 3, 1, "Done"),
         ("setFileStatus", 4, {names[10]: "Processed"}),

@@ -173,22 +173,22 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
         work.emit("files.status", trans, count=len(changes), ids=list(changes), status=told)
 
 
-async def assignable(work: Work, trans: Held, lfns: Sequence[str]) -> list[tuple[int, str]]:
-    """Lock files of a transformation that may go into a new task; return their FileIDs and statuses.
+async def assignable(work: Work, trans: Held, lfns: Sequence[str], more: str = "") -> list[Row]:
+    """Lock files of a transformation that may go into a new task; return FileID and Status of each, and *more*.
 
     A name with ``;`` may not: it would be two in the task's InputVector.
 
     :param lfns: none twice.
+    :param more: an SQL expression and its name, which is to be found out on the way; ``:trans`` is the transformation.
     :raises InvalidState: some may not; ``data.files`` says why for each.
     """
-    rows = await names.lock_by_name(work, trans, lfns)
-    found = {row["LFN"]: (row["FileID"], row["Status"]) for row in rows}
+    found = {row["LFN"]: row for row in await names.lock_by_name(work, trans, lfns, more)}
     wrong: dict[str, str] = {}
     for lfn in lfns:
         if lfn not in found:
             wrong[lfn] = "not in the transformation"
-        elif found[lfn][1] not in ASSIGNABLE_STATUSES:
-            wrong[lfn] = found[lfn][1]
+        elif found[lfn]["Status"] not in ASSIGNABLE_STATUSES:
+            wrong[lfn] = found[lfn]["Status"]
         elif SEPARATOR in lfn:
             wrong[lfn] = f"not usable in a task: its name contains {SEPARATOR!r}"
     if wrong:

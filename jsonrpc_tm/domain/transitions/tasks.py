@@ -19,6 +19,7 @@ from .status_rules import ask, move
 _IN_RANGE = "TransformationID = :trans AND TaskID BETWEEN :low AND :high"
 _MINE = "target.TransformationID = :trans AND target.TaskID = source.value"
 _MINE_ALSO = "target.TransformationID = :trans AND target.TaskID = source.TaskID"
+_LAST = "(SELECT LastTaskID FROM TaskCounters WHERE TransformationID = :trans)"
 _NEW: Mapping[str, PackedKind] = {"TaskID": "int", "TargetSE": "word"}
 _INPUTS: Mapping[str, PackedKind] = {"TaskID": "int", "InputVector": "text"}
 
@@ -57,12 +58,20 @@ async def add(work: Work, trans: Held, ses: Sequence[str]) -> list[int]:
     """
     if not ses:
         return []
-    ask(work, "task", [(None, "Created")])
-    counter = {"trans": trans.id, "number": len(ses)}
+    await _count_on(work, trans, len(ses))
+    return await _make(work, trans, ses, await work.tx.fetch_value(f"SELECT {_LAST}", {"trans": trans.id}))
+
+
+async def _count_on(work: Work, trans: Held, number: int) -> None:
     await work.tx.soon(
-        "UPDATE TaskCounters SET LastTaskID = LastTaskID + :number WHERE TransformationID = :trans", counter
+        "UPDATE TaskCounters SET LastTaskID = LastTaskID + :number WHERE TransformationID = :trans",
+        {"trans": trans.id, "number": number},
     )
-    last = await work.tx.fetch_value("SELECT LastTaskID FROM TaskCounters WHERE TransformationID = :trans", counter)
+
+
+async def _make(work: Work, trans: Held, ses: Sequence[str], last: int) -> list[int]:
+    """Make tasks up to the id *last*, that were counted on."""
+    ask(work, "task", [(None, "Created")])
     ids = list(range(last - len(ses) + 1, last + 1))
     given = {"TransformationID": ":trans", "ExternalStatus": "'Created'", "ExternalID": "'0'"}
     times = dict.fromkeys(("CreationTime", "LastUpdateTime"), ":now")
@@ -84,11 +93,18 @@ async def add_with_files(work: Work, trans: Held, new: Sequence[NewTask]) -> lis
     if twice := [lfn for lfn, number in named.items() if number > 1]:
         told = dict.fromkeys(twice, "in two tasks of the call")
         raise InvalidState(f"{len(twice)} file(s) are in two tasks of the call: {twice[0]}", files=told)
-    locked = iter(await files.assignable(work, trans, lfns))
-    ids = await add(work, trans, [task.se for task in new])
+    if not lfns:
+        ids = await add(work, trans, [task.se for task in new])
+        rows: list[Row] = []
+    else:
+        # the numbers travel with the look for the files: MariaDB is waited for once while others wait for the row
+        await _count_on(work, trans, len(new))
+        rows = await files.assignable(work, trans, lfns, f"{_LAST} AS last")
+        ids = await _make(work, trans, [task.se for task in new], rows[0]["last"])
     made = list(zip(ids, new, strict=True))
-    given = [(*next(locked), task_id, task.se) for task_id, task in made for _ in task.lfns]
-    await files.assign(work, trans, [(file_id, task_id, se, status) for file_id, status, task_id, se in given])
+    owners = [(task_id, task.se) for task_id, task in made for _ in task.lfns]
+    given = [(row["FileID"], *owner, row["Status"]) for row, owner in zip(rows, owners, strict=True)]
+    await files.assign(work, trans, given)
     inputs = [(task_id, files.SEPARATOR.join(task.lfns)) for task_id, task in made if task.lfns]
     own = {"TransformationID": ":trans"}
     await insert(work.tx.soon, work.dialect, "TaskInputs", _INPUTS, inputs, own, {"trans": trans.id})

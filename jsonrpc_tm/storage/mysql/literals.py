@@ -25,6 +25,8 @@ def literal(connection: Any, value: Any) -> str:
     Texts become what the driver would make of them, which goes character by character: 5,000 names as JSON take it
     30 ms of the event loop, and 0.4 here.
     """
+    if type(value) is int:
+        return str(value)
     if type(value) is not str or connection.server_status & _NO_BACKSLASHES:
         text: str = connection.literal(value)
         return text
