@@ -6,6 +6,7 @@ https://mariadb.com/kb/en/clientserver-protocol/, of which this is the text half
 """
 
 import asyncio
+import struct
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ _OK, _FILE, _EOF, _ERROR = 0, 251, 254, 255
 _END = 9
 """Bytes of the packet that ends descriptions, with its head."""
 _NULL = 251
+_SHORT = 252
+"""Begins the length of a value of less than 64 KiB."""
 _MORE = 8
 """Status of an answer that another one follows."""
 _BINARY = 63
@@ -29,6 +32,8 @@ _BINARY = 63
 _BYTES = frozenset((15, 16, 249, 250, 251, 252, 253, 254, 255))
 """Type codes of what is text, or bytes."""
 
+# of a packet: its length, its number, its first byte
+_head = struct.Struct("<HBBB").unpack_from
 Convert = Callable[[bytes], Any]
 _text: Convert = bytes.decode
 
@@ -145,12 +150,18 @@ class Answers:
         end = len(data)
         append = rows.append
         left = most - len(rows)
+        # the JSON texts of rows take half the time so
+        alone = tuple(columns) == (_text,)
         while left and place + 4 < end:
-            size = data[place] | data[place + 1] << 8 | data[place + 2] << 16
+            low, high, found, first = _head(data, place)
+            size = low | high << 16
             after = place + 4 + size
-            if after > end or data[place + 3] != number or data[place + 4] >= _EOF or size == _WHOLE:
+            if after > end or found != number or first >= _EOF or size == _WHOLE:
                 break
-            append(_values(data, place + 4, columns))
+            if alone and (first < _NULL or first == _SHORT):
+                append((_text(data[place + (5 if first < _NULL else 7) : after]),))
+            else:
+                append(_values(data, place + 4, columns))
             number = number + 1 & 255
             place = after
             left -= 1

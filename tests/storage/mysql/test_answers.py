@@ -109,6 +109,12 @@ async def test_rows_of_a_stream_come_in_batches(most):
     assert await wire.answers.some(most) == []
 
 
+async def test_texts_that_come_alone_are_read_whole():
+    texts = [b"", None, b"\xc3\xa4", b"x" * 250, b"y" * 251, b"z" * 65_535, b"u" * 65_536, b"last"]
+    rows = (await Wire(packets(b"\x01", column("t"), eof(), *map(row, texts), eof())).answers.next()).rows
+    assert rows == [(value if value is None else value.decode(),) for value in texts]
+
+
 async def test_values_have_the_types_of_their_columns():
     kinds = [DOUBLE, DECIMAL, DECIMAL, DATETIME]
     described = [column(f"c{n}", kind, BINARY) for n, kind in enumerate(kinds)]
