@@ -23,6 +23,9 @@ from .method import Method
 
 # a list that is not short
 _MORE: Any = object()
+# to how many times the rows of a short list a list may be limited so that all of it is read at once: to look first
+# whether it is that long costs more
+_PAGES = 5
 # how many times as many rows are read at a time when they are texts: a hop costs as much as a hundred of them
 _TEXTS = 4
 
@@ -178,6 +181,8 @@ def streamed(method: Method, ground: Ground) -> PutsOut:
             found = await described(work, arguments)
             if not isinstance(found, Rows):
                 return found
+            if found.limit and found.limit <= _PAGES * most:
+                most = 0
             some = found.few(most + 1) if most else found
             if (query := some.texts(tx.dialect)) is None:
                 rows = await some.run(work)

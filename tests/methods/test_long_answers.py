@@ -64,13 +64,13 @@ async def test_long_answers_are_what_short_ones_are(wire):
 
 
 async def test_short_answers_need_no_stream(small_wire, opened):
-    for params in ({"limit": 2}, {"condDict": {"LFN": "none"}}, {"limit": 1, "offset": 1}):
+    for params in ({"limit": 10}, {"condDict": {"LFN": "none"}}, {"limit": 1, "offset": 1}):
         response, body = await ask(small_wire, FILES, params, JSON)
         assert json.loads(body)["result"] == await small_wire(FILES, **params)
         assert int(response.headers["Content-Length"]) == len(body)
     assert opened == []
-    response, body = await ask(small_wire, FILES, {"limit": 4, "offset": 1}, JSON)
-    assert json.loads(body)["result"] == (await small_wire(FILES))[1:5]
+    response, body = await ask(small_wire, FILES, {"limit": 11, "offset": 1}, JSON)
+    assert json.loads(body)["result"] == (await small_wire(FILES))[1:12]
     assert opened == [FILES]
 
 
