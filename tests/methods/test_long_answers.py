@@ -6,6 +6,7 @@ import json
 import aiohttp
 import pytest
 
+from jsonrpc_tm.client import Client, ConnectionFailed
 from jsonrpc_tm.core import errors
 from jsonrpc_tm.core.errors import StorageUnavailable
 
@@ -159,3 +160,11 @@ async def test_who_has_gone_is_no_longer_read_for(small_wire, monkeypatch):
         response.close()
     await until(lambda: small_wire.records)
     assert small_wire.records[0].outcome == "Cancelled"
+
+
+async def test_clients_take_no_part_for_the_whole(small_wire, monkeypatch):
+    async with Client(small_wire.url) as client:
+        assert await client.call(FILES) == await small_wire(FILES)
+        breaking(small_wire, monkeypatch, StorageUnavailable("The database is gone"))
+        with pytest.raises(ConnectionFailed):
+            await client.call(FILES)
