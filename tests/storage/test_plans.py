@@ -20,9 +20,11 @@ async def plan(storage, sql, **parameters):
 
 
 @pytest.mark.parametrize(("table", "key"), [("TransformationFiles", "FileID"), ("TransformationTasks", "TaskID")])
-async def test_update_join_searches_the_table_by_its_key(storage, table, key):
+@pytest.mark.parametrize(("value", "joined"), [("'X'", False), ("source.position", True)])
+async def test_update_join_searches_the_table_by_its_key(storage, table, key, value, joined):
     on = f"target.TransformationID = :trans AND target.{key} = source.value"
-    update = SQLITE.update_join(table, SQLITE.array("ids", "int"), on, {"TargetSE": "'X'"})
+    update = SQLITE.update_join(table, SQLITE.array("ids", "int"), on, {"TargetSE": value})
+    assert ("source" in update) == joined
     steps = await plan(storage, update, trans=1, ids="[1]")
     (search,) = [step for step in steps if "target" in step]
     assert search.startswith("SEARCH")
