@@ -8,7 +8,7 @@ which knows more about all three.
 import asyncio
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -50,14 +50,14 @@ class Dispatcher:
         self._max_answer: int = settings["server.max_answer"]
         self._anonymous_batch = min(self._max_batch, settings["limits.anonymous_batch"] or self._max_batch)
 
-    async def handle(
+    def handle(
         self,
         body: bytes,
         context: Context,
         more: Callable[[int], None] | None = None,
         room: Room | None = None,
         outlet: Callable[[], Outlet | None] | None = None,
-    ) -> Text | None:
+    ) -> Coroutine[Any, Any, Text | None]:
         """Return the answer to a request, or to a batch of them.
 
         :param body: as it came, decompressed.
@@ -71,11 +71,8 @@ class Dispatcher:
         :raises NotOffered: the outlet cannot have the rows in its form.
         :raises Unavailable: there is no room for the answer to a single request.
         """
-        if len(body) < _LONG:
-            return await self._handle(body, context, more, room, outlet)
-        with without_collections():
-            # its values have gone when this returns
-            return await self._handle(body, context, more, room, outlet)
+        answer = self._handle(body, context, more, room, outlet)
+        return answer if len(body) < _LONG else _without_collections(answer)
 
     async def _handle(
         self,
@@ -178,6 +175,12 @@ class Dispatcher:
             # what was changed is told, whatever is in flight
             room(len(text), name in self._service.changing)
         return text
+
+
+async def _without_collections(answer: Coroutine[Any, Any, Text | None]) -> Text | None:
+    with without_collections():
+        # the values of the request have gone when this returns
+        return await answer
 
 
 def _facts(context: Context) -> dict[str, Any]:
