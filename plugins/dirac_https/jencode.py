@@ -67,7 +67,7 @@ def encode(value: Any) -> str:
 
     What is long is written piece by piece: ``json.dumps`` lets no other thread run before it is done.
     """
-    if not _is_long(value):
+    if not is_long(value):
         return json.dumps(value)
     if isinstance(value, list):
         return f"[{', '.join(json.dumps(piece)[1:-1] for piece in batched(value, PIECE))}]"
@@ -79,11 +79,11 @@ def encode(value: Any) -> str:
     return f"{{{', '.join(json.dumps({key: 0})[1:-2] + encode(item) for key, item in value.items())}}}"
 
 
-def _is_long(value: Any) -> bool:
+def is_long(value: Any) -> bool:
     """Whether *value* is long, or an object with something that is."""
     kind = type(value)
     if kind is dict:
-        return len(value) > PIECE or any(map(_is_long, value.values()))
+        return len(value) > PIECE or any(map(is_long, value.values()))
     return (kind is str and len(value) > TEXT) or (kind is list and len(value) > PIECE)
 
 

@@ -10,7 +10,7 @@ from jsonrpc_tm.api import Context, RequestLimits, Service, Tuples, check_identi
 
 from . import answers, methods
 from .endpoint import Handler, Status, acting, limits, respond
-from .jencode import LONG, Undecodable, decode, encode
+from .jencode import LONG, Undecodable, decode, encode, is_long
 from .listing import Listing
 
 P = ParamSpec("P")
@@ -49,7 +49,9 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
     as_text = as_text and not fields.get("rawContent")
     if isinstance(reply, Listing):
         return await _aside(reply.found.rows, reply.text, as_text=as_text)
-    return await _aside(reply.get("Value"), _json, reply, as_text=as_text)
+    if is_long(reply):
+        return await asyncio.to_thread(_json, reply, as_text=as_text)
+    return _json(reply, as_text=as_text)
 
 
 async def _decoded(text: str, limits: RequestLimits) -> Any:

@@ -1,5 +1,6 @@
 """The DIRAC wire over real TLS sockets: the table of statuses, the bytes, the four families of clients."""
 
+import asyncio
 import gzip
 import json
 from urllib.parse import unquote_plus
@@ -296,6 +297,13 @@ class TestAnswers:
         assert added.value == {"Successful": dict.fromkeys(lfns, "Added"), "Failed": {}}
         text = await filled.call(admin, "getTransformationFilesAsJsonString", cond)
         assert [row["LFN"] for row in json.loads(text.value)["Value"]] == ["/w/1", "/w/2", *lfns]
+
+    async def test_what_is_long_is_written_aside(self, dirac, admin, monkeypatch):
+        aside, to_thread = [], asyncio.to_thread
+        monkeypatch.setattr(asyncio, "to_thread", lambda f, *a, **k: aside.append(f.__name__) or to_thread(f, *a, **k))
+        for value in ("short", "x" * 300_000, list(range(300)), {"a": {"b": "x" * 300_000}}):
+            assert (await dirac.call(admin, "echo", value)).value == value
+        assert aside.count("_json") == 3
 
     async def test_bodies_come_back_byte_for_byte(self, filled, admin):
         body = "<a b='c'>\"\\ \r\n é 漢 😀 &amp; %s :x"
