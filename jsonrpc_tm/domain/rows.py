@@ -1,11 +1,15 @@
 """Rows of an answer, described before they are read."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
+
+import orjson
 
 from ..core.identity import Transformation
 from ..core.model import DATA_FILES, TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS
-from ..storage.base import Batch, Row, Select
+from ..storage.base import Row, Select
 from ..storage.dialect import Dialect
 from ..storage.where import Expression, Expressions, Where, expressions, limited
 from .work import Work
@@ -32,9 +36,21 @@ def _select(dialect: Dialect, columns: tuple[tuple[str, Expression], ...]) -> st
     return "SELECT " + ", ".join(f"{in_answers(dialect, expression)} AS {name}" for name, expression in columns)
 
 
+def _exact(columns: Iterable[Expression]) -> bool:
+    """Whether the engine's JSON of columns is, see ``Rows.texts``."""
+    return not any(expression.long or expression.kind == "float" for expression in columns)
+
+
+@lru_cache(maxsize=256)
+def _array(dialect: Dialect, columns: tuple[Expression, ...]) -> str | None:
+    sqls = (dialect.concat(column.sql, "''") if column.kind == "date" else column.sql for column in columns)
+    kinds = (column.kind != "int" for column in columns)
+    return dialect.json_array(list(zip(sqls, kinds, strict=True))) if _exact(columns) else None
+
+
 @lru_cache(maxsize=256)
 def _texts(dialect: Dialect, columns: tuple[tuple[str, Expression], ...]) -> str | None:
-    if any(expression.long or expression.kind == "float" for _, expression in columns):
+    if not _exact(expression for _, expression in columns):
         return None
     members = {name: (in_answers(dialect, expression), expression.kind != "int") for name, expression in columns}
     return f"SELECT {dialect.json_object(members)} AS row_text"
@@ -55,11 +71,21 @@ class Tuples:
     """The rows of an answer as they are in the database: dates are ``YYYY-MM-DD HH:MM:SS``.
 
     :param names: of the columns.
-    :param rows: each a value for each name.
+    :param rows: each a value for each name, as a tuple, or as the JSON text of an array.
+    :param texts: they are texts.
     """
 
     names: tuple[str, ...]
-    rows: Batch
+    rows: list[Any]
+    texts: bool = False
+
+    def batches(self, size: int) -> Iterator[Sequence[Sequence[Any]]]:
+        """Give all rows, some at a time, and let go of them: so once only."""
+        self.rows.reverse()
+        while self.rows:
+            some = self.rows[: -size - 1 : -1]
+            del self.rows[-size:]
+            yield orjson.loads(f"[{','.join(some)}]") if self.texts else some
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +133,9 @@ class Rows:
 
     async def tuples(self, work: Work) -> Tuples:
         """Return all rows, as they are in the database."""
-        select = ", ".join(f"{expression.sql} AS {name}" for name, expression in self.columns.items())
-        query = self._query(f"SELECT {select}")
-        return Tuples(tuple(self.columns), await work.tx.fetch_rows(query.sql, query.parameters))
+        names = tuple(self.columns)
+        if text := _array(work.dialect, tuple(self.columns.values())):
+            query = self._query(f"SELECT {text} AS row_text")
+            return Tuples(names, await work.tx.fetch_column(query.sql, query.parameters), texts=True)
+        query = self._query(f"SELECT {', '.join(expression.sql for expression in self.columns.values())}")
+        return Tuples(names, await work.tx.fetch_rows(query.sql, query.parameters))

@@ -45,11 +45,7 @@ class Listing:
         text = bytearray((b'{"OK": true, "Value": "' if as_text else b"") + inside(b'{"OK": true, "Value": ['))
         records = bytearray()
         columns: dict[str, Sequence[Any]] = {}
-        rows = self.found.rows
-        rows.reverse()
-        while rows:
-            some = rows[: -PIECE - 1 : -1]
-            del rows[-PIECE:]
+        for some in self.found.batches(PIECE):
             columns = self._columns(some)
             lines = [_lines(name, values) for name, values in columns.items()]
             names = [inside(b"%b: " % _dumped(name)) for name in columns]
@@ -64,7 +60,7 @@ class Listing:
         text += b'}"}' if as_text else b"}"
         return text
 
-    def _columns(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+    def _columns(self, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
         columns: dict[str, Sequence[Any]] = dict(zip(self.found.names, zip(*rows, strict=True), strict=True))
         if self.authored:
             own = columns.pop(methods.AUTHOR_DN, repeat(None))

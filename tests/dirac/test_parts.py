@@ -5,6 +5,7 @@ import contextlib
 import json
 from urllib.parse import parse_qsl
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -250,8 +251,9 @@ class TestListing:
         st.lists(ROW, min_size=1, max_size=9) | ROW.map(lambda row: [row, dict(row), dict(row), dict(row)]),
         st.booleans(),
         st.booleans(),
+        st.booleans(),
     )
-    def test_it_is_the_text_that_a_short_answer_has(self, registry, rows, records, as_text):
+    def test_it_is_the_text_that_a_short_answer_has(self, registry, rows, texts, records, as_text):
         reply = methods.reply(
             registry.get("getTransformations"), {}, [dict(row) for row in rows], USERS, records=records
         )
@@ -259,7 +261,8 @@ class TestListing:
             reply = answers.ok(jencode.encode(answers.ok(reply["Value"])))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(listing, "PIECE", 4)
-            found = Tuples(tuple(CELLS), [tuple(row.values()) for row in rows])
+            values = [tuple(row.values()) for row in rows]
+            found = Tuples(tuple(CELLS), [orjson.dumps(one).decode() for one in values] if texts else values, texts)
             text = listing.Listing(found, True, USERS, records).text(as_text=as_text).decode()
         # both ways of writing DEL are right
         assert text.replace("\x7f", f"{chr(92) * (1 + as_text)}u007f") == jencode.encode(reply)

@@ -168,6 +168,13 @@ class Dialect(ABC):
             number. Each may be null. Together they fit in a packet, six times.
         """
 
+    def json_array(self, members: Sequence[tuple[str, bool]]) -> str | None:
+        """Return the JSON text of an array as an SQL expression; None where a driver reads its members as fast.
+
+        :param members: without their names, see ``json_object``.
+        """
+        return None
+
     @abstractmethod
     def characters(self, expression: str) -> str:
         """Return the length of a text in characters."""

@@ -8,6 +8,12 @@ from ...core.model import TABLES
 from .base import Dialect, PackedKind, insert, listed
 
 
+def _json(sql: str, is_text: bool) -> str:
+    # the collation is that of JSON_QUOTE, and not the one of a session
+    value, null = (f"JSON_QUOTE({sql})", "'null' COLLATE utf8mb4_bin") if is_text else (sql, "'null'")
+    return f"COALESCE({value}, {null})"
+
+
 class MySQL(Dialect):
     """MariaDB 10.6 and later."""
 
@@ -143,12 +149,15 @@ class MySQL(Dialect):
     def json_object(self, members: Mapping[str, tuple[str, bool]]) -> str:
         """Return the parts with CONCAT: JSON_OBJECT takes twice as long, puts spaces between them or sorts them."""
         parts: list[str] = []
-        for name, (sql, is_text) in members.items():
+        for name, member in members.items():
             before = "," if parts else "{"
-            # the collation is that of JSON_QUOTE, and not the one of a session
-            value, null = (f"JSON_QUOTE({sql})", "'null' COLLATE utf8mb4_bin") if is_text else (sql, "'null'")
-            parts += [f"'{before}\"{name}\":'", f"COALESCE({value}, {null})"]
+            parts += [f"'{before}\"{name}\":'", _json(*member)]
         return self.concat(*parts, "'}'")
+
+    def json_array(self, members: Sequence[tuple[str, bool]]) -> str:
+        """Return the parts with CONCAT: 100,000 rows of ten values are read in a quarter of the time so."""
+        parts = [part for member in members for part in ("','", _json(*member))]
+        return self.concat("'['", *parts[1:], "']'")
 
     def characters(self, expression: str) -> str:
         """Return ``CHAR_LENGTH``; ``LENGTH`` counts bytes."""
