@@ -54,7 +54,7 @@ def test_a_row_is_the_median_of_ratios():
 
 def test_what_got_slower_is_told_beyond_the_noise(tmp_path):
     file = tmp_path / "rows.json"
-    report.write(file, [sampled(2, 2.1, 2.2), sampled(1, 2, 3, name="b")], report.machine())
+    report.write(file, [sampled(2, 2.1, 2.2), sampled(1, 2, 3, name="b")])
     before = report.read(file)
     assert report.compared([sampled(3, 3, 3), sampled(4, 2.1, 1, name="b"), Row("new")], before, 0.15) == [
         "slower: a · SQLite: 4.2 → 6 × the floor's processor time (+43%)"
@@ -88,9 +88,9 @@ def test_the_page_has_the_table(tmp_path):
     one = sampled(2, 2, 2, name="echo")
     one.wire, one.callers = "TLS", 16
     file = tmp_path / "rows.json"
-    report.write(file, [one], report.machine())
+    report.write(file, [one])
     targets.renew(copy, report.read(file))
-    assert "| echo, 16 callers | 664/s | ≤ 85 µs CPU | 5/s, 200,000 µs | 100,000 µs |" in copy.read_text("utf-8")
+    assert "| echo, 16 callers | 664/s | ≤ 85 µs CPU | 5/s, 200,000 µs (×4) | 100,000 µs |" in copy.read_text("utf-8")
     assert copy.read_text("utf-8").partition(targets.END)[2] == page.read_text("utf-8").partition(targets.END)[2]
 
 

@@ -59,9 +59,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def measure(options: argparse.Namespace, todo: Sequence[Measurement]) -> tuple[list[Row], str]:
-    """Measure, a line at a time; return the rows, and the version of MariaDB."""
-    found: list[Row] = []
+def measure(options: argparse.Namespace, todo: Sequence[Measurement], found: list[Row]) -> None:
+    """Measure, and print a line at a time.
+
+    :param found: the rows, as soon as they are measured.
+    """
     loaders = Loader(), Loader()
     sizes = {name: value for name, value in (("rounds", options.rounds), ("seconds", options.seconds)) if value}
     wanted = {"sqlite": [SQLITE], "mariadb": [MARIADB], None: [SQLITE, MARIADB]}[options.storage]
@@ -72,7 +74,8 @@ def measure(options: argparse.Namespace, todo: Sequence[Measurement]) -> tuple[l
         if needed and database is None:
             print("MariaDB is not installed: left out")
             wanted.remove(MARIADB)
-        version = database.sql("SELECT VERSION()").strip() if database else ""
+        if database is not None:
+            report.VERSIONS["mariadb"] = database.sql("SELECT VERSION()").strip()
         bench = Bench(Path(name), *loaders, database, **((SMALL if options.smoke else {}) | sizes))
         print(report.HEAD)
         try:
@@ -91,7 +94,6 @@ def measure(options: argparse.Namespace, todo: Sequence[Measurement]) -> tuple[l
             bench.close()
             for loader in loaders:
                 loader.close()
-    return found, version
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,11 +112,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.readme:
         targets.renew(PAGE, report.read(options.json))
         return
-    found, version = measure(options, todo)
     before = report.read(options.against or options.json) if not options.smoke or options.against else {}
-    changes = report.compared(found, before, options.noise)
-    print("\n".join(["", *changes]))
-    if not options.smoke or options.json != KEPT:
-        report.write(options.json, found, report.machine(version))
+    found: list[Row] = []
+    try:
+        measure(options, todo, found)
+    finally:
+        # what has been measured when somebody interrupts it counts, too
+        changes = report.compared(found, before, options.noise)
+        print("\n".join(["", *changes]))
+        if not options.smoke or options.json != KEPT:
+            report.write(options.json, found)
     if options.fail and any(text.startswith("slower") for text in changes):
         sys.exit(1)

@@ -224,5 +224,7 @@ class Loader:
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
-        self._process.join(10)
+        # it may be waiting for an answer still, where a measurement failed
+        self._process.terminate()
+        self._process.join()
         self._process.close()

@@ -71,20 +71,22 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def machine(mariadb: str = "") -> dict[str, Any]:
-    """Return where and with what was measured.
+VERSIONS = {
+    "python": platform.python_version(),
+    "sqlite": sqlite3.sqlite_version,
+    "aiohttp": metadata.version("aiohttp"),
+    "mariadb": "",
+}
+"""Of what is used; that of MariaDB is known when it runs."""
 
-    :param mariadb: its version.
-    """
+
+def _machine() -> dict[str, Any]:
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "aiohttp": metadata.version("aiohttp"),
-        "mariadb": mariadb,
+        **VERSIONS,
     }
 
 
@@ -93,12 +95,10 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def write(path: Path, rows: Sequence[Row], here: Mapping[str, Any]) -> None:
-    """Put rows into a file; those of it that have not been measured again stay.
-
-    :param here: see `machine`.
-    """
+def write(path: Path, rows: Sequence[Row]) -> None:
+    """Put rows into a file; those of it that have not been measured again stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    here = _machine()
     kept = read(path) | {row.key: {**row.plain(), "machine": here} for row in rows}
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
 

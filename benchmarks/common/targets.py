@@ -16,8 +16,8 @@ Show = Callable[[Mapping[str, Any]], str]
 
 
 def rate(row: Mapping[str, Any]) -> str:
-    """Return calls a second and processor time."""
-    return f"{number(row['rate'])}/s, {number(row['cpu'])} µs"
+    """Return calls a second and processor time, and times that of the floor."""
+    return f"{number(row['rate'])}/s, {number(row['cpu'])} µs (×{number(row['cpu_ratio'])})"
 
 
 def wall(row: Mapping[str, Any]) -> str:
