@@ -78,7 +78,7 @@ async def test_a6_what_does_not_run_has_no_effect_and_no_answer() -> None:
 
 async def test_a6_others_have_their_turn_between_the_entries_of_a_batch() -> None:
     class Busy(FakeService):
-        async def call(self, context: Context, name: str, params: Any) -> Any:
+        async def call(self, context: Context, name: str, params: Any, outlet: Any = None) -> Any:
             time.sleep(0.006)  # noqa: ASYNC251 (work, as the loop sees it)
             return turns
 
