@@ -244,7 +244,7 @@ async def identified(request: web.Request) -> Identity:
     return await _identified(request.app[SERVICE], request, request.headers)
 
 
-async def _identified(service: Service, request: web.Request, headers: Mapping[str, str]) -> Identity:
+def _identified(service: Service, request: web.Request, headers: Mapping[str, str]) -> Awaitable[Identity]:
     transport = request.transport
     if transport is None:
         raise Refusal(400, InvalidRequest("Invalid request: the connection was closed"))
@@ -253,7 +253,7 @@ async def _identified(service: Service, request: web.Request, headers: Mapping[s
         peer: str | None = request[PEER]
     except KeyError:
         peer = request.remote
-    return await identify(service.authenticators, Credentials(headers, peer, ssl_object, service.clock()))
+    return identify(service.authenticators, Credentials(headers, peer, ssl_object, service.clock()))
 
 
 def count(request: web.Request, identity: Identity, request_id: str, calls: int = 1) -> None:
