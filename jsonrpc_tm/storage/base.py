@@ -94,6 +94,12 @@ class Transaction(Protocol):
         :param parameters: as for ``execute``, or a list of them as for ``executemany``.
         """
 
+    async def aside(self, size: int, function: Callable[..., T], *args: Any) -> T:
+        """Return what a function returns that works on rows and touches nothing else, where it keeps nobody waiting.
+
+        :param size: how many rows; few are worked on at once.
+        """
+
     async def claim(self, key: CallKey) -> str | None:
         """Claim a key as the first thing that a transaction does; ``storage.keys.keep`` then writes its result.
 

@@ -32,6 +32,9 @@ class Counted:
         self.dialect = tx.dialect
 
     def __getattr__(self, verb: str) -> Any:
+        if verb == "aside":  # no statement
+            return self._tx.aside
+
         async def noted(sql: str, *args: Any) -> Any:
             self._statements.append(sql)
             return await getattr(self._tx, verb)(sql, *args)

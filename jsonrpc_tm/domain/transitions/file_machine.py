@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.state_machines import Moved
+from ...core.state_machines import Moved, StateMachine
 from ...storage.base import Row, chunks
 from ...storage.dialect import PackedKind
 from ..work import Held, Work
-from .sources import sources
+from .sources import prepared
 from .status_rules import ask, move
 
 _COLUMNS: dict[str, PackedKind] = {"Status": "word", "ErrorCount": "int"}
@@ -36,14 +36,25 @@ async def move_files(work: Work, trans: Held, wanted: Mapping[int, str], *, forc
     :param force: no move is refused, and none leads to MaxReset instead.
     :raises InvalidState: a plugin's rule forbids a change.
     """
-    machine = work.parts.machines["file"]
     most: int = work.parts.settings["transformations.max_reset_count"]
-    moved: dict[int, str] = {}
-    refused: list[int] = []
+    rows = await _lock(work, trans, wanted)
+    machine = work.parts.machines["file"]
+    changes, before, refused = await work.tx.aside(len(rows), _decide, machine, rows, wanted, most, force)
+    await _write(work, trans, changes, before, _COLUMNS)
+    moved = {file_id: status for file_id, status, _ in changes}
+    _tell(work, trans, moved)
+    return FileMoves(moved, refused)
+
+
+def _decide(
+    machine: StateMachine, rows: Sequence[Row], wanted: Mapping[int, str], most: int, force: bool
+) -> tuple[list[tuple[int, str, int]], dict[int, str], list[int]]:
+    """Return FileID, new status and ErrorCount of files that move, their old statuses by FileID, and who may not."""
+    changes: list[tuple[int, str, int]] = []
     before: dict[int, str] = {}
+    refused: list[int] = []
     known: dict[tuple[str, str, int], Moved | None] = {}
-    changes: list[tuple[Any, ...]] = []
-    for row in await _lock(work, trans, wanted):
+    for row in rows:
         file_id, old, errors = row.values()
         if old == (new := wanted[file_id]):
             continue
@@ -54,10 +65,7 @@ async def move_files(work: Work, trans: Held, wanted: Mapping[int, str], *, forc
         else:
             changes.append((file_id, *became))
             before[file_id] = old
-            moved[file_id] = became.status
-    await _write(work, trans, changes, before, _COLUMNS)
-    _tell(work, trans, moved)
-    return FileMoves(moved, refused)
+    return changes, before, refused
 
 
 async def _lock(work: Work, trans: Held, file_ids: Iterable[int]) -> list[Row]:
@@ -88,7 +96,7 @@ async def _write(
     :raises InvalidState: a plugin's rule forbids a change; then none was written, for bulk operations go on after that.
     """
     ask(work, "file", ((before[file_id], status) for file_id, status, *_ in changes))
-    for source in sources(work.dialect, changes, **columns):
+    for source in await prepared(work.tx, changes, **columns):
         known = Counter((trans.id, before[file_id], status) for file_id, status, *_ in source.rows)
         on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
         others = dict(source.values)

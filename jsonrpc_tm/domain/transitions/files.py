@@ -14,7 +14,7 @@ from ...storage.inserts import insert
 from .. import names
 from ..missing import not_there
 from ..work import Held, Work
-from .sources import sources
+from .sources import prepared
 from .status_rules import ask, bear, move
 
 SUFFIX = "-inherited"
@@ -44,11 +44,11 @@ async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, s
     given = list(dict.fromkeys(lfns))
     joined = " LEFT JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID"
     known = await names.by_name(work, given, "d.LFN, d.FileID, f.Status", joined, {"trans": trans.id})
-    ids = {row["LFN"]: row["FileID"] for row in known}
-    present = {row["LFN"] for row in known if row["Status"] is not None}
-    if new := [lfn for lfn in given if lfn not in ids]:
+    ids, present, new = await work.tx.aside(len(given), _tell_apart, given, known)
+    if new:
         ids |= await register(work, new)
-    if added := [ids[lfn] for lfn in given if lfn not in present]:
+    added, outcome = await work.tx.aside(len(given), _outcome, given, ids, present)
+    if added:
         ask(work, "file", [(None, "Unused")])
         insert = f"{_BEAR} SELECT :trans, value, {_BORN} FROM {work.dialect.array('ids', 'int')} AS added"
         # in one order for all: a foreign key locks the file
@@ -57,7 +57,20 @@ async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, s
             await work.tx.execute(insert, parameters)
         work.count("file", trans.id, "Unused", len(added))
         work.emit("files.added", trans, count=len(added), ids=added)
-    return {lfn: "Present" if lfn in present else "Added" for lfn in given}
+    return outcome
+
+
+def _tell_apart(given: Sequence[str], known: Sequence[Row]) -> tuple[dict[str, int], set[str], list[str]]:
+    """Return the FileIDs of known names, which of them are in the transformation, and the names that nobody knows."""
+    ids = {row["LFN"]: row["FileID"] for row in known}
+    present = {row["LFN"] for row in known if row["Status"] is not None}
+    return ids, present, [lfn for lfn in given if lfn not in ids]
+
+
+def _outcome(given: Sequence[str], ids: Mapping[str, int], present: set[str]) -> tuple[list[int], dict[str, str]]:
+    """Return the FileIDs of those that are not in the transformation, and what happens to each name."""
+    added = [ids[lfn] for lfn in given if lfn not in present]
+    return added, {lfn: "Present" if lfn in present else "Added" for lfn in given}
 
 
 async def register(work: Work, lfns: Sequence[str]) -> dict[str, int]:
@@ -161,7 +174,7 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
     # in one order for all who hold the transformation at the same time
     for part in chunks(sorted(changes), SLICE):
         rows = [(file_id, *changes[file_id]) for file_id in part]
-        for source in sources(work.dialect, rows, Status="word", Errors="int"):
+        for source in await prepared(work.tx, rows, Status="word", Errors="int"):
             on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
             parameters = {"trans": trans.id, **source.parameters}
             counted = {"ErrorCount": f"target.ErrorCount + {source.values['Errors']}"}
@@ -205,7 +218,7 @@ async def assign(work: Work, trans: Held, given: Iterable[tuple[int, int, str, s
     """
     rows = sorted(given)
     before = {file_id: status for file_id, *_, status in rows}
-    for source in sources(work.dialect, [row[:3] for row in rows], TaskID="int", UsedSE="word"):
+    for source in await prepared(work.tx, [row[:3] for row in rows], TaskID="int", UsedSE="word"):
         on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
         known = Counter((trans.id, before[file_id], "Assigned") for file_id, *_ in source.rows)
         parameters = {"trans": trans.id, **source.parameters}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...storage.base import chunks
+from ...storage.base import Transaction, chunks
 from ...storage.dialect import Dialect, PackedKind
 
 
@@ -49,3 +49,8 @@ def sources(dialect: Dialect, rows: Sequence[Sequence[Any]], **columns: PackedKi
         named = {name: f"source.{name}" for name in columns}
         for chunk in chunks(rows):
             yield RowSource(records, "source.id", named, {"listed": dialect.pack(chunk)}, chunk)
+
+
+async def prepared(tx: Transaction, rows: Sequence[Sequence[Any]], **columns: PackedKind) -> list[RowSource]:
+    """Return the sources for a list, made where that keeps nobody waiting. Parameters as for ``sources``."""
+    return await tx.aside(len(rows), lambda: list(sources(tx.dialect, rows, **columns)))

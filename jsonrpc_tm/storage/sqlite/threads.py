@@ -12,7 +12,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ...core.errors import StorageUnavailable
 from .. import keys
@@ -20,6 +20,7 @@ from ..base import Batch, CallKey, Parameters, Row
 from ..dialect import SQLITE, Dialect
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 GROUP_SECONDS = 0.02
 """How long a group of writes takes in new members before it commits."""
@@ -142,6 +143,10 @@ class SqliteTransaction:
             await self.executemany(sql, parameters)
 
     last = soon
+
+    async def aside(self, size: int, function: Callable[..., T], *args: Any) -> T:
+        """Call it here: this is a thread of its own."""
+        return function(*args)
 
     async def claim(self, key: CallKey) -> str | None:
         """Claim a key. Nobody else writes meanwhile: none is ever in use."""

@@ -4,6 +4,7 @@ A storage plugin's tests subclass ``StorageContract`` and provide the fixture ``
 """
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -28,6 +29,10 @@ async def file_ids(tx: Transaction) -> dict[str, int]:
 async def count(tx: Transaction, table: str) -> Any:
     """Return the number of rows of a table."""
     return await tx.fetch_value(f"SELECT COUNT(*) FROM {table}")
+
+
+def _refuse(word: str) -> None:
+    raise NotFound(word)
 
 
 class StorageContract(DialectContract, StreamContract, KeyContract):
@@ -70,6 +75,23 @@ class StorageContract(DialectContract, StreamContract, KeyContract):
             ]
 
         assert await storage.run("counts", body) == [3, 2, 2, 0]
+
+    @pytest.mark.parametrize("size", [1, 10**6])
+    async def test_work_on_rows_keeps_nobody_waiting(self, storage: Storage, size: int) -> None:
+        """Many rows are never worked on in the thread of the event loop; what is raised comes out."""
+        mine = threading.get_ident()
+
+        async def body(tx: Transaction) -> list[Any]:
+            with pytest.raises(NotFound):
+                await tx.aside(size, _refuse, "no")
+            return [
+                await tx.aside(size, lambda *rows: (rows, threading.get_ident()), 1, 2),
+                await count(tx, "DataFiles"),
+            ]
+
+        (rows, thread), number = await storage.run("aside", body, read=True)
+        assert (rows, number) == ((1, 2), 0)
+        assert size == 1 or thread != mine
 
     async def test_texts_get_identifiers_in_their_order(self, storage: Storage) -> None:
         """Whatever is in them; none for none."""
