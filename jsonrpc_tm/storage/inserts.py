@@ -7,10 +7,6 @@ from .base import Parameters, chunks
 from .dialect import Dialect, PackedKind
 from .dialect.base import listed
 
-FEW = 100
-"""So many rows go as literals. Of what is packed MariaDB makes a table first: two events took it 127 µs so, and 27 as
-literals; ten rows 167, and 67. But each row costs Python some 4 µs then."""
-
 
 async def insert(
     verb: Callable[[str, Any], Awaitable[Any]],
@@ -34,7 +30,7 @@ async def insert(
     :param ordered: the engine gives out identifiers, in the order of the rows.
     """
     head = f"INSERT INTO {table} ({listed([*given, *columns])})"
-    if 0 < len(rows) <= FEW:
+    if 0 < len(rows) <= dialect.few:
         sql = f"{head} VALUES ({listed([*given.values(), *(f':{column}' for column in columns)])}){tail}"
         await verb(sql, [{**parameters, **dict(zip(columns, row, strict=True))} for row in rows])
         return

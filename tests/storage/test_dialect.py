@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import jsonrpc_tm
-from jsonrpc_tm.storage.dialect import Dialect, MySQL, SQLite
+from jsonrpc_tm.storage.dialect import MYSQL, SQLITE, Dialect, MySQL, SQLite
+from jsonrpc_tm.storage.inserts import insert
 
 PACKAGE = Path(jsonrpc_tm.__file__).parent
 # adoption speaks to MySQL only; the demo counts a second time past the storage, on purpose
@@ -42,3 +45,15 @@ def test_engine_differences_live_in_the_dialect_only():
 def test_both_dialects_say_everything():
     """Methods are abstract until an engine has them; nothing but this looks after the pieces of text."""
     assert set(Dialect.__annotations__) <= set(vars(SQLite)) & set(vars(MySQL))
+
+
+@pytest.mark.parametrize("dialect", [SQLITE, MYSQL])
+async def test_a_few_rows_are_inserted_one_by_one_and_more_of_them_packed(dialect):
+    given = []
+
+    async def verb(sql, parameters):
+        given.append((len(parameters), "packed" in sql))
+
+    for number in (0, dialect.few, dialect.few + 1):
+        await insert(verb, dialect, "DataFiles", {"LFN": "text"}, [[f"/{n}"] for n in range(number)])
+    assert given == [(dialect.few, False), (1, True)]

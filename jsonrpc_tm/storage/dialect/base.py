@@ -34,6 +34,8 @@ class Dialect(ABC):
     straight_join: ClassVar[str]
     by_key: ClassVar[str]
     """What follows a table that is joined by its primary key and locked: no other row may be locked on the way."""
+    few: ClassVar[int]
+    """So many rows at the most are inserted one by one, and not packed."""
     apart: ClassVar[int]
     """Rows that get the same may be written by a statement of their own where each statement has so many."""
     by_status: ClassVar[str]

@@ -33,6 +33,8 @@ class SQLite(Dialect):
     cluster_lock = ""
     straight_join = "CROSS JOIN"
     by_key = ""
+    # an event 5 µs instead of 10; ten rows the same, a hundred 340 µs instead of 240
+    few = 8
     # reading a list of rows instead of ids costs 2 us a row, a statement 30 us
     apart = 15
     by_status = ""

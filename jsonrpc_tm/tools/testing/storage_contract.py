@@ -12,8 +12,8 @@ import pytest
 from ...core import model
 from ...core.errors import NotFound, StorageUnavailable
 from ...storage.base import Storage, Transaction, chunks
-from ...storage.dialect import PackedKind
-from ...storage.inserts import FEW, insert
+from ...storage.dialect import MYSQL, SQLITE, PackedKind
+from ...storage.inserts import insert
 from ...storage.migrate import CORE
 from .dialect_contract import NOW, DialectContract, add_files, add_transformation
 from .key_contract import KeyContract
@@ -161,7 +161,7 @@ class StorageContract(DialectContract, StreamContract, KeyContract):
         await storage.run("alone", lambda tx: tx.soon(status, {"status": "alone", "lfn": "/b"}))
         assert (await storage.run("found", found, read=True))[1] == "alone"
 
-    @pytest.mark.parametrize("number", [0, 1, FEW, FEW + 1])
+    @pytest.mark.parametrize("number", [0, 1, SQLITE.few, SQLITE.few + 1, MYSQL.few, MYSQL.few + 1])
     async def test_a_few_rows_are_inserted_as_many_are(self, storage: Storage, number: int) -> None:
         """In their order, and added to those that are there."""
         columns: dict[str, PackedKind] = {"LFN": "text"}
