@@ -63,6 +63,13 @@ def translate(sql: str) -> tuple[str, tuple[str, ...]]:
     return _PARAMETER.sub(replaced, sql), tuple(names)
 
 
+@lru_cache(maxsize=1024)
+def _inserting(template: str) -> tuple[str, str, str] | None:
+    """Return what stands before, of, and after the row of an INSERT; None for other statements."""
+    parts = _INSERT.match(template)
+    return parts and (parts[1] % (), parts[2], (parts[3] or "") % ())
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement.
@@ -143,14 +150,14 @@ class MySQLTransaction:
 
     def _many(self, sql: str, parameters: Sequence[Parameters]) -> Iterator[Statement]:
         template, names = self._translate(sql)
-        parts = _INSERT.match(template)
+        parts = _inserting(template)
         if parts is None:
             yield from (self.bind(sql, each) for each in parameters)
             return
-        head, row, tail = parts[1], parts[2], parts[3] or ""
+        head, row, tail = parts
         room = self._packet - 4 * (len(head) + len(tail)) - _SPARE
         for some in portions((row % self._escaped(names, each) for each in parameters), room):
-            yield Statement(sql, (head % ()) + ",".join(some) + (tail % ()))
+            yield Statement(sql, head + ",".join(some) + tail)
 
     async def fetch_all(self, sql: str, parameters: Parameters = {}) -> list[Row]:
         """Return all rows."""
@@ -344,7 +351,7 @@ class MySQLTransaction:
             raise InvalidParams(f"The data are too large for the database (max_allowed_packet is {self._packet})")
         self.sent = True
         self._done = -len(self._opening)
-        begin = time.perf_counter()
+        begin = since = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout) as clock:
                 answers = await self.session.ask(packet)
@@ -353,7 +360,9 @@ class MySQLTransaction:
                     begin = self._answered(statements, begin)
                     if self._done == len(statements):
                         break
-                    if self._timeout is not None:
+                    # a timer for each of several short ones would cost more than they do
+                    if self._timeout is not None and begin - since > self._timeout / 100:
+                        since = begin
                         clock.reschedule(asyncio.get_running_loop().time() + self._timeout)
                     if not answer.more:
                         raise driver.InternalError("fewer answers than statements")
