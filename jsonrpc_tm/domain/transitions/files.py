@@ -195,40 +195,45 @@ async def assignable(work: Work, trans: Held, lfns: Sequence[str], more: str = "
     :param more: an SQL expression and its name, which is to be found out on the way; ``:trans`` is the transformation.
     :raises InvalidState: some may not; ``data.files`` says why for each.
     """
-    found = {row["LFN"]: row for row in await names.lock_by_name(work, trans, lfns, more)}
+    rows: list[Row] = []
     wrong: dict[str, str] = {}
-    for lfn in lfns:
-        if lfn not in found:
-            wrong[lfn] = "not in the transformation"
-        elif found[lfn]["Status"] not in ASSIGNABLE_STATUSES:
-            wrong[lfn] = found[lfn]["Status"]
-        elif SEPARATOR in lfn:
-            wrong[lfn] = f"not usable in a task: its name contains {SEPARATOR!r}"
+    for part in chunks(lfns, SLICE):
+        found = {row["LFN"]: row for row in await names.lock_by_name(work, trans, part, more)}
+        for lfn in part:
+            if lfn not in found:
+                wrong[lfn] = "not in the transformation"
+            elif found[lfn]["Status"] not in ASSIGNABLE_STATUSES:
+                wrong[lfn] = found[lfn]["Status"]
+            elif SEPARATOR in lfn:
+                wrong[lfn] = f"not usable in a task: its name contains {SEPARATOR!r}"
+            else:
+                rows.append(found[lfn])
     if wrong:
         first = "; ".join(f"{lfn} is {state}" for lfn, state in list(wrong.items())[:10])
         raise InvalidState(f"{len(wrong)} of {len(lfns)} file(s) cannot be assigned: {first}", files=wrong)
-    return [found[lfn] for lfn in lfns]
+    return rows
 
 
-async def assign(work: Work, trans: Held, given: Iterable[tuple[int, int, str, str]]) -> None:
+async def assign(work: Work, trans: Held, given: Sequence[tuple[int, int, str, str]]) -> None:
     """Give files, which are locked and assignable, to tasks and write the history.
 
     :param given: FileID, TaskID, the storage element that becomes the file's UsedSE, and the status; no file twice.
     :raises InvalidState: a plugin's rule forbids it.
     """
-    rows = sorted(given)
-    before = {file_id: status for file_id, *_, status in rows}
-    for source in await prepared(work.tx, [row[:3] for row in rows], TaskID="int", UsedSE="word"):
-        on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
-        known = Counter((trans.id, before[file_id], "Assigned") for file_id, *_ in source.rows)
-        parameters = {"trans": trans.id, **source.parameters}
-        await move(work, "file", source.sql, on, "'Assigned'", parameters, source.values, known=known)
-    if rows:
-        own = {"TransformationID": ":trans"}
+    own = {"TransformationID": ":trans"}
+    for part in chunks(given, SLICE):
+        rows = sorted(part)
+        before = {file_id: status for file_id, *_, status in rows}
+        for source in await prepared(work.tx, [row[:3] for row in rows], TaskID="int", UsedSE="word"):
+            on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
+            known = Counter((trans.id, before[file_id], "Assigned") for file_id, *_ in source.rows)
+            parameters = {"trans": trans.id, **source.parameters}
+            await move(work, "file", source.sql, on, "'Assigned'", parameters, source.values, known=known)
         history = [row[:2] for row in rows]
         await insert(work.tx.soon, work.dialect, "TransformationFileTasks", _HISTORY, history, own, {"trans": trans.id})
-        ids = [file_id for file_id, *_ in rows]
-        work.emit("files.status", trans, count=len(rows), ids=ids, status={"Assigned": len(rows)})
+    if given:
+        ids = sorted(file_id for file_id, *_ in given)
+        work.emit("files.status", trans, count=len(ids), ids=ids, status={"Assigned": len(ids)})
 
 
 async def free(work: Work, trans: Held, tasks: str, bounds: Mapping[str, int]) -> None:

@@ -37,6 +37,8 @@ _NAMED = re.compile(r":\w")
 _INSERT = re.compile(r"(?is)\A(\s*INSERT\b.*?\bVALUES\s*)(\(.*?\))(\s+ON DUPLICATE KEY UPDATE\b.*)?\s*\Z")
 # a comment at the end of a statement must not swallow the next one
 _BETWEEN = "\n;"
+LONG = 64 * 1024
+"""Characters of a statement that is put off after which others have their turn, as they have while one is sent."""
 # bytes of a packet that are left free for the statements that begin and end a transaction
 _SPARE = 1024
 # rows whose work takes about as long as a turn on the event loop may take, see ``core.breath``
@@ -234,6 +236,8 @@ class MySQLTransaction:
                 await self._next(statement)
             elif self._fits(*self._soon, *self._last, statement):
                 queue.append(statement)
+                if len(statement.bound) > LONG:  # it took some milliseconds to write
+                    await asyncio.sleep(0)
             else:
                 # in their order, which is that of the queues
                 before = [*self._soon, *(self._last if queue is self._last else ())]

@@ -8,6 +8,7 @@ import pytest
 from jsonrpc_tm.core.errors import InvalidParams, NotFound, StorageUnavailable
 from jsonrpc_tm.storage.mysql.driver import driver
 from jsonrpc_tm.storage.mysql.session import Session
+from jsonrpc_tm.storage.mysql.verbs import LONG
 from jsonrpc_tm.storage.runner import RACES
 from tests.storage.mysql.proxy import Proxy
 
@@ -388,3 +389,19 @@ async def test_a_transaction_without_statements_between_two_that_read_leaves_the
         await session.leave()
     assert await session.query("SELECT 'in step'") == [("in step",)]
     alone.reading.release(session, reusable=True)
+
+
+async def test_others_have_their_turn_after_a_long_statement_that_is_put_off(open_mysql, mysql_url):
+    turns: list[str] = []
+
+    async def body(tx):
+        loop = asyncio.get_running_loop()
+        for words in (["/short"], [f"/{number:06}" for number in range(LONG // 8)]):
+            loop.call_soon(turns.append, words[0])
+            await tx.soon(INSERT, [{"lfn": word} for word in words])
+            turns.append("next")
+
+    async with open_mysql(mysql_url, pool_size=1) as storage:
+        await storage.run("body", body)
+        assert turns == ["next", "/short", "/000000", "next"]
+        assert await storage.run("read", lambda tx: tx.fetch_value(COUNT), read=True) == LONG // 8 + 1
