@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.state_machines import Moved, StateMachine
-from ...storage.base import Row, chunks
+from ...storage.base import Batch, chunks
 from ...storage.dialect import PackedKind
 from ..work import Held, Work
 from .sources import prepared
@@ -47,15 +47,14 @@ async def move_files(work: Work, trans: Held, wanted: Mapping[int, str], *, forc
 
 
 def _decide(
-    machine: StateMachine, rows: Sequence[Row], wanted: Mapping[int, str], most: int, force: bool
+    machine: StateMachine, rows: Batch, wanted: Mapping[int, str], most: int, force: bool
 ) -> tuple[list[tuple[int, str, int]], dict[int, str], list[int]]:
     """Return FileID, new status and ErrorCount of files that move, their old statuses by FileID, and who may not."""
     changes: list[tuple[int, str, int]] = []
     before: dict[int, str] = {}
     refused: list[int] = []
     known: dict[tuple[str, str, int], Moved | None] = {}
-    for row in rows:
-        file_id, old, errors = row.values()
+    for file_id, old, errors in rows:
         if old == (new := wanted[file_id]):
             continue
         if (key := (old, new, errors)) not in known:
@@ -68,7 +67,7 @@ def _decide(
     return changes, before, refused
 
 
-async def _lock(work: Work, trans: Held, file_ids: Iterable[int]) -> list[Row]:
+async def _lock(work: Work, trans: Held, file_ids: Iterable[int]) -> Batch:
     """Return FileID, Status and ErrorCount of files, locked in one order for all who hold the transformation."""
     dialect = work.dialect
     select = (
@@ -76,9 +75,9 @@ async def _lock(work: Work, trans: Held, file_ids: Iterable[int]) -> list[Row]:
         f" TransformationFiles f{dialect.by_key}"
         f" ON f.TransformationID = :trans AND f.FileID = wanted.value{dialect.for_update}"
     )
-    rows: list[Row] = []
+    rows: Batch = []
     for chunk in chunks(sorted(file_ids)):
-        rows += await work.tx.fetch_all(select, {"trans": trans.id, "ids": dialect.pack(chunk)})
+        rows += await work.tx.fetch_rows(select, {"trans": trans.id, "ids": dialect.pack(chunk)})
     return rows
 
 
@@ -136,7 +135,7 @@ async def put_back(work: Work, trans: Held, states: Mapping[int, Sequence[Any]])
     :param states: these three by FileID.
     :raises InvalidState: a plugin's rule forbids a change.
     """
-    before = {row["FileID"]: row["Status"] for row in await _lock(work, trans, states)}
+    before = {file_id: status for file_id, status, _ in await _lock(work, trans, states)}
     rows = [(file_id, *states[file_id]) for file_id in before]
     await _write(work, trans, rows, before, {**_COLUMNS, "TaskID": "int"})
     _tell(work, trans, {file_id: status for file_id, (status, *_) in states.items()})

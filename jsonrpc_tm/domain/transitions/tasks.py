@@ -245,7 +245,9 @@ async def reserve(work: Work, trans: Held, number: int) -> list[Row]:
     created = f"{_MINE} AND target.ExternalStatus = 'Created'"
     for chunk in chunks(ids):
         parameters = {"trans": trans.id, "ids": work.dialect.pack(chunk)}
-        await move(work, "task", work.dialect.array("ids", "int"), created, "'Reserved'", parameters)
+        # nobody else moves tasks meanwhile: the transformation is held alone
+        known = {(trans.id, "Created", "Reserved"): len(chunk)}
+        await move(work, "task", work.dialect.array("ids", "int"), created, "'Reserved'", parameters, known=known)
     if ids:
         tell(work, trans, ids, "Reserved")
     return tasks
