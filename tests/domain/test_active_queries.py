@@ -297,7 +297,7 @@ async def statements(transformations, files):
 
 
 async def test_neither_files_nor_transformations_cost_statements():
-    assert await statements(3, 3) == await statements(60, 200) == (12, 7)
+    assert await statements(3, 3) == await statements(60, 200) == (11, 7)
 
 
 async def test_changes_of_many_transformations_are_one_statement(small):
