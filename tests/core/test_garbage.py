@@ -2,7 +2,21 @@
 
 import gc
 
+import pytest
+
+from jsonrpc_tm.core import garbage
 from jsonrpc_tm.core.garbage import without_collections
+
+
+class Cycle:
+    """Refers to itself, and tells when it goes."""
+
+    def __init__(self, gone: list[bool]) -> None:
+        self.itself = self
+        self.gone = gone
+
+    def __del__(self) -> None:
+        self.gone.append(True)
 
 
 def test_it_comes_back_when_the_last_has_gone() -> None:
@@ -24,3 +38,17 @@ def test_it_stays_away_where_it_was_not() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_cycles_do_not_wait_for_the_last_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[bool] = []
+    cycle = Cycle(gone)
+    with without_collections():
+        with without_collections():
+            del cycle
+        assert not gone
+        monkeypatch.setattr(garbage, "LONGEST", -1)
+        with without_collections():
+            pass
+        assert gone
+        assert not gc.isenabled()
