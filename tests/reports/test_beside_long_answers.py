@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from jsonrpc_tm.api import Method, RequestLimits, fields
+from jsonrpc_tm.api import Method, RequestLimits, Tuples, fields
 from jsonrpc_tm.auth.users import ConfiguredUsers
 from jsonrpc_tm.core import breath
 from jsonrpc_tm.core.context import Context
@@ -20,8 +20,7 @@ from jsonrpc_tm.rpc.answer import in_turns, is_long, json_text
 from jsonrpc_tm.rpc.dispatch import Dispatcher
 from jsonrpc_tm.storage.base import Transaction
 from jsonrpc_tm.storage.mysql import MySQLProvider
-from plugins.dirac_https import manager
-from plugins.dirac_https.jencode import PIECE
+from plugins.dirac_https import listing, manager
 
 from ..http.fakes import make_service
 
@@ -123,18 +122,17 @@ def test_a13_diracs_rows_become_text_a_few_at_a_time(
     as_text: bool, records: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths = []
-    real = manager.encode
-    monkeypatch.setattr(manager, "encode", lambda value: lengths.append(len(value)) or real(value))
-    method = Method("getTransformationFiles", _nothing, {"condDict": fields.Object()}, rule="all")
-    rows = [dict(row) for row in ROWS[: 3 * PIECE + 1]]
-    users = ConfiguredUsers({}, {}, {})
-    expected = manager.methods.reply(method, {}, [dict(row) for row in rows], users, records=records and not as_text)
-    whole = json.dumps(expected)
-    if as_text:
-        whole = json.dumps({"OK": True, "Value": whole})
-    assert manager.Listing(method, {}, rows, users, records).text(as_text=as_text).decode() == whole
+    real = listing.orjson.dumps
+    monkeypatch.setattr(listing.orjson, "dumps", lambda value, **how: lengths.append(len(value)) or real(value, **how))
+    rows = [(row["LFN"], row["FileID"], None, f"2024-10-15 12:00:{n % 60:02}") for n, row in enumerate(ROWS)]
+    rows = rows[: 3 * listing.PIECE + 1]
+    found = Tuples(("LFN", "FileID", "TaskID", "LastUpdate"), rows)
+    text = listing.Listing(found, False, ConfiguredUsers({}, {}, {}), records).text(as_text=as_text)
+    answer = json.loads(text)
+    shown = (json.loads(answer["Value"]) if as_text else answer)["Value"]
+    assert [row["FileID"] for row in shown] == list(range(3 * listing.PIECE + 1))
     assert rows == []  # they go as they are written, not all at once
-    assert max(length for length in lengths if length < 1000) == PIECE
+    assert max(lengths) == listing.PIECE
 
 
 async def _nothing(outside: Any, condDict: Any) -> None:
