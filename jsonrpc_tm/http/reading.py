@@ -9,6 +9,8 @@ from .limits import Share
 
 # zlib lets other threads run; below this the hop costs more than the work
 _IN_THREAD = 64 * 1024
+# bytes from which on Python lets other threads run while it joins them
+_JOINED_IN_THREAD = 2**20
 
 
 async def received(content: StreamReader, share: Share, limit: int) -> bytes:
@@ -17,14 +19,14 @@ async def received(content: StreamReader, share: Share, limit: int) -> bytes:
     :raises TooLarge: it is more than *limit* bytes.
     :raises Unavailable: too much is in flight.
     """
-    parts = []
+    parts, size = [], 0
     while part := await content.readany():
-        limit -= len(part)
-        if limit < 0:
+        size += len(part)
+        if size > limit:
             raise TooLarge
         share.take(len(part))
         parts.append(part)
-    return b"".join(parts)
+    return b"".join(parts) if size < _JOINED_IN_THREAD else await asyncio.to_thread(b"".join, parts)
 
 
 async def decompressed(body: bytes, compressed: Encoding, share: Share, limit: int) -> bytes:

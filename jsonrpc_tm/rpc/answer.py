@@ -14,6 +14,8 @@ from .openrpc import Document
 Text = bytes | bytearray
 # members of a list or object that become text at a time: about a millisecond
 _PIECE = 500
+# characters of texts that become JSON at a time, if none is longer
+_CHARACTERS = 2**16
 # members that an object has at most around the one that is long
 _FRAME = 10
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
@@ -88,10 +90,18 @@ def _form(value: Any) -> str | orjson.Fragment:
 
 
 def is_long(value: Any) -> bool:
-    """Whether *value* is a long list or object, or a small object around one."""
+    """Whether *value* is a long list or object, or a small object around one. A list of long texts is long, too."""
     if type(value) is dict and len(value) <= _FRAME:
-        return any(type(member) in (list, dict) and len(member) > _PIECE for member in value.values())
-    return type(value) in (list, dict) and len(value) > _PIECE
+        return any(type(member) in (list, dict) and _is_long(member) for member in value.values())
+    return type(value) in (list, dict) and _is_long(value)
+
+
+def _is_long(value: list[Any] | dict[Any, Any]) -> bool:
+    return len(value) > _PIECE or (type(value) is list and _has_long_text(value))
+
+
+def _has_long_text(value: list[Any]) -> bool:
+    return any(type(one) is str and len(one) > _CHARACTERS for one in value)
 
 
 async def in_turns(value: Any) -> bytearray:
@@ -107,10 +117,12 @@ async def in_turns(value: Any) -> bytearray:
 
 
 def _pieces(value: Any) -> Iterator[bytes]:
-    if type(value) is list and len(value) > _PIECE:
-        for start in range(0, len(value), _PIECE):
-            yield b"," if start else b"["
-            yield json_text(value[start : start + _PIECE])[1:-1]
+    if type(value) is list and _is_long(value):
+        separator = b"["
+        for portion in _portions(value):
+            yield separator
+            yield json_text(portion)[1:-1]
+            separator = b","
         yield b"]"
     elif type(value) is dict and len(value) > _PIECE:
         members, separator = iter(value.items()), b"{"
@@ -127,3 +139,14 @@ def _pieces(value: Any) -> Iterator[bytes]:
         yield b"}"
     else:
         yield json_text(value)
+
+
+def _portions(values: list[Any]) -> Iterator[list[Any]]:
+    """Give the members of a list, as many together as become text in about a millisecond."""
+    start = size = 0
+    for number, one in enumerate(values):
+        size += len(one) if type(one) is str else 0
+        if number - start == _PIECE or (size > _CHARACTERS and number > start):
+            yield values[start:number]
+            start, size = number, len(one) if type(one) is str else 0
+    yield values[start:]

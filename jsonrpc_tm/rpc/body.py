@@ -16,7 +16,7 @@ import orjson
 
 from ..core.errors import ParseError
 from ..core.model import MAX_INTEGER
-from .pieces import Unusual, in_pieces
+from .pieces import Parsers, Unusual, in_pieces
 
 _LARGEST = b"%d" % MAX_INTEGER
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -99,8 +99,17 @@ def parse_long(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
         problem = problem or wrong or _deep_or_long(text, limits, around)
         return value
 
+    def parse_text(text: bytes, around: int) -> str:
+        nonlocal problem
+        value: str = orjson.loads(text)
+        if around > limits.depth:
+            problem = problem or _too_deep(limits)
+        elif len(value) > limits.string_length:
+            problem = problem or _too_long(limits)
+        return value
+
     try:
-        return in_pieces(body, parse_piece), problem
+        return in_pieces(body, Parsers(parse_piece, parse_text)), problem
     except (Unusual, orjson.JSONDecodeError):
         return parse(body, limits)
 
@@ -141,8 +150,12 @@ def _deep_or_long(text: bytes, limits: RequestLimits, around: int = 0) -> str | 
     if _has_brackets(text, depth + 1) and _depth(text) > depth:
         return _too_deep(limits)
     if len(text) > limits.string_length and _has_longer_text(text, limits.string_length):
-        return f"a text is longer than {limits.string_length} characters"
+        return _too_long(limits)
     return None
+
+
+def _too_long(limits: RequestLimits) -> str:
+    return f"a text is longer than {limits.string_length} characters"
 
 
 def _has_brackets(text: bytes, number: int) -> bool:

@@ -8,6 +8,7 @@ ends where it ends. Whatever is unusual is left to orjson as a whole, which know
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -21,11 +22,13 @@ _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FLAT = re.compile(rb'(?:(?:[^"\[\]{},]++|%b)*+,)*+' % _TEXT, re.DOTALL)
 _UNTIL_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+([\[\]{}]|"|\Z)' % _TEXT, re.DOTALL)
 _KEY = re.compile(rb"%b(%b)%b:%b" % (_BLANK, _TEXT, _BLANK, _BLANK), re.DOTALL)
-_LONG_TEXT = re.compile(_TEXT, re.DOTALL)
+_PART_OF_TEXT = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _NEXT = re.compile(_BLANK)
 _ARRAY, _OBJECT = b"[{"
 _BRACKETS = b"[", b"]", b"{", b"}"
 _WHITE = b" \t\r\n"
+# quotes of a text, and backslashes before one, up to which the end is looked for in a sixtieth of the expression's time
+_ESCAPED, _SLASHES = 100, 50
 # places where a piece probably ends that are tried before one is found by counting brackets
 _GUESSES = 5
 _CLOSING = {_ARRAY: b"]", _OBJECT: b"}"}
@@ -35,10 +38,21 @@ class Unusual(Exception):
     """This text has no pieces: malformed, perhaps."""
 
 
-def in_pieces(text: bytes, parse: Callable[[bytes, int], Any]) -> Any:
+@dataclass(frozen=True, slots=True)
+class Parsers:
+    """What makes values of pieces.
+
+    :param piece: returns the value of an array or object; is told how many are around it.
+    :param text: returns the value of a text; is told how many arrays and objects are around it.
+    """
+
+    piece: Callable[[bytes, int], Any]
+    text: Callable[[bytes, int], str]
+
+
+def in_pieces(text: bytes, parse: Parsers) -> Any:
     """Return the value that *text* is.
 
-    :param parse: returns the value of an array or object; is told how many are around it.
     :raises Unusual: *text* is malformed, or too deep, or no array or object.
     """
     begin = _after_blank(text, 0)
@@ -56,7 +70,7 @@ def _after_blank(text: bytes, at: int) -> int:
     return found.end()
 
 
-def _members(text: bytes, begin: int, depth: int, parse: Callable[[bytes, int], Any]) -> tuple[Any, int]:
+def _members(text: bytes, begin: int, depth: int, parse: Parsers) -> tuple[Any, int]:
     """Return the array or object that begins here, and where it ends."""
     if depth > _DEEPEST:
         raise Unusual
@@ -69,7 +83,7 @@ def _members(text: bytes, begin: int, depth: int, parse: Callable[[bytes, int], 
         for end, last in _ends(text, at):
             if text[at:end].strip(_WHITE):
                 with contextlib.suppress(orjson.JSONDecodeError):
-                    add(parse(brackets % text[at:end], depth))
+                    add(parse.piece(brackets % text[at:end], depth))
                     break
             elif last and at == begin + 1:
                 break
@@ -114,20 +128,21 @@ def _ends(text: bytes, at: int) -> Iterator[tuple[int, bool]]:
         yield at + flat.end() - 1, False
 
 
-def _long_member(text: bytes, at: int, made: Any, depth: int, parse: Callable[[bytes, int], Any]) -> tuple[int, bool]:
+def _long_member(text: bytes, at: int, made: Any, depth: int, parse: Parsers) -> tuple[int, bool]:
     """Add a member that is longer than a piece; return where it ends, and whether it is the last."""
     key = None
     if type(made) is dict:
         name = _KEY.match(text, at)
         if name is None:
             raise Unusual
-        (key,), at = parse(b"[%b]" % name[1], depth), name.end()
+        key, at = parse.text(name[1], depth + 1), name.end()
     else:
         at = _after_blank(text, at)
     if text.startswith((b"[", b"{"), at):
         value, end = _members(text, at, depth + 1, parse)
-    elif (long := _LONG_TEXT.match(text, at)) is not None:
-        (value,), end = parse(b"[%b]" % long[0], depth), long.end()
+    elif text.startswith(b'"', at):
+        end = _text_end(text, at)
+        value = parse.text(text[at:end], depth + 1)
     else:
         raise Unusual
     if key is None:
@@ -136,3 +151,28 @@ def _long_member(text: bytes, at: int, made: Any, depth: int, parse: Callable[[b
         made[key] = value
     end = _after_blank(text, end)
     return end, not text.startswith(b",", end)
+
+
+def _text_end(text: bytes, at: int) -> int:
+    """Return where the text that begins here ends, in steps that are short."""
+    at += 1
+    for _ in range(_ESCAPED):
+        end = text.find(b'"', at)
+        if end < 0:
+            raise Unusual
+        before = text[max(at, end - _SLASHES) : end]
+        slashes = len(before) - len(before.rstrip(b"\\"))
+        if slashes == _SLASHES:
+            break
+        if slashes % 2 == 0:
+            return end + 1
+        at = end + 1
+    while True:
+        found = _PART_OF_TEXT.match(text, at, at + PIECE)
+        assert found is not None
+        end = found.end()
+        if text.startswith(b'"', end):
+            return end + 1
+        if end == at:
+            raise Unusual
+        at = end

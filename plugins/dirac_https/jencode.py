@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from jsonrpc_tm.api import RequestLimits, errors, parse, parse_long
 
 TAG, VALUE = "__dCls", "obj"
-PIECE, TEXT = 250, 2**18
+PIECE, TEXT = 250, 2**16
 """Members of a list or object, and characters of a text, that are written at a time."""
 LONG = 64 * 1024
 """A longer text is taken apart in a thread: nobody else waits for it."""
@@ -70,7 +70,7 @@ def encode(value: Any) -> str:
     if not is_long(value):
         return json.dumps(value)
     if isinstance(value, list):
-        return f"[{', '.join(json.dumps(piece)[1:-1] for piece in batched(value, PIECE))}]"
+        return f"[{', '.join(_members(piece) for piece in batched(value, PIECE))}]"
     if isinstance(value, str):
         return f'"{"".join(json.dumps(piece)[1:-1] for piece in batched(value, TEXT))}"'
     if len(value) > PIECE:
@@ -84,7 +84,15 @@ def is_long(value: Any) -> bool:
     kind = type(value)
     if kind is dict:
         return len(value) > PIECE or any(map(is_long, value.values()))
-    return (kind is str and len(value) > TEXT) or (kind is list and len(value) > PIECE)
+    return (kind is str and len(value) > TEXT) or (kind is list and (len(value) > PIECE or _has_long_text(value)))
+
+
+def _has_long_text(value: list[Any]) -> bool:
+    return any(type(one) is str and len(one) > TEXT for one in value)
+
+
+def _members(value: list[Any]) -> str:
+    return ", ".join(map(encode, value)) if _has_long_text(value) else json.dumps(value)[1:-1]
 
 
 S = TypeVar("S", bound=Sequence[Any])

@@ -76,6 +76,10 @@ class TestJEncode:
             patch.setattr(jencode, "TEXT", 5)
             assert jencode.encode(value) == json.dumps(value)
 
+    def test_a_list_of_long_texts_is_long(self):
+        assert jencode.is_long({"OK": True, "Value": ["x", "y" * (jencode.TEXT + 1)]})
+        assert not jencode.is_long({"OK": True, "Value": ["x"] * jencode.PIECE})
+
     def test_answers_are_as_python_writes_them(self):
         assert jencode.encode({"a": [1, "é"]}) == '{"a": [1, "\\u00e9"]}'
         assert jencode.date("2024-10-15T12:00:02Z") == {"__dCls": "dt", "obj": "2024-10-15 12:00:02"}
@@ -117,14 +121,16 @@ class TestForm:
     @given(
         st.lists(
             st.sampled_from(["%", "=", "&", "+", "2", "F", "g", "%22", "%3d", "%25", "\n", "\r", "%C3%A9"]), max_size=12
-        ).map("".join)
+        ).map("".join),
+        st.sampled_from([3, 4, 5, form.PIECE]),
     )
-    def test_it_is_read_as_urllib_reads_it(self, body):
+    def test_it_is_read_as_urllib_reads_it(self, body, piece):
         try:
             expected = dict(parse_qsl(body, keep_blank_values=True, errors="strict"))
         except ValueError:
             expected = None
-        with contextlib.suppress(form.BadForm):
+        with contextlib.suppress(form.BadForm), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(form, "PIECE", piece)
             assert form.parse(self.KIND, body.encode()) == expected
             return
         assert expected is None

@@ -16,6 +16,7 @@ from jsonrpc_tm.auth.users import ConfiguredUsers
 from jsonrpc_tm.core import breath
 from jsonrpc_tm.core.context import Context
 from jsonrpc_tm.core.identity import ANONYMOUS
+from jsonrpc_tm.rpc import answer
 from jsonrpc_tm.rpc.answer import in_turns, is_long, json_text
 from jsonrpc_tm.rpc.dispatch import Dispatcher
 from jsonrpc_tm.storage.base import Transaction
@@ -65,6 +66,19 @@ async def _counted(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Turns]:
 )
 async def test_a13_long_answers_are_the_same_text_in_turns(value: Any) -> None:
     assert bytes(await in_turns(value)) == json_text(value)
+
+
+async def test_a13_long_texts_become_json_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["é" * 70_000, "a", 1, None, "y" * 100_000, *("z" * 30_000 for _ in range(5)), "b"]
+    for value in (texts, {"Value": texts}, texts[:1]):
+        assert is_long(value)
+        assert bytes(await in_turns(value)) == json_text(value)
+    lengths: list[int] = []
+    real = answer.json_text
+    monkeypatch.setattr(answer, "json_text", lambda value: lengths.append(len(repr(value))) or real(value))
+    await in_turns(texts)
+    assert max(lengths) < 110_000
+    assert len(lengths) < len(texts)
 
 
 async def test_a13_what_is_no_json_is_noticed_in_every_piece() -> None:

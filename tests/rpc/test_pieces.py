@@ -12,6 +12,13 @@ from jsonrpc_tm.rpc import pieces
 from jsonrpc_tm.rpc.body import RequestLimits, parse, parse_long
 
 LIMITS = RequestLimits(12, 200)
+
+
+def _loads(text: bytes, around: int) -> Any:
+    return orjson.loads(text)
+
+
+PARSERS = pieces.Parsers(_loads, _loads)
 LEAVES: tuple[Any, ...] = (0, -1.5, True, None, "", "é,]}", 'q"\\,{', "x" * 150, 2**63 - 1, 2**64, "y" * 201)
 
 
@@ -46,7 +53,7 @@ def test_values_and_mistakes_are_those_of_one_piece(monkeypatch: pytest.MonkeyPa
             wrong = body[:at] + chance.choice((b"", b",", b"]", b"}", b'"', b"[", b"\\", b"1", b" ")) + body[at + 1 :]
             assert _outcome(parse_long, wrong) == _outcome(parse, wrong), wrong
         try:
-            pieces.in_pieces(body, lambda text, around: orjson.loads(text))
+            pieces.in_pieces(body, PARSERS)
         except pieces.Unusual:
             whole += 1
     assert whole < 20, "most can be taken apart"
@@ -60,7 +67,7 @@ def test_values_and_mistakes_are_those_of_one_piece(monkeypatch: pytest.MonkeyPa
 def test_no_mistake_goes_by_between_pieces(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "PIECE", 2)
     with pytest.raises((pieces.Unusual, orjson.JSONDecodeError)):
-        pieces.in_pieces(body, lambda text, around: orjson.loads(text))
+        pieces.in_pieces(body, PARSERS)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +89,21 @@ def test_nothing_is_long_for_the_parser(value: Any) -> None:
         return orjson.loads(text)
 
     call = {"jsonrpc": "2.0", "id": 1, "method": "m", "params": [1, value, "x"]}
-    assert pieces.in_pieces(orjson.dumps(call), loads) == call
+    assert pieces.in_pieces(orjson.dumps(call), pieces.Parsers(loads, loads)) == call
     assert max(sizes) <= pieces.PIECE + 2
     assert len(sizes) < 4 * sum(sizes) / pieces.PIECE, "not member by member"
+
+
+@pytest.mark.parametrize("part", ['"', "\\", '\\"', "x", '"x', 'x\\"x', '""\\'], ids=repr)
+def test_a_long_text_ends_where_it_does(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 8)
+    for number in (*range(12), 300):
+        for value in ([part * number, part * 5], {"a": part * number + "x", part * 9: "b" * 9 + part}):
+            for levels in (value, [value, 1]):
+                assert pieces.in_pieces(orjson.dumps(levels), PARSERS) == levels
+            body = orjson.dumps(value)
+            for other in (body[:-2], body[:-3] + b"\\" + body[-2:]):
+                assert _outcome(parse_long, other) == _outcome(parse, other)
 
 
 def test_a_limit_holds_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
