@@ -8,6 +8,7 @@ TABLE_EXISTS = 1050
 COLUMN_EXISTS = 1060
 KEY_EXISTS = 1061
 LOST = 2013
+DEADLOCK = 1213
 TOO_LONG = 3024
 READ_ONLY = 1290
 UNKNOWN_THREAD = 1094
@@ -15,7 +16,7 @@ UNKNOWN_THREAD = 1094
 HELD = {1205, 3572}
 # a deadlock (on Galera: another node's transaction was first), a lock not granted in time, a snapshot too old, a table
 # changed by a migration, a statement killed by an administrator
-_AGAIN = {1213, 1205, 1020, 1412, 1317}
+_AGAIN = {DEADLOCK, 1205, 1020, 1412, 1317}
 _CROWDED = {1040, 1203}
 _READ_ONLY = {READ_ONLY, 1836}
 # this host cannot serve now: connection refused or lost, too many connections, shutting down, read only, idle for too

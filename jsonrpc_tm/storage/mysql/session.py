@@ -11,9 +11,11 @@ from ...core.errors import ConfigurationError
 from ..dialect import GALERA, MYSQL, MYSQL8, MySQL
 from ..streams import STALL_SECONDS
 from .answers import Answers
+from .driver import driver
 from .target import Host
 
 MINIMUM_VERSIONS = {"MariaDB": (10, 6), "MySQL": (8, 0)}
+_IN_TRANSACTION = driver.connection.SERVER_STATUS.SERVER_STATUS_IN_TRANS
 VARIABLES = ("version", "read_only", "super_read_only", "wsrep_on", "max_allowed_packet", "hostname", "port")
 """What a server is asked of itself."""
 
@@ -53,6 +55,11 @@ class Session:
         """Whether the server took no changes when the connection was made."""
         # newer servers have words for several kinds of it
         return any(self.variables.get(name, "OFF") not in ("OFF", "0") for name in ("read_only", "super_read_only"))
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the server has a transaction open, as it said last."""
+        return bool(self.connection.server_status & _IN_TRANSACTION)
 
     @property
     def number(self) -> tuple[str | None, str | None, int]:

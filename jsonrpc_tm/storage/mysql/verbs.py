@@ -25,7 +25,7 @@ from ..base import Batch, CallKey, Parameters, Row, chunks
 from ..dialect import Dialect
 from .answers import Answer
 from .driver import driver
-from .errors import HELD, TOO_LONG, code, refused_by_server
+from .errors import DEADLOCK, HELD, TOO_LONG, code, refused_by_server
 from .literals import literal, literals, portions
 from .marks import Mark, key_mark
 from .session import Session
@@ -143,7 +143,11 @@ class MySQLTransaction:
     async def execute(self, sql: str, parameters: Parameters = {}) -> int:
         """Run a statement; return the number of rows it matched."""
         self.wrote = True
-        return (await self._next(self.bind(sql, parameters))).count
+        answer = await self._next(self.bind(sql, parameters))
+        if self._read is False and "IGNORE" in sql and not self.session.in_transaction:
+            # MariaDB 10.11 hides a deadlock from who ignores errors: it would do the rest outside of the transaction
+            raise driver.OperationalError(DEADLOCK, "the transaction was rolled back, and nothing said so")
+        return answer.count
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> int:
         """Run a statement once for each set of parameters; an INSERT as few statements with many rows each."""
@@ -172,7 +176,7 @@ class MySQLTransaction:
 
     async def fetch_rows(self, sql: str, parameters: Parameters = {}) -> Batch:
         """Return all rows as tuples."""
-        return (await self._send(self.bind(sql, parameters))).rows
+        return (await self._next(self.bind(sql, parameters))).rows
 
     async def fetch_one(self, sql: str, parameters: Parameters = {}) -> Row | None:
         """Return the first row, None without one."""

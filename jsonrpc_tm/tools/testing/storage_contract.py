@@ -161,6 +161,17 @@ class StorageContract(DialectContract, StreamContract, KeyContract):
         await storage.run("alone", lambda tx: tx.soon(status, {"status": "alone", "lfn": "/b"}))
         assert (await storage.run("found", found, read=True))[1] == "alone"
 
+    @pytest.mark.parametrize("verb", ["fetch_all", "fetch_rows", "fetch_one", "fetch_value", "fetch_column"])
+    async def test_every_verb_sees_what_is_soon(self, storage: Storage, verb: str) -> None:
+        """Whatever form it gives rows in."""
+
+        async def body(tx: Transaction) -> Any:
+            await add_files(tx, ["/a"])
+            await tx.soon("UPDATE DataFiles SET Status = 'soon'")
+            return await getattr(tx, verb)("SELECT Status FROM DataFiles")
+
+        assert "soon" in str(await storage.run("sees", body))
+
     @pytest.mark.parametrize("number", [0, 1, SQLITE.few, SQLITE.few + 1, MYSQL.few, MYSQL.few + 1])
     async def test_a_few_rows_are_inserted_as_many_are(self, storage: Storage, number: int) -> None:
         """In their order, and added to those that are there."""

@@ -107,19 +107,60 @@ async def test_texts_get_identifiers_without_returning_and_in_small_packets(stor
     assert ids == there == list(range(1, 101))
 
 
-async def test_a_row_that_others_refer_to_is_not_deleted(storage):
-    async def body(tx):
-        ids = await tx.insert_texts("DataFiles", "LFN", ["/a", "/b", "/c"], {"Status": "New"}, "FileID")
-        columns = "TransformationName, Description, LongDescription, Author, AuthorGroup"
-        trans = await tx.insert(f"INSERT INTO Transformations ({columns}) VALUES ('t', '', '', 'a', 'g')")
-        parameters = {"trans": trans, "file": ids[1]}
-        await tx.execute(
-            "INSERT INTO TransformationFiles (TransformationID, FileID) VALUES (:trans, :file)", parameters
-        )
-        gone = await tx.execute(tx.dialect.delete_unreferred("DataFiles", "ids"), {"ids": tx.dialect.pack(ids)})
-        return gone, await tx.fetch_column("SELECT LFN FROM DataFiles")
+async def _referred(tx):
+    """Make some files, the first of which a transformation has; return its id and theirs."""
+    ids = await tx.insert_texts("DataFiles", "LFN", [f"/{n}" for n in range(100)], {"Status": "New"}, "FileID")
+    columns = "TransformationName, Description, LongDescription, Author, AuthorGroup"
+    trans = await tx.insert(f"INSERT INTO Transformations ({columns}) VALUES ('t', '', '', 'a', 'g')")
+    await _refer(tx, trans, ids[0])
+    return trans, ids
 
-    assert await storage.run("refer", body) == (2, ["/b"])
+
+async def _refer(tx, trans, file):
+    row = {"trans": trans, "file": file}
+    await tx.execute("INSERT INTO TransformationFiles (TransformationID, FileID) VALUES (:trans, :file)", row)
+
+
+async def test_a_row_that_others_refer_to_is_not_deleted(storage):
+    trans, ids = await storage.run("add", _referred)
+    attempts = []
+
+    async def forget(tx):
+        attempts.append(1)
+        sql = "SELECT d.FileID FROM DataFiles d LEFT JOIN TransformationFiles f ON f.FileID = d.FileID"
+        free = await tx.fetch_column(f"{sql} WHERE f.FileID IS NULL")
+        await storage.run("refer", _refer, trans, ids[7])  # who begins to meanwhile
+        return await tx.execute(tx.dialect.delete_unreferred("DataFiles", "ids"), {"ids": tx.dialect.pack(free)})
+
+    assert await storage.run("forget", forget) == 98
+    assert len(attempts) == 1
+    assert await storage.run("left", _lfns, read=True) == ["/0", "/7"]
+
+
+async def test_a_deadlock_at_the_look_for_references_is_one(storage):
+    """The server must not go on outside of the transaction that it has rolled back."""
+    _, (referred, other, *more) = await storage.run("add", _referred)
+    attempts = []
+    taken, wanted = asyncio.Event(), asyncio.Event()
+
+    async def heavy(tx):
+        await tx.execute("UPDATE DataFiles SET Status = 'heavy' WHERE FileID >= :id", {"id": more[0]})
+        await tx.execute("DELETE FROM TransformationFiles WHERE FileID = :id", {"id": referred})
+        taken.set()
+        await wanted.wait()
+        await tx.execute("UPDATE DataFiles SET Status = 'heavy' WHERE FileID = :id", {"id": other})
+
+    async def light(tx):
+        attempts.append(1)
+        await tx.execute("UPDATE DataFiles SET Status = 'light' WHERE FileID = :id", {"id": other})
+        await taken.wait()
+        asyncio.get_running_loop().call_later(0.3, wanted.set)  # when this waits for the other
+        return await tx.execute(tx.dialect.delete_unreferred("DataFiles", "ids"), {"ids": tx.dialect.pack([referred])})
+
+    _, gone = await asyncio.gather(storage.run("heavy", heavy), storage.run("light", light))
+    assert (gone, len(attempts)) == (1, 2)
+    status = "SELECT Status FROM DataFiles WHERE FileID = :id"
+    assert await storage.run("look", lambda tx: tx.fetch_value(status, {"id": other}), read=True) == "light"
 
 
 async def test_what_the_server_would_not_take_is_refused_before_it_is_sent(storage):
