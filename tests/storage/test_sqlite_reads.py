@@ -65,3 +65,16 @@ async def test_who_fills_its_share_for_too_long_is_told_and_who_gives_up_is_forg
         gate.go_on.set()
     await asyncio.gather(*held)
     assert (await storage.run("number", number, read=True, caller="a"))[0] == 1
+
+
+async def test_the_database_answers_beside_reads_that_have_not_begun(storage):
+    gates = [Gate() for _ in range(8)]
+    held = [asyncio.create_task(storage.run("gate", gate, read=True, caller=f"{n}")) for n, gate in enumerate(gates)]
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await storage.ready()
+    finally:
+        for gate in gates:
+            gate.go_on.set()
+        await asyncio.gather(*held)

@@ -45,9 +45,9 @@ class Reads:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def free(self) -> int:
-        """How many readers nobody holds."""
-        return self._turns.free
+    def crowded(self) -> bool:
+        """Whether what comes now may have to wait for others: they hold all readers, or wait themselves."""
+        return not self._turns.free or bool(self._turns.waiting)
 
     # in the event loop
 

@@ -249,8 +249,8 @@ class SqliteStorage:
 
     @property
     def _crowded(self) -> bool:
-        """Whether every connection that reads is at work."""
-        return self._readers > 0 and not self._reads.free
+        """Whether every connection that reads is at work, or about to be."""
+        return self._readers > 0 and self._reads.crowded
 
     async def ready(self) -> None:
         """Return when the database answers; see ``Storage.ready``."""
