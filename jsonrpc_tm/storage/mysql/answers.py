@@ -91,8 +91,11 @@ class Answers:
     async def send(self, packet: str) -> None:
         """Send one statement or several.
 
-        :raises driver.Error: the connection is closed.
+        :raises driver.Error: the connection is closed; or is now, since something of an answer was left unread, which
+            would be taken for the next one's.
         """
+        if self._place < len(self._data) or self._streamed is not None:
+            self._lost("an answer was not read to its end")
         self._number = await send(self._connection, packet)
 
     async def next(self) -> Answer:
@@ -180,6 +183,9 @@ class Answers:
         # it says how texts are escaped
         self._connection.server_status = found
         answer.more = bool(found & _MORE)
+        if self._place == len(self._data):
+            # a row of megabytes must not stay for as long as the connection is idle
+            self._data, self._place = b"", 0
         answer.warnings = int.from_bytes(packet[warned : warned + 2], "little")
 
     async def _described(self, columns: int) -> tuple[Sequence[str], Sequence[Convert]]:

@@ -11,11 +11,8 @@ pasted into it; only ``_send`` writes some, between statements that it was given
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from ...core.breath import Breath
@@ -29,12 +26,10 @@ from .errors import DEADLOCK, HELD, TOO_LONG, code, refused_by_server
 from .literals import literal, literals, portions
 from .marks import Mark, key_mark
 from .session import Session
+from .statements import BEGIN, BEGIN_READING, COMMIT, Statement, inserting, length, translate
 
 logger = logging.getLogger(__name__)
 
-_PARAMETER = re.compile(r"%|:([A-Za-z_][A-Za-z0-9_]*)|'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`")
-_NAMED = re.compile(r":\w")
-_INSERT = re.compile(r"(?is)\A(\s*INSERT\b.*?\bVALUES\s*)(\(.*?\))(\s+ON DUPLICATE KEY UPDATE\b.*)?\s*\Z")
 # a comment at the end of a statement must not swallow the next one
 _BETWEEN = "\n;"
 LONG = 64 * 1024
@@ -44,49 +39,6 @@ _SPARE = 1024
 # rows whose work takes about as long as a turn on the event loop may take, see ``core.breath``
 _MANY = 2000
 T = TypeVar("T")
-
-
-@lru_cache(maxsize=4096)
-def translate(sql: str) -> tuple[str, tuple[str, ...]]:
-    """Return *sql* in the driver's form (``:name`` → ``%(name)s``, ``%`` → ``%%``), and the parameters' names.
-
-    :raises ValueError: a literal has a colon before a letter, which other engines' drivers may take for a parameter.
-    """
-    names: dict[str, None] = {}
-
-    def replaced(match: re.Match[str]) -> str:
-        if match[1]:
-            names[match[1]] = None
-            return f"%({match[1]})s"
-        if _NAMED.search(match[0]):
-            raise ValueError(f"bind {match[0]} as a parameter: a literal must not look like one")
-        return match[0].replace("%", "%%")
-
-    return _PARAMETER.sub(replaced, sql), tuple(names)
-
-
-@lru_cache(maxsize=1024)
-def _inserting(template: str) -> tuple[str, str, str] | None:
-    """Return what stands before, of, and after the row of an INSERT; None for other statements."""
-    parts = _INSERT.match(template)
-    return parts and (parts[1] % (), parts[2], (parts[3] or "") % ())
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement.
-
-    :param sql: as it was written, for the log.
-    :param bound: as it is sent.
-    """
-
-    sql: str
-    bound: str
-
-
-COMMIT = Statement("COMMIT", "COMMIT")
-BEGIN = "START TRANSACTION"
-BEGIN_READING = "START TRANSACTION READ ONLY"
 
 
 class MySQLTransaction:
@@ -103,6 +55,7 @@ class MySQLTransaction:
         "_last",
         "_opening",
         "_packet",
+        "_put",
         "_read",
         "_soon",
         "_timeout",
@@ -138,6 +91,8 @@ class MySQLTransaction:
         self._opening = () if read is None else (BEGIN_READING if read else BEGIN,)
         self._soon: list[Statement] = []
         self._last: list[Statement] = []
+        # characters of both
+        self._put = 0
         self._done = 0
 
     async def execute(self, sql: str, parameters: Parameters = {}) -> int:
@@ -156,7 +111,7 @@ class MySQLTransaction:
 
     def _many(self, sql: str, parameters: Sequence[Parameters]) -> Iterator[Statement]:
         template, names = self._translate(sql)
-        parts = _inserting(template)
+        parts = inserting(template)
         if parts is None:
             yield from (self.bind(sql, each) for each in parameters)
             return
@@ -233,35 +188,45 @@ class MySQLTransaction:
         self, queue: list[Statement], sql: str, parameters: Parameters | Sequence[Parameters], now: bool = False
     ) -> None:
         self.wrote = True
-        one = [self.bind(sql, parameters)] if isinstance(parameters, Mapping) else ()
-        many = () if isinstance(parameters, Mapping) else self._many(sql, parameters)
-        for statement in (*one, *many):
+        for statement in (
+            [self.bind(sql, parameters)] if isinstance(parameters, Mapping) else self._many(sql, parameters)
+        ):
+            put = self._put + len(statement.bound)
             if now or self._read is not False:
                 await self._next(statement)
-            elif self._fits(*self._soon, *self._last, statement):
+            elif 4 * put <= self._packet - _SPARE:
                 queue.append(statement)
-                if len(statement.bound) > LONG:  # it took some milliseconds to write
+                before, self._put = self._put, put
+                if put // LONG > before // LONG:  # they took some milliseconds to write
                     await asyncio.sleep(0)
             else:
                 # in their order, which is that of the queues
-                before = [*self._soon, *(self._last if queue is self._last else ())]
+                waiting = [*self._soon, *(self._last if queue is self._last else ())]
                 self._soon.clear()
                 queue.clear()
-                if before:
-                    await self._send_all(before)
+                self._put = length(self._last)
+                if waiting:
+                    await self._send_all(waiting)
                 await self._send(statement)
 
     def _fits(self, *statements: Statement) -> bool:
-        return 4 * sum(len(each.bound) for each in statements) <= self._packet - _SPARE
+        return 4 * length(statements) <= self._packet - _SPARE
 
     async def _next(self, statement: Statement) -> Answer:
         """Send a statement after those that were to be done soon; return its answer."""
         if not self._soon:
             return await self._send(statement)
         waiting, self._soon = self._soon, []
-        if self._fits(*waiting, statement):
-            return await self._send(*waiting, statement)
-        await self._send_all(waiting)
+        self._put -= length(waiting)
+        try:
+            if self._fits(*waiting, statement):
+                return await self._send(*waiting, statement)
+            await self._send_all(waiting)
+        except driver.Error:
+            # a body that goes on after the error must not commit without them
+            self._soon = waiting[max(self._done, 0) :]
+            self._put += length(self._soon)
+            raise
         return await self._send(statement)
 
     async def aside(self, size: int, function: Callable[..., T], *args: Any) -> T:

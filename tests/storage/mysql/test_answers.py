@@ -1,6 +1,7 @@
 """Packets of the server, however they arrive. That values and errors are right is tried on a server elsewhere."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -157,6 +158,23 @@ async def test_what_makes_no_sense_ends_the_connection(data, error):
     with pytest.raises(error):
         await wire.answers.next()
     assert wire.closed
+
+
+@pytest.mark.parametrize(("kind", "value"), [(LONG, b"1"), (LONG, b"one"), (VARCHAR, b"\xff")])
+async def test_nothing_is_sent_after_what_was_not_read(kind, value):
+    wire = Wire(packets(b"\x01", column("n", kind), eof(), row(value), row(b"2"), eof()))
+    await wire.answers.begun()
+    with contextlib.suppress(ValueError):  # such a value is not in step with its column
+        await wire.answers.some(1)
+    with pytest.raises(driver.OperationalError, match="not read to its end"):
+        await wire.answers.send("SELECT 1")
+    assert wire.closed
+
+
+async def test_a_long_row_is_let_go_of():
+    wire = Wire(packets(b"\x01", column("t"), eof(), row(b"x" * 10**6), eof()))
+    assert len((await wire.answers.next()).rows[0][0]) == 10**6
+    assert not wire.answers._data
 
 
 async def test_who_stops_waiting_ends_the_connection():

@@ -12,7 +12,7 @@ from jsonrpc_tm.storage.base import CallKey
 from jsonrpc_tm.storage.mysql import pool, verbs
 from jsonrpc_tm.storage.mysql.driver import driver
 from jsonrpc_tm.storage.mysql.marks import own_mark
-from jsonrpc_tm.storage.mysql.verbs import Statement
+from jsonrpc_tm.storage.mysql.statements import Statement
 from tests.storage.mysql.proxy import Proxy
 from tests.waiting import until
 

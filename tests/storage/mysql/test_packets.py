@@ -178,6 +178,23 @@ async def test_a_first_statement_that_fails_has_begun_the_transaction(alone):
     assert await whole(alone) == []
 
 
+@pytest.mark.parametrize("fails", ["soon", "verb"])
+async def test_a_body_that_goes_on_after_an_error_does_not_lose_what_was_to_be_done_soon(alone, fails):
+    async def body(tx):
+        await tx.soon(INSERT, {"lfn": "/a"})
+        await tx.soon("UPDATE NoSuchTable SET a = 1" if fails == "soon" else INSERT, {"lfn": "/b"})
+        await tx.soon(INSERT, {"lfn": "/c"})
+        with pytest.raises(driver.Error):
+            await tx.fetch_value("SELECT x FROM Nowhere")
+
+    if fails == "soon":
+        with pytest.raises(driver.Error, match="NoSuchTable"):
+            await alone.run("body", body)
+    else:
+        await alone.run("body", body)
+    assert await whole(alone) == ([] if fails == "soon" else ["/a", "/b", "/c"])
+
+
 async def test_what_is_last_keeps_its_order(alone):
     async def body(tx):
         await tx.execute(INSERT, {"lfn": "/a"})
@@ -400,8 +417,11 @@ async def test_others_have_their_turn_after_a_long_statement_that_is_put_off(ope
             loop.call_soon(turns.append, words[0])
             await tx.soon(INSERT, [{"lfn": word} for word in words])
             turns.append("next")
+        loop.call_soon(turns.append, "many")
+        await tx.soon("UPDATE DataFiles SET Status = :status", [{"status": "x"}] * (LONG // 32))
+        turns.append("next")
 
     async with open_mysql(mysql_url, pool_size=1) as storage:
         await storage.run("body", body)
-        assert turns == ["next", "/short", "/000000", "next"]
+        assert turns == ["next", "/short", "/000000", "next", "many", "next"]
         assert await storage.run("read", lambda tx: tx.fetch_value(COUNT), read=True) == LONG // 8 + 1

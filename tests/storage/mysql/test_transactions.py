@@ -10,7 +10,7 @@ from jsonrpc_tm.storage.mysql.commit import prune
 from jsonrpc_tm.storage.mysql.driver import driver
 from jsonrpc_tm.storage.mysql.errors import classify
 from jsonrpc_tm.storage.mysql.session import Session
-from jsonrpc_tm.storage.mysql.verbs import translate
+from jsonrpc_tm.storage.mysql.statements import translate
 
 pytestmark = pytest.mark.mariadb
 
