@@ -74,11 +74,13 @@ class ListAnswer:
 
     async def fail(self, error: Mapping[str, Any]) -> None:
         """Write an error as the last part, or end the connection; see ``Outlet``."""
+        if self._request.transport is None or self._request.transport.is_closing():
+            return  # and a thread may still be at work on the form
         text = self._form.error(error)
         if text is not None:
             with contextlib.suppress(Unattended):
                 await self._write(text)
-        elif self._request.transport is not None:
+        else:
             # without the last chunk: no client takes a part for the whole
             self._request.transport.abort()
 

@@ -43,9 +43,9 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
     def _begin(self, process: int) -> None:
         # threads do not survive a fork, and what waited is the parent's
-        self._process = process
         self._waiting: list[tuple[float, CallRecord]] = []
         self._some = threading.Event()
+        self._process = process  # from here on other threads write what waits
         threading.Thread(target=self._write, args=(self._some,), name="log of calls", daemon=True).start()
 
     def write_soon(self, record: CallRecord) -> None:

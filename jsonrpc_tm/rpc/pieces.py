@@ -8,7 +8,7 @@ ends where it ends. Whatever is unusual is left to orjson as a whole, which know
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -31,6 +31,8 @@ _WHITE = b" \t\r\n"
 _ESCAPED, _SLASHES = 100, 50
 # places where a piece probably ends that are tried before one is found by counting brackets
 _GUESSES = 5
+# brackets that are counted in vain: so many, and a part of the bytes. What needs more was written to take long
+_COUNTED = (_DEEPEST + 1) * PIECE, 1 / 50
 _CLOSING = {_ARRAY: b"]", _OBJECT: b"}"}
 
 
@@ -44,10 +46,12 @@ class Parsers:
 
     :param piece: returns the value of an array or object; is told how many are around it.
     :param text: returns the value of a text; is told how many arrays and objects are around it.
+    :param vain: how many brackets were counted in vain, for one text.
     """
 
     piece: Callable[[bytes, int], Any]
     text: Callable[[bytes, int], str]
+    vain: list[int] = field(default_factory=lambda: [0])
 
 
 def in_pieces(text: bytes, parse: Parsers) -> Any:
@@ -58,7 +62,7 @@ def in_pieces(text: bytes, parse: Parsers) -> Any:
     begin = _after_blank(text, 0)
     if not text.startswith((b"[", b"{"), begin):
         raise Unusual
-    value, end = _members(text, begin, 0, parse)
+    value, end = _members(text, begin, 0, Parsers(parse.piece, parse.text))
     if _after_blank(text, end) != len(text):
         raise Unusual
     return value
@@ -80,12 +84,13 @@ def _members(text: bytes, begin: int, depth: int, parse: Parsers) -> tuple[Any, 
     brackets = b"%c%%b%b" % (opening, _CLOSING[opening])
     at = begin + 1
     while True:
-        for end, last in _ends(text, at):
+        for end, last in _ends(text, at, parse.vain):
             if text[at:end].strip(_WHITE):
                 with contextlib.suppress(orjson.JSONDecodeError):
                     add(parse.piece(brackets % text[at:end], depth))
                     break
             elif last and at == begin + 1:
+                parse.piece(brackets % b"", depth)
                 break
         else:
             end, last = _long_member(text, at, made, depth, parse)
@@ -96,7 +101,7 @@ def _members(text: bytes, begin: int, depth: int, parse: Parsers) -> tuple[Any, 
         at = end + 1
 
 
-def _ends(text: bytes, at: int) -> Iterator[tuple[int, bool]]:
+def _ends(text: bytes, at: int, vain: list[int]) -> Iterator[tuple[int, bool]]:
     """Give where some whole members may end: at a comma; or at a bracket, which makes them the last."""
     window = text[at : at + PIECE]
     end = window.rfind(b",")
@@ -107,8 +112,9 @@ def _ends(text: bytes, at: int) -> Iterator[tuple[int, bool]]:
         if counts[0] == counts[1] and counts[2] == counts[3]:
             yield at + end, False
         end = max(window.rfind(b"],", 0, end), window.rfind(b"},", 0, end)) + 1
-    depth = end = 0
+    depth = end = counted = 0
     for found in _UNTIL_BRACKET.finditer(window):
+        counted += 1
         bracket = found[1]
         if bracket in (b"[", b"{"):
             depth += 1
@@ -120,7 +126,11 @@ def _ends(text: bytes, at: int) -> Iterator[tuple[int, bool]]:
         else:
             yield at + found.start(1), True
             return
-    if end and window.startswith(b",", end := _after_blank(window, end)):
+    if not end:
+        vain[0] += counted
+        if vain[0] > _COUNTED[0] + len(text) * _COUNTED[1]:
+            raise Unusual
+    elif window.startswith(b",", end := _after_blank(window, end)):
         yield at + end, False
     flat = _FLAT.match(window)
     assert flat is not None

@@ -7,6 +7,8 @@ import pytest
 from jsonrpc_tm.core import garbage
 from jsonrpc_tm.core.garbage import without_collections
 
+from ..waiting import until
+
 
 class Cycle:
     """Refers to itself, and tells when it goes."""
@@ -19,7 +21,7 @@ class Cycle:
         self.gone.append(True)
 
 
-def test_it_comes_back_when_the_last_has_gone() -> None:
+async def test_it_comes_back_when_the_last_has_gone() -> None:
     first, second = without_collections(), without_collections()
     assert gc.isenabled()
     first.__enter__()
@@ -30,7 +32,7 @@ def test_it_comes_back_when_the_last_has_gone() -> None:
     assert gc.isenabled()
 
 
-def test_it_stays_away_where_it_was_not() -> None:
+async def test_it_stays_away_where_it_was_not() -> None:
     gc.disable()
     try:
         with without_collections():
@@ -40,15 +42,18 @@ def test_it_stays_away_where_it_was_not() -> None:
         gc.enable()
 
 
-def test_cycles_do_not_wait_for_the_last_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cycles_do_not_wait_for_the_last_of_many_or_for_one_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     gone: list[bool] = []
     cycle = Cycle(gone)
     with without_collections():
         with without_collections():
             del cycle
         assert not gone
-        monkeypatch.setattr(garbage, "LONGEST", -1)
-        with without_collections():
-            pass
-        assert gone
+    gc.collect()
+    monkeypatch.setattr(garbage, "LONGEST", 0.01)
+    with without_collections():
+        for number in (2, 3):
+            Cycle(gone)
+            await until(lambda number=number: len(gone) == number)  # type: ignore[no-untyped-call]
         assert not gc.isenabled()
+    assert gc.isenabled()

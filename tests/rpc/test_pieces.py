@@ -116,3 +116,17 @@ def test_a_limit_holds_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         for most in range(1, 8):
             limits = RequestLimits(most, 100)
             assert parse_long(body, limits) == parse(body, limits)
+
+
+def test_brackets_are_not_counted_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_COUNTED", (1000, 0))
+    member = b"[" * 5 + b'"[",' + b"[]," * 11_000 + b"1" + b"]" * 5
+    with pytest.raises(pieces.Unusual):
+        pieces.in_pieces(b"[%b,%b]" % (member, member), PARSERS)
+    assert _outcome(parse_long, b"[%b,%b]" % (member, member)) == _outcome(parse, b"[%b,%b]" % (member, member))
+
+
+def test_an_empty_list_is_a_level_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 8)
+    body = b'{"a long name": []}'
+    assert parse_long(body, RequestLimits(1, 200)) == parse(body, RequestLimits(1, 200))
