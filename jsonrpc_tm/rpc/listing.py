@@ -28,6 +28,8 @@ _MORE: Any = object()
 _PAGES = 5
 # how many times as many rows are read at a time when they are texts: a hop costs as much as a hundred of them
 _TEXTS = 4
+# of this many at a time, no row is long: those of fewer have bodies or names of many files, and are no texts
+_SMALL = 1000
 
 
 class NotOffered(InvalidRequest):
@@ -201,7 +203,7 @@ def streamed(method: Method, ground: Ground) -> PutsOut:
             return (Head(revision, columns, query is not None), []), query or found.query(tx.dialect)
 
         run = functools.partial(storage.run, name, listed, read=True, caller=context.caller)
-        size = _TEXTS * method.streams if outlet.of_texts else method.streams
+        size = method.streams * (_TEXTS if outlet.of_texts and method.streams >= _SMALL else 1)
         with Attended(ground.attendance, context):
             if outlet.short:
                 if (found := await run(outlet.short)) is not _MORE:
