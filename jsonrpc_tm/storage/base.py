@@ -217,7 +217,7 @@ class Storage(Protocol):
         """
 
     def streams_at_once(self, caller: str = "") -> bool:
-        """Whether a stream that is asked for now begins without waiting for others to end."""
+        """Whether a stream that is asked for now begins without waiting, and leaves another place."""
 
     async def schema(self) -> "Schema":
         """Return what the database has and what this program wants of it. The storage need not be open.

@@ -99,8 +99,8 @@ class Streams:
             await asyncio.shield(stream.end())
 
     def at_once(self, caller: str) -> bool:
-        """Whether there is a place; see ``Storage.streams_at_once``."""
-        return self._places.at_once(caller)
+        """Whether there is a place, and another one after it; see ``Storage.streams_at_once``."""
+        return self._places.free > 1 and self._places.at_once(caller)
 
     async def _start(self, name: str, open: Opener[H], size: int) -> tuple[H, Source, Batch]:
         if self._closed:

@@ -1,6 +1,7 @@
 """What every storage must do about streams; part of ``storage_contract``."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -42,6 +43,16 @@ class StreamContract:
         assert [row for batch in batches for row in batch] == [(f"/{number:07}", "New") for number in range(ROWS)]
         assert {len(batch) for batch in batches[:-1]} <= {size}
         assert 0 < len(batches[-1]) <= size
+
+    async def test_a_place_is_left_to_those_who_need_a_stream(self, storage: Storage) -> None:
+        """Whoever could do without one is told to when the last but one is taken."""
+        await storage.run("fill", fill)
+        async with contextlib.AsyncExitStack() as stack:
+            for number in range(STREAMS - 1):
+                assert storage.streams_at_once(str(number))
+                await stack.enter_async_context(storage.stream("some", files, 10, str(number)))
+            assert not storage.streams_at_once("other")
+        assert storage.streams_at_once("other")
 
     async def test_a_stream_of_no_rows_has_no_batch(self, storage: Storage) -> None:
         """Its head is there all the same."""
