@@ -37,7 +37,7 @@ async def database(request, tmp_path):
 
 
 def lanes(storage):
-    return storage._reads if hasattr(storage, "_reads") else storage.reading._places
+    return storage._reads._turns if hasattr(storage, "_reads") else storage.reading._places.turns
 
 
 async def test_attack_6_one_caller_leaves_places_and_those_who_wait_take_turns():
@@ -201,7 +201,7 @@ def tm_storage_url(tmp_path):
 
 
 async def test_attack_6_a_read_ends_with_its_http_caller_and_the_rest_of_its_batch_goes_on(tm_server, tm_service):
-    places = tm_service.storage._reads
+    places = lanes(tm_service.storage)
     batch = [{"jsonrpc": "2.0", "method": name, "id": name} for name in ("test.slow", "test.add")]
     async with aiohttp.ClientSession() as session:
         asked = asyncio.create_task(session.post(tm_server.url, json=batch, ssl=False))
