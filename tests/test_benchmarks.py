@@ -99,7 +99,9 @@ def test_the_page_has_the_table(tmp_path):
 def test_all_of_them_run_and_fill_the_table(tmp_path):
     found = smoke(tmp_path / "rows.json", "--long")
     table = targets.table(found)
-    assert all(one["ratio"] for one in found.values() if one["floor"])
+    compared = [one for one in found.values() if one["floor"] and "beside nothing" not in one["floor"]]
+    assert len(compared) > 20
+    assert [one for one in compared if not one["ratio"]] == []
     assert [line for line in table.splitlines()[2:] if line.split(" | ")[3] == ""] == []
 
 
