@@ -1,6 +1,5 @@
 """The server's clock, and the form in which moments are stored."""
 
-import functools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ def utc_now() -> datetime:
     return _at(int(time.time()))
 
 
-@functools.lru_cache(1)
+@lru_cache(1)
 def _at(second: int) -> datetime:
     # most calls begin in the second of the one before
     return datetime.fromtimestamp(second, UTC)

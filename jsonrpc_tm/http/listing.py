@@ -20,8 +20,6 @@ _QUALITY = re.compile(r"q=(0(\.[0-9]{0,3})?|1(\.0{0,3})?)")
 # what most clients say
 _ANYTHING = ["*/*"]
 _JSON = ("application/json", "application/*", "*/*")
-
-
 # rows. What is shorter goes out as one piece: a stream begins later, and there are few at a time
 _SHORT = 2000
 

@@ -1,5 +1,6 @@
 """Marshmallow fields of tasks. One loop instead of a nested schema: a call may have ten thousand of them."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from ..core import fields, values
@@ -22,7 +23,7 @@ class TextOrNumber(fields.Text):
         return super()._deserialize(values.number_as_text(value), *args, **kwargs)
 
 
-class _Objects(fields.Field):
+class _Objects(fields.Field, ABC):
     """A list of objects, each with some of the members of ``members`` and no other."""
 
     members: dict[str, fields.Field]
@@ -70,8 +71,9 @@ class _Objects(fields.Field):
                 raise BadValue({name: ["Missing data for required field."]})
         return self._made(read)
 
+    @abstractmethod
     def _made(self, read: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        """Return what the members of an object make."""
 
 
 class _Attributes(fields.Field):

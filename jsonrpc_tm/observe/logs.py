@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 import traceback
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -123,6 +124,7 @@ class _Formatter(CallsFormatter):
         text = "\n".join(lines)
         return "\n".join(map(redact, lines)) if _has_signs(text) else text
 
+    @abstractmethod
     def _line(
         self, created: float, level: str, process: int, name: str, message: str, fields: Mapping[str, Any], trace: str
     ) -> str:
@@ -133,7 +135,6 @@ class _Formatter(CallsFormatter):
         :param name: of the logger.
         :param trace: a traceback's lines; empty for none.
         """
-        raise NotImplementedError
 
 
 class JSONFormatter(_Formatter):

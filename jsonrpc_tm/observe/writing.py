@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -15,16 +16,16 @@ _WAIT = 0.1
 _MOST = 10_000
 
 
-class CallsFormatter(logging.Formatter):
+class CallsFormatter(logging.Formatter, ABC):
     """Makes lines of records, and of calls."""
 
+    @abstractmethod
     def calls(self, process: int, records: Iterable[tuple[float, CallRecord]]) -> str:
         """Return a line for each call.
 
         :param process: its id.
         :param records: each with the moment of its line, seconds since 1970.
         """
-        raise NotImplementedError
 
 
 class LineHandler(logging.StreamHandler[TextIO]):

@@ -58,8 +58,8 @@ async def second(storage, request):
 mariadb = pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
 
 
-@mariadb
-async def test_who_commits_late_is_not_missed(storage, request):
+async def begun(storage):
+    """Return a transaction that has written its event and commits when the event that is returned is set."""
     written, go = asyncio.Event(), asyncio.Event()
 
     async def slowly():
@@ -68,6 +68,12 @@ async def test_who_commits_late_is_not_missed(storage, request):
 
     slow = asyncio.create_task(commit(storage, "slow", middle=slowly))
     await written.wait()
+    return slow, go
+
+
+@mariadb
+async def test_who_commits_late_is_not_missed(storage, request):
+    slow, go = await begun(storage)
     async with second(storage, request) as other, asyncio.timeout(20):
         # the slow one has the lower serial, and holds nobody up
         await commit(other, "fast")
@@ -102,14 +108,7 @@ async def test_numbering_does_not_make_writers_wait(storage, request):
 async def test_forgetting_waits_for_no_writer(storage, request):
     await commit(storage, "one", "two")
     await event_log.number(storage)
-    written, go = asyncio.Event(), asyncio.Event()
-
-    async def slowly():
-        written.set()
-        await go.wait()
-
-    slow = asyncio.create_task(commit(storage, "slow", middle=slowly))
-    await written.wait()
+    slow, go = await begun(storage)
     async with second(storage, request) as other, asyncio.timeout(5):
         await event_log.forget(other, stored(NOW + timedelta(days=1)))
         go.set()
