@@ -8,6 +8,7 @@ from jsonrpc_tm.tools.harness import empty
 from .announced import CONTENT
 from .driver import Driver
 from .pages import fill
+from .served import served
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +71,15 @@ async def full(tm):
 async def full_sqlite(sqlite_tm):
     """The same for rules that have nothing to do with the engine."""
     return await fill(sqlite_tm)
+
+
+@pytest.fixture
+async def wire(full):
+    async with served(full) as tm:
+        yield tm
+
+
+@pytest.fixture
+async def small_wire(full_sqlite):
+    async with served(full_sqlite) as tm:
+        yield tm

@@ -11,7 +11,7 @@ from jsonrpc_tm.core import errors
 from jsonrpc_tm.core.errors import StorageUnavailable
 
 from ..waiting import until
-from .test_streams import LISTS, PLAIN, ask, breaking, served
+from .test_streams import LISTS, PLAIN, ask, breaking
 
 JSON = "application/json"
 FILES = "getTransformationFiles"
@@ -21,18 +21,6 @@ FILES = "getTransformationFiles"
 def shortness(monkeypatch):
     """Three rows are a long list."""
     monkeypatch.setattr("jsonrpc_tm.http.listing._SHORT", 2)
-
-
-@pytest.fixture
-async def wire(full):
-    async with served(full) as tm:
-        yield tm
-
-
-@pytest.fixture
-async def small_wire(full_sqlite):
-    async with served(full_sqlite) as tm:
-        yield tm
 
 
 @pytest.fixture

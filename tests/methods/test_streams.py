@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 from jsonrpc_tm.client import Client, Incomplete, SyncClient
 from jsonrpc_tm.core import errors
 from jsonrpc_tm.core.errors import StorageUnavailable
-from jsonrpc_tm.core.identity import Identity
 from jsonrpc_tm.domain import event_log
 from jsonrpc_tm.http import endpoint
-from jsonrpc_tm.http.listener import bind
-from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.rpc.answer import json_lines, row_lines
-from jsonrpc_tm.tools.testing.cast import PEOPLE
 
 LINES = "application/x-ndjson"
 PLAIN = {"Accept": LINES, "Accept-Encoding": "identity"}
@@ -39,37 +35,6 @@ LISTS = [
     ("getCounters", {"table": "TransformationFiles", "attrList": ["Status", "UsedSE"], "condDict": {}}),
     ("getCounters", {"table": "TransformationFiles", "attrList": ["TaskID"], "condDict": {}, "newer": None}),
 ]
-
-
-class Manager:
-    async def authenticate(self, credentials):
-        return Manager.identity
-
-    identity: Identity = PEOPLE["manager"]
-
-
-@contextlib.asynccontextmanager
-async def served(tm):
-    """Serve what the driver drives; everybody is a manager."""
-    tm.service.authenticators = (Manager(),)
-    tm.records = []
-    tm.service.observers = (tm.records.append,)
-    with bind("127.0.0.1", 0) as bound:
-        async with listening(tm.service, bound) as url, aiohttp.ClientSession(auto_decompress=False) as session:
-            tm.url, tm.session = url, session
-            yield tm
-
-
-@pytest.fixture
-async def wire(full):
-    async with served(full) as tm:
-        yield tm
-
-
-@pytest.fixture
-async def small_wire(full_sqlite):
-    async with served(full_sqlite) as tm:
-        yield tm
 
 
 async def ask(tm, method, params, accept=LINES, id=7, **headers):

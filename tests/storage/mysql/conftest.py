@@ -17,3 +17,9 @@ def open_mysql(mysql_url):
 async def storage(open_mysql):
     async with open_mysql() as storage:
         yield storage
+
+
+@pytest.fixture
+async def alone(open_mysql):
+    async with open_mysql(pool_size=1, timeout=1) as storage:
+        yield storage

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from jsonrpc_tm.core.errors import InvalidParams, NotFound, StorageUnavailable
+from jsonrpc_tm.core.errors import NotFound, StorageUnavailable
 from jsonrpc_tm.storage.mysql.driver import driver
 from jsonrpc_tm.storage.mysql.session import Session
 from jsonrpc_tm.storage.mysql.verbs import LONG
@@ -25,12 +25,6 @@ async def lfns(tx):
 async def whole(storage):
     """Return the names there are; the one connection of the storage must be in order for that."""
     return await storage.run("lfns", lfns, read=True)
-
-
-@pytest.fixture
-async def alone(open_mysql):
-    async with open_mysql(pool_size=1, timeout=1) as storage:
-        yield storage
 
 
 async def nothing(tx):
@@ -298,79 +292,6 @@ async def test_a_slow_statement_of_a_packet_is_named(open_mysql, caplog):
         assert len(told) == 1
         assert "slow" in told[0]
         assert "took 0.3" in told[0]
-
-
-@pytest.mark.parametrize("verb", ["soon", "last"])
-async def test_a_packet_that_would_be_too_large_is_sent_in_pieces(alone, verb):
-    """The server takes 16 MiB."""
-    names = [f"/{number}{'x' * 2**20}" for number in range(40)]
-
-    async def body(tx):
-        for name in names:
-            sql = "INSERT INTO CatalogFiles (LFN, Directory, Metadata) VALUES (:short, '', :name)"
-            await getattr(tx, verb)(sql, {"short": name[:10], "name": name})
-        if verb == "soon":
-            assert await tx.fetch_value("SELECT COUNT(*) FROM CatalogFiles WHERE Metadata <> :x", {"x": "x" * 2**22})
-        await tx.last("INSERT INTO DataFiles (LFN) SELECT LFN FROM CatalogFiles")
-
-    await alone.run("body", body)
-    assert sorted(await whole(alone)) == sorted(name[:10] for name in names)
-
-
-async def test_a_single_statement_that_is_too_large_is_refused(alone):
-    async def body(tx):
-        await tx.execute(INSERT, {"lfn": "/a"})
-        await tx.last("UPDATE Transformations SET Body = :body", {"body": "x" * 17 * 2**20})
-
-    with pytest.raises(InvalidParams, match="max_allowed_packet"):
-        await alone.run("body", body)
-    assert await whole(alone) == []
-
-
-async def test_a_word_that_is_too_long_is_refused_and_not_cut(alone):
-    await alone.run("add", one_write)
-
-    async def body(tx, length):
-        source = tx.dialect.records("changes", Status="word")
-        sql = tx.dialect.update_join("DataFiles", source, "true", {"LFN": "source.Status"})
-        await tx.execute(sql, {"changes": tx.dialect.pack([["ä" * length]])})
-
-    await alone.run("fits", body, 255)
-    assert await whole(alone) == ["ä" * 255]
-    for length in (256, 257, 3000):
-        with pytest.raises(driver.DataError, match="too long"):
-            await alone.run("does not", body, length)
-
-
-@pytest.mark.parametrize("sql", ["DELETE FROM DataFiles; COMMIT", "SELECT ';'", "SELECT 1;"])
-async def test_a_statement_with_a_semicolon_is_refused(alone, sql):
-    await alone.run("add", one_write)
-
-    async def execute(tx):
-        await tx.execute(sql)
-
-    async def executemany(tx):
-        await tx.executemany(sql, [{}])
-
-    async def last(tx):
-        await tx.last(sql)
-
-    for body in (execute, executemany, last):
-        with pytest.raises(ValueError, match="semicolon"):
-            await alone.run("body", body)
-    assert await whole(alone) == ["/a"]
-
-
-async def test_values_cannot_break_out(alone):
-    """Whatever a caller sends stays a value, in a packet of several statements too."""
-    nasty = ["'; DELETE FROM DataFiles; -- ", "\\'; DELETE FROM DataFiles; -- ", "\\", "a\n;COMMIT", "ñ\\\u00bf'; --"]
-
-    async def body(tx):
-        for value in nasty:
-            await tx.last(INSERT, {"lfn": value})
-
-    await alone.run("body", body)
-    assert await whole(alone) == nasty
 
 
 async def test_a_procedure_with_results_of_its_own_does_not_confuse_the_count(alone, mariadb, mysql_url):
