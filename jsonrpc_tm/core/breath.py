@@ -1,20 +1,37 @@
-"""Long work on the event loop lets others have their turn."""
+"""Long work lets others have their turn, on the event loop and in threads beside it."""
 
 import asyncio
-from time import perf_counter
+import time
 
-LONGEST = 0.005
-"""Seconds of work between two turns of others."""
+LONGEST = 0.001
+"""Seconds of work on the loop between two turns of others: a small call needs five turns or more."""
+# seconds after which a turn, or Python's lock, is known to have been somebody's, and what the others get then: a small
+# call needs the lock a dozen times, and would wait for a step of the long work each time
+_NOT_ALONE, _TURN = 0.00005, 0.0005
 
 
 class Breath:
     """When work on the loop last let others have their turn: make one where it begins."""
 
     def __init__(self) -> None:
-        self._since = perf_counter()
+        self._since = time.perf_counter()
 
     async def taken(self) -> None:
-        """Let others have their turn, if they have waited for long enough; between steps that are short."""
-        if perf_counter() - self._since > LONGEST:
+        """Let others have their turn, if they have waited for long enough; between steps that are short.
+
+        While others are at work, half of the time is theirs, and their threads'.
+        """
+        now = time.perf_counter()
+        if now - self._since > LONGEST:
             await asyncio.sleep(0)
-            self._since = perf_counter()
+            if time.perf_counter() - now > _NOT_ALONE:
+                await asyncio.sleep(_TURN)
+            self._since = time.perf_counter()
+
+
+def give_way() -> None:
+    """Do the same in a thread, after each step of about a millisecond."""
+    now = time.perf_counter()
+    time.sleep(0)
+    if time.perf_counter() - now > _NOT_ALONE:
+        time.sleep(_TURN)

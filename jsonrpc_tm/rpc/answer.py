@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ..core.breath import Breath
+from ..core.garbage import Long
 from .openrpc import Document
 
 Text = bytes | bytearray
@@ -89,11 +90,17 @@ def _form(value: Any) -> str | orjson.Fragment:
     raise TypeError
 
 
-def is_long(value: Any) -> bool:
-    """Whether *value* is a long list or object, or a small object around one. A list of long texts is long, too."""
+def long_parts(value: Any) -> list[Long]:
+    """Return what is long in *value*: itself, or members of the small object that it is, which comes before them.
+
+    A list of long texts is long, too.
+    """
     if type(value) is dict and len(value) <= _FRAME:
-        return any(type(member) in (list, dict) and _is_long(member) for member in value.values())
-    return type(value) in (list, dict) and _is_long(value)
+        found = [member for member in value.values() if type(member) in (list, dict) and _is_long(member)]
+        around = [value] if found else []
+    else:
+        found, around = [value] if type(value) in (list, dict) and _is_long(value) else [], []
+    return [Long(one, 1 + len(one) // _PIECE) for one in (*around, *found)]
 
 
 def _is_long(value: list[Any] | dict[Any, Any]) -> bool:

@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 
+from ..core.breath import give_way
 from ..core.errors import ParseError
+from ..core.garbage import Long
 from ..core.model import MAX_INTEGER
 from .pieces import Parsers, Unusual, in_pieces
 
@@ -89,14 +91,18 @@ def parse(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
     return value, problem or _deep_or_long(body, limits)
 
 
-def parse_long(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
-    """Do as ``parse``, in a thread: others go on between its steps, which are short."""
+def parse_long(body: bytes, limits: RequestLimits, long: list[Long] | None = None) -> tuple[Any, str | None]:
+    """Do as ``parse``, in a thread: others go on between its steps, which are short.
+
+    :param long: gets what ``let_go`` should have when the value is not needed any more.
+    """
     problem: str | None = None
 
     def parse_piece(text: bytes, around: int) -> Any:
         nonlocal problem
         value, wrong = _loads(text)
         problem = problem or wrong or _deep_or_long(text, limits, around)
+        give_way()
         return value
 
     def parse_text(text: bytes, around: int) -> str:
@@ -109,7 +115,7 @@ def parse_long(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
         return value
 
     try:
-        return in_pieces(body, Parsers(parse_piece, parse_text)), problem
+        return in_pieces(body, Parsers(parse_piece, parse_text, [] if long is None else long)), problem
     except (Unusual, orjson.JSONDecodeError):
         return parse(body, limits)
 

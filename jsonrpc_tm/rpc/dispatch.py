@@ -15,9 +15,9 @@ from typing import Any
 from ..core.breath import Breath
 from ..core.context import Context
 from ..core.errors import InternalError, InvalidRequest, TMError, Unavailable
-from ..core.garbage import without_collections
+from ..core.garbage import Long, let_go, without_collections
 from ..core.model import MAX_INTEGER
-from .answer import Text, in_turns, is_long, json_text
+from .answer import Text, in_turns, json_text, long_parts
 from .body import RequestLimits, excess, parse, parse_long
 from .listing import NotOffered, Outlet
 from .service import Service
@@ -71,12 +71,14 @@ class Dispatcher:
         :raises NotOffered: the outlet cannot have the rows in its form.
         :raises Unavailable: there is no room for the answer to a single request.
         """
-        answer = self._handle(body, context, more, room, outlet)
-        return answer if len(body) < _LONG else _without_collections(answer)
+        long: list[Long] = []
+        answer = self._handle(body, long, context, more, room, outlet)
+        return answer if len(body) < _LONG else _letting_go(answer, long)
 
     async def _handle(
         self,
         body: bytes,
+        long: list[Long],
         context: Context,
         more: Callable[[int], None] | None,
         room: Room | None,
@@ -87,7 +89,7 @@ class Dispatcher:
             if len(body) < _LONG:
                 value, problem = parse(body, self._limits)
             else:
-                value, problem = await asyncio.to_thread(parse_long, body, self._limits)
+                value, problem = await asyncio.to_thread(parse_long, body, self._limits, long)
             if type(value) is list:
                 self._check_length(value, context)
                 if more is not None and len(value) > 1:
@@ -166,21 +168,28 @@ class Dispatcher:
             response = _failed(InternalError("Internal error"), context.request_id, id)
         if "id" not in entry or (outlet is not None and outlet.begun):
             return None
+        long = long_parts(response.get("result"))
         try:
-            text = await in_turns(response) if is_long(response.get("result")) else json_text(response)
+            text = await in_turns(response) if long else json_text(response)
         except TypeError:
             logger.exception("%.100s gave no JSON", name, extra=_facts(context))
             return failure(InternalError("Internal error"), context.request_id, id)
         if room is not None:
             # what was changed is told, whatever is in flight
             room(len(text), name in self._service.changing)
+        if long:
+            result = response = None
+            await let_go(long)
         return text
 
 
-async def _without_collections(answer: Coroutine[Any, Any, Text | None]) -> Text | None:
+async def _letting_go(answer: Coroutine[Any, Any, Text | None], values: list[Long]) -> Text | None:
+    """Return the answer to a long request, whose values have gone then."""
     with without_collections():
-        # the values of the request have gone when this returns
-        return await answer
+        try:
+            return await answer
+        finally:
+            await let_go(values)
 
 
 def _facts(context: Context) -> dict[str, Any]:

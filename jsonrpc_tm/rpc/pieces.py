@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from ..core.garbage import Long
+
 PIECE = 32 * 1024
 """Bytes of a piece, if no text in it is longer: it is parsed in about a millisecond, at most three."""
 # arrays and objects around a piece: each may be looked at once more for each that is around it
@@ -46,11 +48,13 @@ class Parsers:
 
     :param piece: returns the value of an array or object; is told how many are around it.
     :param text: returns the value of a text; is told how many arrays and objects are around it.
+    :param long: gets the arrays and objects that are made of pieces, each before those in it.
     :param vain: how many brackets were counted in vain, for one text.
     """
 
     piece: Callable[[bytes, int], Any]
     text: Callable[[bytes, int], str]
+    long: list[Long] = field(default_factory=list)
     vain: list[int] = field(default_factory=lambda: [0])
 
 
@@ -62,7 +66,7 @@ def in_pieces(text: bytes, parse: Parsers) -> Any:
     begin = _after_blank(text, 0)
     if not text.startswith((b"[", b"{"), begin):
         raise Unusual
-    value, end = _members(text, begin, 0, Parsers(parse.piece, parse.text))
+    value, end = _members(text, begin, 0, Parsers(parse.piece, parse.text, parse.long))
     if _after_blank(text, end) != len(text):
         raise Unusual
     return value
@@ -80,10 +84,12 @@ def _members(text: bytes, begin: int, depth: int, parse: Parsers) -> tuple[Any, 
         raise Unusual
     opening = text[begin]
     made: Any = [] if opening == _ARRAY else {}
+    parse.long.append(long := Long(made, 0))
     add = made.extend if opening == _ARRAY else made.update
     brackets = b"%c%%b%b" % (opening, _CLOSING[opening])
     at = begin + 1
     while True:
+        long.pieces += 1
         for end, last in _ends(text, at, parse.vain):
             if text[at:end].strip(_WHITE):
                 with contextlib.suppress(orjson.JSONDecodeError):

@@ -1,11 +1,13 @@
-"""The garbage collector stays away while somebody needs it to."""
+"""The garbage collector stays away while somebody needs it to, and long values go piece by piece."""
 
+import asyncio
 import gc
+import itertools
 
 import pytest
 
-from jsonrpc_tm.core import garbage
-from jsonrpc_tm.core.garbage import without_collections
+from jsonrpc_tm.core import breath, garbage
+from jsonrpc_tm.core.garbage import Long, let_go, without_collections
 
 from ..waiting import until
 
@@ -57,3 +59,47 @@ async def test_cycles_do_not_wait_for_the_last_of_many_or_for_one_that_stays(mon
             await until(lambda number=number: len(gone) == number)  # type: ignore[no-untyped-call]
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+class Member:
+    """Counts those of its kind that are there."""
+
+    there = 0
+
+    def __init__(self) -> None:
+        Member.there += 1
+
+    def __del__(self) -> None:
+        Member.there -= 1
+
+
+async def test_long_values_go_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breath, "LONGEST", 0)
+    inner: list[Member] = [Member() for _ in range(100)]
+    outer: dict[str, object] = {str(number): Member() for number in range(50)} | {"inner": inner}
+    values, seen = [Long(outer, 5), Long(inner, 10)], []
+    del inner, outer
+
+    async def look() -> None:
+        while True:
+            seen.append(Member.there)
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    await let_go(values)
+    looking.cancel()
+    assert Member.there == 0
+    steps = [before - after for before, after in itertools.pairwise(seen)]
+    assert max(steps) <= 11
+    assert not values
+
+
+async def test_what_somebody_else_holds_stays() -> None:
+    inner = [1, 2, 3]
+    outer = {"inner": inner, "other": [4]}
+    await let_go([Long(outer), Long(inner)])
+    assert outer == {"inner": [1, 2, 3], "other": [4]}
+    values = [Long(outer), Long(inner)]
+    del outer
+    await let_go(values)
+    assert inner == [1, 2, 3]

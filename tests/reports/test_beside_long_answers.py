@@ -13,11 +13,11 @@ import pytest
 
 from jsonrpc_tm.api import Method, RequestLimits, Tuples, fields
 from jsonrpc_tm.auth.users import ConfiguredUsers
-from jsonrpc_tm.core import breath
+from jsonrpc_tm.core import breath, garbage
 from jsonrpc_tm.core.context import Context
 from jsonrpc_tm.core.identity import ANONYMOUS
 from jsonrpc_tm.rpc import answer
-from jsonrpc_tm.rpc.answer import in_turns, is_long, json_text
+from jsonrpc_tm.rpc.answer import in_turns, json_text, long_parts
 from jsonrpc_tm.rpc.dispatch import Dispatcher
 from jsonrpc_tm.storage.base import Transaction
 from jsonrpc_tm.storage.mysql import MySQLProvider
@@ -71,7 +71,7 @@ async def test_a13_long_answers_are_the_same_text_in_turns(value: Any) -> None:
 async def test_a13_long_texts_become_json_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["é" * 70_000, "a", 1, None, "y" * 100_000, *("z" * 30_000 for _ in range(5)), "b"]
     for value in (texts, {"Value": texts}, texts[:1]):
-        assert is_long(value)
+        assert long_parts(value)
         assert bytes(await in_turns(value)) == json_text(value)
     lengths: list[int] = []
     real = answer.json_text
@@ -89,9 +89,11 @@ async def test_a13_what_is_no_json_is_noticed_in_every_piece() -> None:
 
 
 def test_a13_what_is_long() -> None:
-    assert is_long(ROWS)
-    assert is_long({"Successful": dict.fromkeys(range(501)), "Failed": {}})
-    assert not any(map(is_long, (ROWS[:500], {"a": 1}, "x" * 10**6, None, {"Failed": {}})))
+    many = dict.fromkeys(range(501))
+    result = {"Successful": many, "Failed": {}}
+    assert [part.value for part in long_parts(ROWS)] == [ROWS]
+    assert [part.value for part in long_parts(result)] == [result, many]
+    assert not any(map(long_parts, (ROWS[:500], {"a": 1}, "x" * 10**6, None, {"Failed": {}})))
 
 
 async def test_a13_others_have_their_turn_while_an_answer_becomes_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +108,26 @@ async def test_a13_others_have_their_turn_while_an_answer_becomes_text(monkeypat
     assert answer is not None
     assert orjson.loads(answer)["result"] == ROWS
     assert turns.number > 40
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "made"])
+async def test_a13_others_have_their_turn_while_long_values_go(sent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def rows(outside: Any, given: list[Any]) -> list[Any]:
+        """Return what is given, or many rows."""
+        return given or [dict(row) for row in ROWS]
+
+    service = make_service(Method("rows", rows, {"given": fields.Any_()}, rule="all"))
+    given = ROWS if sent else []
+    body = json.dumps({"jsonrpc": "2.0", "method": "rows", "id": 1, "params": [given]}).encode()
+    steps = []
+
+    class Counted(breath.Breath):
+        async def taken(self) -> None:
+            steps.append(1)
+
+    monkeypatch.setattr(garbage, "Breath", Counted)
+    assert await Dispatcher(service).handle(body, Context(ANONYMOUS, "r", datetime.now(UTC)))
+    assert len(steps) > 39
 
 
 async def test_a13_rows_of_mariadb_are_read_a_few_at_a_time(mysql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
