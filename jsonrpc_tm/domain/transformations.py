@@ -1,6 +1,6 @@
 """Making a transformation, alone or from a parent, and cleaning one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from . import parameters, queries
@@ -31,7 +31,7 @@ async def make(
     values: Mapping[str, Any],
     parent: Held | None,
     asked: Mapping[str, Mapping[str, Any] | None],
-    lfns: Iterable[str],
+    lfns: Collection[str],
 ) -> int:
     """Make a transformation and return its id.
 

@@ -1,7 +1,7 @@
 """Files of transformations: how they come, change their status and go."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import InvalidState
@@ -33,7 +33,7 @@ _HISTORY: Mapping[str, PackedKind] = {"FileID": "int", "TaskID": "int"}
 _KEPT = "INSTR(Status, '-') > 0"
 
 
-async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, str]:
+async def add_named(work: Work, trans: Held, lfns: Collection[str]) -> dict[str, str]:
     """Make files files of a transformation and return what happened to each: ``Added`` or ``Present``.
 
     Unknown LFNs become DataFiles, their FileIDs in the order of *lfns*. A file that is there as Deleted stays so: only
@@ -41,7 +41,7 @@ async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, s
 
     :raises InvalidState: a plugin's rule forbids it.
     """
-    given = list(dict.fromkeys(lfns))
+    given = await work.tx.aside(len(lfns), _once, lfns)
     joined = " LEFT JOIN TransformationFiles f ON f.TransformationID = :trans AND f.FileID = d.FileID"
     known = await names.by_name(work, given, "d.LFN, d.FileID, f.Status", joined, {"trans": trans.id})
     ids, present, new = await work.tx.aside(len(given), _tell_apart, given, known)
@@ -58,6 +58,11 @@ async def add_named(work: Work, trans: Held, lfns: Iterable[str]) -> dict[str, s
         work.count("file", trans.id, "Unused", len(added))
         work.emit("files.added", trans, count=len(added), ids=added)
     return outcome
+
+
+def _once(lfns: Iterable[str]) -> list[str]:
+    # by a generator: a step of C, 0.14 s for 500,000 names, would keep other threads waiting
+    return list(dict.fromkeys(lfn for lfn in lfns))
 
 
 def _tell_apart(given: Sequence[str], known: Sequence[Row]) -> tuple[dict[str, int], set[str], list[str]]:
@@ -80,10 +85,11 @@ async def register(work: Work, lfns: Sequence[str]) -> dict[str, int]:
     :raises InvalidParams: a name is not as ``files.pattern`` wants it.
     """
     await names.refuse_unfit(work, lfns)
-    ids: list[int] = []
+    ids: dict[str, int] = {}
     for chunk in chunks(lfns):
-        ids += await work.tx.insert_texts("DataFiles", "LFN", chunk, {"Status": "New"}, "FileID")
-    return dict(zip(lfns, ids, strict=True))
+        made = await work.tx.insert_texts("DataFiles", "LFN", chunk, {"Status": "New"}, "FileID")
+        ids.update(zip(chunk, made, strict=True))
+    return ids
 
 
 async def announce(work: Work, wanted: Iterable[tuple[Held, Iterable[int]]]) -> list[dict[str, Any]]:
