@@ -15,10 +15,9 @@ from ..core.addresses import normal
 from ..core.errors import InternalError, InvalidRequest
 from .endpoint import ONLY_CONTINUE
 from .refusal import Refusal, refuse, request_id_of
+from .straight import requests, straight
 from .waiting import ACCEPTED
 
-NAME = "jsonrpc-tm"
-"""What the header Server says: no versions."""
 # a proxy certificate with its chain, URL-encoded by a balancer, is larger than aiohttp's 8 KiB
 _MAX_HEADER = 64 * 1024
 _MAX_URL = 8 * 1024
@@ -29,6 +28,7 @@ class Connection(web.RequestHandler):
     """One connection."""
 
     _peer: Any = None
+    _paused_reading = False
     on_lost: Callable[[], None] | None = None
     """Called when the connection is lost."""
 
@@ -59,6 +59,17 @@ class Connection(web.RequestHandler):
         """The address of the peer, in the normal form: ``request.remote`` is made of it."""
         return self._peer
 
+    def pause_reading(self) -> None:
+        """Let what comes wait in the socket."""
+        self._paused_reading = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on; aiohttp asks for it after every body, and would parse once more what has not come."""
+        if self._paused_reading:
+            self._paused_reading = False
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         """Take what came; a body that goes on as no body does ends for its reader, who would wait for the rest."""
         super().data_received(data)
@@ -88,7 +99,6 @@ class Connection(web.RequestHandler):
         if request.writer.output_size:
             raise ConnectionError("another answer has begun")
         response = refuse(request, refusal, request_id)
-        response.headers["Server"] = NAME
         response.force_close()
         return response
 
@@ -116,7 +126,8 @@ class HTTPRunner(web.AppRunner):
         made = await super()._make_server()
         limits = {"max_line_size": _MAX_URL, "max_field_size": _MAX_HEADER, "max_headers": _MAX_HEADERS}
         options: dict[str, Any] = {**self._kwargs, **limits}
-        return _Connections(_answered(made.request_handler), request_factory=made.request_factory, **options)
+        handler = _answered(straight(self.app, made.request_handler))
+        return _Connections(handler, request_factory=requests(self.app), **options)
 
 
 def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:

@@ -35,7 +35,7 @@ from . import compression as encoding
 from .limits import Budget, RateLimits, Share, TooMany
 from .listing import ListAnswer, list_answer
 from .reading import decompressed, received
-from .refusal import Refusal, refuse, request_id_of
+from .refusal import NAME, Refusal, refuse, request_id_of
 from .running import Running
 from .sending import PART, send
 
@@ -79,12 +79,12 @@ def add_endpoint(app: web.Application, service: Service) -> None:
     settings = service.settings
     parts = _Parts(service, Running(), Dispatcher(service), Budget(settings), RateLimits(settings))
     app[_PARTS], app[SERVICE], app[RUNNING], app[LIMITS] = parts, service, parts.running, parts.limits
-    app.router.add_route("*", service.settings["server.path"], _answer, expect_handler=_expect)
-    app.middlewares.append(_not_found_middleware)
+    app.router.add_route("*", service.settings["server.path"], answer_request, expect_handler=_expect)
+    app.middlewares.append(not_found_middleware)
 
 
 @web.middleware
-async def _not_found_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def not_found_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer requests that no route is for: they too get a JSON-RPC error object that says what to do."""
     try:
         return await contained(handler(request))
@@ -101,7 +101,7 @@ async def _expect(request: web.Request) -> None:
     """Leave the interim answer to ``_read``: a request that is refused need not send its body."""
 
 
-async def _answer(request: web.Request) -> web.StreamResponse:
+async def answer_request(request: web.Request) -> web.StreamResponse:
     """Answer a request to the JSON-RPC endpoint."""
     request_id = request_id_of(request)
     return await finished(request, request_id, _respond(request, request_id))
@@ -362,7 +362,7 @@ def _share(request: web.Request) -> Share:
 
 
 async def _respond(request: web.Request, request_id: str) -> web.StreamResponse:
-    headers = {"X-Request-ID": request_id}
+    headers = {"X-Request-ID": request_id, "Server": NAME}
     parts, share = request.app[_PARTS], request[_SHARE]
     listed: ListAnswer | None = None
 

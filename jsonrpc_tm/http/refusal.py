@@ -11,6 +11,8 @@ from ..rpc.dispatch import failure
 
 logger = logging.getLogger(__name__)
 
+NAME = "jsonrpc-tm"
+"""What the header Server says: no versions."""
 _REQUEST_ID = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 
 
@@ -41,7 +43,7 @@ def refuse(request: web.BaseRequest, refusal: Refusal, request_id: str) -> web.R
         status=refusal.status,
         body=failure(refusal.error, request_id),
         content_type="application/json",
-        headers={"X-Request-ID": request_id, **refusal.headers},
+        headers={"X-Request-ID": request_id, "Server": NAME, **refusal.headers},
     )
     if refusal.headers.get("Connection") == "close":
         response.force_close()

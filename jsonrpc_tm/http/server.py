@@ -25,12 +25,13 @@ from ..settings import Settings, exposure
 from . import listener
 from . import workers as processes
 from .browsers import add_browser_rules
-from .connection import NAME, HTTPRunner
+from .connection import HTTPRunner
 from .endpoint import LIMITS, RUNNING, add_endpoint
 from .events import add_events
 from .forwarded import seeing_the_caller
 from .health import Readiness
 from .notify import READY, STOPPING, notify
+from .refusal import NAME
 from .reload import Reloader
 from .routes import add_routes
 from .waiting import Accepting, Waiting
