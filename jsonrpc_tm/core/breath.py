@@ -10,6 +10,15 @@ LONGEST = 0.001
 _NOT_ALONE, _TURN = 0.00005, 0.0005
 
 
+class Calls:
+    """How many calls are at work in this process."""
+
+    number = 0
+
+
+CALLS = Calls()
+
+
 class Breath:
     """When work on the loop last let others have their turn: make one where it begins."""
 
@@ -19,19 +28,20 @@ class Breath:
     async def taken(self) -> None:
         """Let others have their turn, if they have waited for long enough; between steps that are short.
 
-        While others are at work, half of the time is theirs, and their threads'.
+        While other calls are at work, half of the time is theirs, and their threads'.
         """
         now = time.perf_counter()
         if now - self._since > LONGEST:
             await asyncio.sleep(0)
-            if time.perf_counter() - now > _NOT_ALONE:
+            if CALLS.number > 1 and time.perf_counter() - now > _NOT_ALONE:
                 await asyncio.sleep(_TURN)
             self._since = time.perf_counter()
 
 
 def give_way() -> None:
     """Do the same in a thread, after each step of about a millisecond."""
-    now = time.perf_counter()
-    time.sleep(0)
-    if time.perf_counter() - now > _NOT_ALONE:
-        time.sleep(_TURN)
+    if CALLS.number > 1:
+        now = time.perf_counter()
+        time.sleep(0)
+        if time.perf_counter() - now > _NOT_ALONE:
+            time.sleep(_TURN)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ..core.breath import CALLS
+
 logger = logging.getLogger(__name__)
 
 
@@ -20,9 +22,11 @@ class Running:
 
     def __enter__(self) -> None:
         self.calls += 1
+        CALLS.number += 1
 
     def __exit__(self, *exc: object) -> None:
         self.calls -= 1
+        CALLS.number -= 1
         if self.draining and not self.calls:
             self.idle.set()
 
@@ -30,9 +34,11 @@ class Running:
     def telling(self, leave: Callable[[], None]) -> Iterator[None]:
         """Call *leave* when the server is about to stop: for what would not come to an end by itself."""
         self.endless.add(leave)
+        CALLS.number -= 1
         try:
             yield
         finally:
+            CALLS.number += 1
             self.endless.discard(leave)
 
     def stop(self) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jsonrpc_tm.core.breath import LONGEST, Breath, give_way
+from jsonrpc_tm.core.breath import CALLS, LONGEST, Breath, give_way
+from jsonrpc_tm.http.running import Running
 
 
 class Clock:
@@ -35,20 +36,36 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield Clock(patched)
 
 
+async def test_a_call_alone_just_goes_on(clock: Clock) -> None:
+    clock.others = LONGEST
+    breath = Breath()
+    clock.now += 2 * LONGEST
+    await breath.taken()
+    give_way()
+    assert clock.slept == [False]
+
+
 @pytest.mark.parametrize(("others", "slept"), [(0.0, [False]), (LONGEST, [False, True])])
-def test_who_is_not_alone_leaves_some_time(clock: Clock, others: float, slept: list[bool]) -> None:
+async def test_beside_others_it_leaves_some_time(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, others: float, slept: list[bool]
+) -> None:
+    monkeypatch.setattr(CALLS, "number", 2)
     breath, clock.others = Breath(), others
-    asyncio.run(breath.taken())
+    await breath.taken()
     assert clock.slept == [], "it has not worked for long"
     clock.now += 2 * LONGEST
-    asyncio.run(breath.taken())
+    await breath.taken()
     assert clock.slept == slept
-    asyncio.run(breath.taken())
+    await breath.taken()
     assert clock.slept == slept, "what others took is no work of its own"
-
-
-@pytest.mark.parametrize(("others", "slept"), [(0.0, [False]), (LONGEST, [False, True])])
-def test_a_thread_does_so_after_each_step(clock: Clock, others: float, slept: list[bool]) -> None:
-    clock.others = others
     give_way()
-    assert clock.slept == slept
+    assert clock.slept == 2 * slept
+
+
+async def test_who_waits_without_an_end_is_not_at_work() -> None:
+    running, before = Running(), CALLS.number
+    with running, running:
+        assert CALLS.number == before + 2
+        with running.telling(lambda: None):
+            assert CALLS.number == before + 1
+    assert CALLS.number == before
