@@ -1,7 +1,9 @@
 """Long work lets others have their turn, on the event loop and in threads beside it."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 
 LONGEST = 0.001
 """Seconds of work on the loop between two turns of others: a small call needs five turns or more."""
@@ -11,9 +13,18 @@ _NOT_ALONE, _TURN = 0.00005, 0.0005
 
 
 class Calls:
-    """How many calls are at work in this process."""
+    """How many calls are at work in this process that long work makes way for."""
 
     number = 0
+
+    @contextlib.contextmanager
+    def without_one(self) -> Iterator[None]:
+        """Count one less, on the event loop's thread: nobody makes way for work that is long, or waits for ever."""
+        self.number -= 1
+        try:
+            yield
+        finally:
+            self.number += 1
 
 
 CALLS = Calls()
@@ -28,19 +39,19 @@ class Breath:
     async def taken(self) -> None:
         """Let others have their turn, if they have waited for long enough; between steps that are short.
 
-        While other calls are at work, half of the time is theirs, and their threads'.
+        While short calls are at work, half of the time is theirs, and their threads'.
         """
         now = time.perf_counter()
         if now - self._since > LONGEST:
             await asyncio.sleep(0)
-            if CALLS.number > 1 and time.perf_counter() - now > _NOT_ALONE:
+            if CALLS.number > 0 and time.perf_counter() - now > _NOT_ALONE:
                 await asyncio.sleep(_TURN)
             self._since = time.perf_counter()
 
 
 def give_way() -> None:
     """Do the same in a thread, after each step of about a millisecond."""
-    if CALLS.number > 1:
+    if CALLS.number > 0:
         now = time.perf_counter()
         time.sleep(0)
         if time.perf_counter() - now > _NOT_ALONE:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sys import getrefcount
 from typing import Any
 
-from .breath import Breath
+from .breath import CALLS, Breath
 
 LONGEST = 10.0
 """Seconds after which cycles are collected though a long request, or one after the other, is still there."""
@@ -34,27 +34,28 @@ def _collect() -> None:
 
 @contextlib.contextmanager
 def without_collections() -> Iterator[None]:
-    """Keep the garbage collector away, on the event loop's thread.
+    """Keep the garbage collector away, on the event loop's thread, for a call that is long.
 
     It would look at all the new values again and again, with everybody waiting: 5 million lists take it a second.
     Values go without it; only cycles wait until nobody is inside any more, or for ``LONGEST``: whoever reads a list may
     take its time.
     """
-    if not _away.holders and not gc.isenabled():
-        yield  # somebody else keeps it away
-        return
-    if not _away.holders:
-        _wait()
-    _away.holders += 1
-    gc.disable()
-    try:
-        yield
-    finally:
-        _away.holders -= 1
+    with CALLS.without_one():
+        if not _away.holders and not gc.isenabled():
+            yield  # somebody else keeps it away
+            return
         if not _away.holders:
-            gc.enable()
-            if _away.timer is not None:
-                _away.timer.cancel()
+            _wait()
+        _away.holders += 1
+        gc.disable()
+        try:
+            yield
+        finally:
+            _away.holders -= 1
+            if not _away.holders:
+                gc.enable()
+                if _away.timer is not None:
+                    _away.timer.cancel()
 
 
 @dataclass(slots=True)

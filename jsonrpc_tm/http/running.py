@@ -34,11 +34,10 @@ class Running:
     def telling(self, leave: Callable[[], None]) -> Iterator[None]:
         """Call *leave* when the server is about to stop: for what would not come to an end by itself."""
         self.endless.add(leave)
-        CALLS.number -= 1
         try:
-            yield
+            with CALLS.without_one():
+                yield
         finally:
-            CALLS.number += 1
             self.endless.discard(leave)
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import abc, payload, web
 
-from ..core.breath import Breath
+from ..core.breath import CALLS, Breath
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +36,10 @@ class _Parts(payload.Payload):
 async def in_parts(write: Callable[[memoryview], Awaitable[None]], body: bytes | bytearray) -> None:
     """Write *body* in parts; others have their turn meanwhile, also where a fast reader never lets it wait."""
     whole, breath = memoryview(body), Breath()
-    for start in range(0, len(whole), PART):
-        await write(whole[start : start + PART])
-        await breath.taken()
+    with CALLS.without_one():
+        for start in range(0, len(whole), PART):
+            await write(whole[start : start + PART])
+            await breath.taken()
 
 
 async def send(request: web.Request, response: web.StreamResponse, patience: float) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from jsonrpc_tm.core.breath import CALLS, LONGEST, Breath, give_way
+from jsonrpc_tm.core.garbage import without_collections
 from jsonrpc_tm.http.running import Running
+from jsonrpc_tm.http.sending import in_parts
 
 
 class Clock:
@@ -49,7 +51,7 @@ async def test_a_call_alone_just_goes_on(clock: Clock) -> None:
 async def test_beside_others_it_leaves_some_time(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, others: float, slept: list[bool]
 ) -> None:
-    monkeypatch.setattr(CALLS, "number", 2)
+    monkeypatch.setattr(CALLS, "number", 1)
     breath, clock.others = Breath(), others
     await breath.taken()
     assert clock.slept == [], "it has not worked for long"
@@ -62,10 +64,16 @@ async def test_beside_others_it_leaves_some_time(
     assert clock.slept == 2 * slept
 
 
-async def test_who_waits_without_an_end_is_not_at_work() -> None:
-    running, before = Running(), CALLS.number
+async def test_nobody_makes_way_for_what_is_long() -> None:
+    running, before, seen = Running(), CALLS.number, []
+
+    async def write(_: memoryview) -> None:
+        seen.append(CALLS.number)
+
     with running, running:
         assert CALLS.number == before + 2
-        with running.telling(lambda: None):
-            assert CALLS.number == before + 1
+        with running.telling(lambda: None), without_collections(), without_collections():
+            assert CALLS.number == before - 1
+        await in_parts(write, b"x")
+    assert seen == [before + 1]
     assert CALLS.number == before
