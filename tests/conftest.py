@@ -1,12 +1,16 @@
 """Fixtures that other projects have too; no test fails because the machine is busy."""
 
+import asyncio
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from jsonrpc_tm.http.loops import loop_factory
 
 pytest_plugins = ["jsonrpc_tm.tools.testing.plugin", "jsonrpc_tm.tools.testing.mariadb_fixtures"]
 
@@ -43,6 +47,19 @@ SLOW_FIXTURES = {
     "in_a_file",
     "dirac",
 }
+LOOP = os.environ.get("TM_LOOP", "asyncio")
+"""The event loop of tests, and of the servers they start."""
+ON_BOTH_LOOPS = (
+    *("http/test_entrance.py", "http/test_tls.py"),
+    *(f"reports/test_{name}.py" for name in "answers_out handshakes idle_connections in_flight".split()),
+)
+"""Where it matters what carries a connection."""
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    place = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+    names = ("asyncio", "uvloop") if place in ON_BOTH_LOOPS else (LOOP,)
+    return {name: loop_factory({"server.event_loop": name}) for name in names}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

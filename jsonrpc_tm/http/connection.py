@@ -16,7 +16,7 @@ from ..core.errors import InternalError, InvalidRequest
 from .endpoint import ONLY_CONTINUE
 from .refusal import Refusal, refuse, request_id_of
 from .straight import requests, straight
-from .waiting import ACCEPTED
+from .waiting import Accepted
 
 # a proxy certificate with its chain, URL-encoded by a balancer, is larger than aiohttp's 8 KiB
 _MAX_HEADER = 64 * 1024
@@ -27,6 +27,7 @@ _MAX_HEADERS = 128
 class Connection(web.RequestHandler):
     """One connection."""
 
+    accepted: Accepted
     _peer: Any = None
     _paused_reading = False
     on_lost: Callable[[], None] | None = None
@@ -51,6 +52,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
         super().connection_lost(exc)
+        self.accepted.left()
         if self.on_lost is not None:
             self.on_lost()
 
@@ -122,12 +124,17 @@ def _refusal(error: HttpProcessingError) -> Refusal:
 class HTTPRunner(web.AppRunner):
     """Serves an application on connections of the kind above."""
 
-    async def _make_server(self) -> web.Server:
+    async def _make_server(self) -> "Connections":
         made = await super()._make_server()
         limits = {"max_line_size": _MAX_URL, "max_field_size": _MAX_HEADER, "max_headers": _MAX_HEADERS}
         options: dict[str, Any] = {**self._kwargs, **limits}
         handler = _answered(straight(self.app, made.request_handler))
-        return _Connections(handler, request_factory=requests(self.app), **options)
+        return Connections(handler, request_factory=requests(self.app), **options)
+
+    def connect(self, accepted: Accepted) -> Connection:
+        """Return the HTTP end of a connection; the runner must be set up."""
+        assert isinstance(self.server, Connections)
+        return self.server.connect(accepted)
 
 
 def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
@@ -143,9 +150,12 @@ def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamR
     return lambda request: expected(request) if hdrs.EXPECT in request.headers else handler(request)
 
 
-class _Connections(web.Server):
-    def __call__(self) -> Connection:
+class Connections(web.Server):
+    """Makes the connections of a server."""
+
+    def connect(self, accepted: Accepted) -> Connection:
+        """Return the HTTP end of a connection."""
         made = Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
-        if (accepted := ACCEPTED.get()) is not None:
-            accepted.conversation = made
+        made.accepted = accepted
+        accepted.conversation = made
         return made

@@ -5,7 +5,6 @@ import errno
 import logging
 import os
 import socket
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..core.addresses import is_loopback
 from ..core.errors import ConfigurationError
 from ..settings import Settings
 from . import tls
+from .entrance import EntranceContext
 from .tls import server_context
 
 logger = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ def _url(host: str, port: int, settings: Mapping[str, Any], tls: bool) -> str:
     return f"http{'s' if tls else ''}://{host}:{port}{settings['server.path']}"
 
 
-def context(settings: Settings, bound: socket.socket | None = None) -> ssl.SSLContext | None:
+def context(settings: Settings, bound: socket.socket | None = None) -> EntranceContext | None:
     """Return the TLS context of the settings; None with ``server.tls.mode: off``.
 
     :param bound: the socket, where it is there already.

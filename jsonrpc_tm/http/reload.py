@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
@@ -13,6 +12,7 @@ from ..core.clock import answered
 from ..core.errors import ConfigurationError
 from ..core.records import Health
 from ..rpc.service import Service
+from .entrance import EntranceContext
 from .notify import READY, notify, reloading
 from .tls import ReloadingContext, server_context
 
@@ -28,7 +28,7 @@ class Reloader:
     :param context: with what connections begin; None without TLS.
     """
 
-    def __init__(self, service: Service, context: ssl.SSLContext | None) -> None:
+    def __init__(self, service: Service, context: EntranceContext | None) -> None:
         self._service = service
         self._context = context if isinstance(context, ReloadingContext) else None
         self._seen = self._fingerprint()

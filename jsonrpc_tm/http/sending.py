@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol, cast
 
 from aiohttp import abc, payload, web
 
 from ..core.breath import CALLS, Breath
+from .waiting import Accepted
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +17,14 @@ PART = 64 * 1024
 """Bytes that are compressed, encrypted and written at a time."""
 # seconds between two looks at what a slow reader left
 _LOOKS = (0.001, 0.1)
+
+
+class Connected(Protocol):
+    """What a request came with."""
+
+    @property
+    def accepted(self) -> Accepted:
+        """The connection below TLS."""
 
 
 class _Parts(payload.Payload):
@@ -100,8 +110,4 @@ def watched(request: web.Request, patience: float) -> Iterator[None]:
 def _unsent(request: web.Request) -> int:
     """Return how many bytes wait in the buffers of a request's connection; 0 where it is lost."""
     transport = request.transport
-    if transport is None:
-        return 0
-    # what TLS has encrypted waits in the transport below, to which there is no public way
-    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
-    return transport.get_write_buffer_size() + (below.get_write_buffer_size() if below is not None else 0)
+    return 0 if transport is None else cast(Connected, request.protocol).accepted.unsent(transport)

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -27,14 +26,16 @@ from . import workers as processes
 from .browsers import add_browser_rules
 from .connection import HTTPRunner
 from .endpoint import LIMITS, RUNNING, add_endpoint
+from .entrance import Entrance, EntranceContext
 from .events import add_events
 from .forwarded import seeing_the_caller
 from .health import Readiness
+from .loops import loop_factory
 from .notify import READY, STOPPING, notify
 from .refusal import NAME
 from .reload import Reloader
 from .routes import add_routes
-from .waiting import Accepting, Waiting
+from .waiting import Waiting
 
 logger = logging.getLogger(__name__)
 # seconds that the loop waits for a thread at work, at each of the handful of times that a small call needs Python
@@ -75,7 +76,7 @@ async def _sign(request: web.Request, response: web.StreamResponse) -> None:
 async def listening(
     service: Service,
     bound: socket.socket,
-    context: ssl.SSLContext | None = None,
+    context: EntranceContext | None = None,
     reloader: Reloader | None = None,
 ) -> AsyncIterator[str]:
     """Serve *service*, which is open, on a socket of ``listener.bind``; at the end finish the running calls.
@@ -99,23 +100,24 @@ async def listening(
     )
     await runner.setup()
     watching = asyncio.create_task(reloader.watch(), name="watch files")
+    entrance = Entrance(bound, Waiting(settings), runner.connect, context)
     try:
-        # the number of connections taken at once, which asyncio confuses with the queue's length: few, so that
-        # worker processes share a burst
-        site = web.SockSite(runner, Accepting.of(bound, Waiting(settings)), ssl_context=context, backlog=1)
-        await site.start()
         bound.listen(_QUEUE)
-        yield listener.url(bound, settings, context is not None)
-        readiness.leaving = True
-        if settings["server.drain"]:
-            await asyncio.sleep(settings["server.drain"])
-        app[RUNNING].stop()
-        await site.stop()
+        entrance.open()
+        try:
+            yield listener.url(bound, settings, context is not None)
+            readiness.leaving = True
+            if settings["server.drain"]:
+                await asyncio.sleep(settings["server.drain"])
+            app[RUNNING].stop()
+        finally:
+            entrance.close()
         bound.close()
         await app[RUNNING].drain(settings["server.shutdown_grace"])
     finally:
         watching.cancel()
         await asyncio.wait([watching])
+        await entrance.abandon()
         await runner.cleanup()
 
 
@@ -127,6 +129,7 @@ def check(settings: Settings, service: Service | None = None) -> None:
     """
     problems = Problems(settings.located)
     problems.attempt(lambda: _refuse_shared_memory(settings), None)
+    problems.attempt(lambda: loop_factory(settings), None)
     exposure.judge(exposure.secrets(settings), "warn")
     problems.attempt(lambda: exposure.judge(exposure.data(settings), settings["server.exposed_files"]), None)
     problems.attempt(lambda: listener.check(settings), None)
@@ -152,6 +155,7 @@ def serve(service: Service) -> None:
     # until there is something to reload
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _refuse_shared_memory(settings)
+    new_loop = loop_factory(settings)
     with listener.opened(settings) as bound:
         context = listener.context(settings, bound)
         url = listener.url(bound, settings, context is not None)
@@ -165,7 +169,8 @@ def serve(service: Service) -> None:
         reloader = Reloader(service, context)
 
         def work(ready: Callable[[], None], lifeline: int | None = None) -> None:
-            asyncio.run(_serve(service, bound, context, reloader, ready, lifeline))
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(_serve(service, bound, context, reloader, ready, lifeline))
 
         if settings["server.workers"] == 1:
             work(ready)
@@ -177,7 +182,7 @@ def serve(service: Service) -> None:
 async def _serve(
     service: Service,
     bound: socket.socket,
-    context: ssl.SSLContext | None,
+    context: EntranceContext | None,
     reloader: Reloader,
     ready: Callable[[], None],
     lifeline: int | None,

@@ -15,7 +15,7 @@ from ..auth.server_certificate import ServerCertificate
 from ..core.errors import ConfigurationError
 from ..core.problems import Problems
 from ..settings import Settings
-from .waiting import ACCEPTED
+from .entrance import ARRIVING, EntranceContext
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def _files(settings: Settings) -> dict[str, Path | None]:
     return found
 
 
-class ServerContext(ssl.SSLContext):
+class ServerContext(EntranceContext):
     """A context and the certificate that it shows."""
 
     certificate: ServerCertificate
@@ -162,7 +162,7 @@ def _load(name: str, path: Path | None, use: Callable[[Path], object]) -> bool:
         raise ConfigurationError(f"server.tls.{name}: {path} cannot be used: {reason}") from None
 
 
-class ReloadingContext(ssl.SSLContext):
+class ReloadingContext(EntranceContext):
     """A context whose connections use a newer one when files have changed: OpenSSL never reads a CRL twice.
 
     Connections that are open stay as they are; ``auth.x509`` looks at revocation again at every request.
@@ -232,14 +232,14 @@ class ReloadingContext(ssl.SSLContext):
             logger.info("TLS files changed and were read again")
             self.warn()
 
-    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+    def wrap_bio(self, incoming: ssl.MemoryBIO, *args: Any, **kwargs: Any) -> ssl.SSLObject:
         """Start a connection with the present files."""
         if time.monotonic() - self._looked >= RELOAD:
             self.refresh()
-        connection = self._current.wrap_bio(*args, **kwargs)
+        connection = self._current.wrap_bio(incoming, *args, **kwargs)
         if isinstance(connection, LoggedConnection):
-            accepted = ACCEPTED.get()
-            connection.address = None if accepted is None else accepted.address
+            arriving = ARRIVING.get()
+            connection.address = None if arriving is None else arriving.accepted.address
         return connection
 
 

@@ -1,10 +1,7 @@
 """Connections that wait: no address holds more than some of them, whether or not they ever say anything."""
 
-import contextlib
-import os
-import socket
+import asyncio
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any, Protocol
 
 from ..core.addresses import normal, subscriber, within
@@ -22,24 +19,48 @@ class Conversation(Protocol):
         """Whether there was ever one."""
 
 
-class Accepted(socket.socket):
-    """A connection as it was accepted; its handshake may not have begun."""
+class Accepted:
+    """A connection as it was accepted; its handshake may not have begun.
 
-    address: str | None = None
-    """Of the peer, in the normal form; None where it has none."""
-    conversation: Conversation | None = None
-    _beside: "dict[Accepted, None] | None" = None
+    :param address: of the peer, in the normal form; None where it has none.
+    """
+
+    __slots__ = ("_beside", "_ended", "_transport", "address", "conversation")
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
+        self.conversation: Conversation | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._beside: dict[Accepted, None] | None = None
+        self._ended = False
 
     def place(self, beside: "dict[Accepted, None]") -> None:
         """Count the connection among others."""
         self._beside = beside
         beside[self] = None
 
-    def close(self) -> None:
-        """Close it."""
-        super().close()
+    def begin(self, transport: asyncio.WriteTransport) -> None:
+        """Take note of what carries the connection, below TLS."""
+        self._transport = transport
+        if self._ended:
+            transport.abort()
+
+    def end(self) -> None:
+        """End it, whatever is on its way."""
+        self._ended = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def left(self) -> None:
+        """Count it no more."""
         if self._beside is not None:
             self._beside.pop(self, None)
+
+    def unsent(self, transport: asyncio.WriteTransport) -> int:
+        """Return how many bytes wait for the peer: in *transport*, which HTTP writes to, and below it."""
+        below = self._transport
+        waiting = transport.get_write_buffer_size()
+        return waiting if below is None or below is transport else waiting + below.get_write_buffer_size()
 
     @property
     def waits(self) -> bool:
@@ -50,10 +71,6 @@ class Accepted(socket.socket):
     def unused(self) -> bool:
         """Whether there never was one."""
         return self.conversation is None or not self.conversation.used
-
-
-ACCEPTED: ContextVar[Accepted | None] = ContextVar("accepted", default=None)
-"""The connection that is being made: asyncio does this, TLS included, in a task of its own for each."""
 
 
 class Waiting:
@@ -67,16 +84,18 @@ class Waiting:
         self._settings = settings
         self._places: dict[str, dict[Accepted, None]] = {}
 
-    def admit(self, connection: socket.socket, peer: Any) -> Accepted:
-        """Return a connection that was just accepted, counted. Of those that wait too long the oldest is ended."""
-        made = Accepted(connection.family, connection.type, connection.proto, fileno=connection.detach())
-        ACCEPTED.set(made)
+    def admit(self, peer: Any) -> Accepted:
+        """Return a connection that was just accepted, counted. Of those that wait too long the oldest is ended.
+
+        :param peer: its address, as the socket tells it.
+        """
         if not isinstance(peer, tuple):
-            return made
-        made.address = normal(peer[0])
+            return Accepted()
+        address = normal(peer[0])
+        made = Accepted(address)
         most: int = self._settings["limits.idle_connections"]
-        if most and not within(made.address, self._settings["server.balancers"]):
-            place = subscriber(made.address)
+        if most and not within(address, self._settings["server.balancers"]):
+            place = subscriber(address)
             if len(self._places) > most and place not in self._places:
                 self._places = {name: there for name, there in self._places.items() if there}
             there = self._places.setdefault(place, {})
@@ -92,27 +111,4 @@ def _make_room(there: dict[Accepted, None], most: int) -> None:
     if len(waiting) >= most:
         oldest = next((one for one in waiting if one.unused), waiting[0])
         del there[oldest]
-        # what belongs to it sees the end, and closes it
-        with contextlib.suppress(OSError):
-            oldest.shutdown(socket.SHUT_RDWR)
-
-
-class Accepting(socket.socket):
-    """A listening socket that says whom it accepted, and whose connections are counted."""
-
-    _waiting: Waiting
-
-    @classmethod
-    def of(cls, bound: socket.socket, waiting: Waiting) -> "Accepting":
-        """Return a copy of a listening socket; both must be closed.
-
-        :param waiting: counts what is accepted.
-        """
-        made = cls(fileno=os.dup(bound.fileno()))
-        made._waiting = waiting
-        return made
-
-    def accept(self) -> tuple[Accepted, Any]:
-        """Return a connection and the address of its peer."""
-        connection, address = super().accept()
-        return self._waiting.admit(connection, address), address
+        oldest.end()

@@ -72,6 +72,13 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         "balancer.",
     ),
     Setting("server.workers", Number(1, 256), 1, "Server processes that share the port."),
+    Setting(
+        "server.event_loop",
+        Choice("asyncio", "uvloop"),
+        "asyncio",
+        "What the server's processes wait with. `uvloop` takes a tenth to a sixth off small calls; it comes with "
+        "`pip install 'jsonrpc-tm[uvloop]'`.",
+    ),
     Setting("server.max_body", "size", 64 * 2**20, "Largest request body, after decompression."),
     Setting("server.max_batch", Number(1), 1000, "Most requests in one batch."),
     Setting(

@@ -15,7 +15,8 @@ READY = "listening on "
 def environment(**more: str) -> dict[str, str]:
     """Return the environment for a process: the source tree's package, and no settings of the user's."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("JSONRPC_TM")}
-    return {**plain, "PYTHONPATH": str(ROOT), **more}
+    loop = os.environ.get("TM_LOOP", "asyncio")
+    return {**plain, "PYTHONPATH": str(ROOT), "JSONRPC_TM__SERVER__EVENT_LOOP": loop, **more}
 
 
 def command(*words: str) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,6 +48,7 @@ SETTINGS = {
     "server.hosts": ["x"],
     "server.public_url": None,
     "server.workers": 1,
+    "server.event_loop": os.environ.get("TM_LOOP", "asyncio"),
     "server.max_batch": 20,
     "server.max_body": 2**20,
     "server.max_answer": 2**26,

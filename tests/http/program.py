@@ -30,6 +30,11 @@ async def _turn(outside: Any) -> float:
     return sys.getswitchinterval()
 
 
+async def _loop(outside: Any) -> str:
+    """Return what the event loop is of."""
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+
 async def _sleep(outside: Any, seconds: float) -> str:
     """Take a while."""
     print("sleeping", flush=True)
@@ -80,6 +85,7 @@ def service(**settings: Any) -> Any:
     return make_service(
         Method("pid", _pid, rule="all"),
         Method("turn", _turn, rule="all"),
+        Method("loop", _loop, rule="all"),
         Method("sleep", _sleep, {"seconds": fields.Any_()}, rule="all"),
         Method("die", _die, rule="all"),
         Method("block", _block, rule="all"),

@@ -92,9 +92,10 @@ async def pids(server: Program, count: int) -> set[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_a_signal_stops_after_the_running_calls(number: int, workers: int) -> None:
-    async with serving(**{"server.workers": workers}) as server:
+@pytest.mark.parametrize(("workers", "loop"), [(1, "asyncio"), (2, "asyncio"), (2, "uvloop")])
+async def test_a_signal_stops_after_the_running_calls(number: int, workers: int, loop: str) -> None:
+    async with serving(**{"server.workers": workers, "server.event_loop": loop}) as server:
+        assert await server.call("loop") == loop
         assert await server.call("echo", "hello") == "hello"
         assert await server.call("turn") < 0.001, "a thread at work makes others wait"
         running = asyncio.create_task(server.call("sleep", 0.5))

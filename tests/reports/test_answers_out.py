@@ -18,6 +18,7 @@ from jsonrpc_tm.api import Method
 from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.http import server
 from jsonrpc_tm.http.endpoint import RUNNING
+from jsonrpc_tm.http.entrance import EntranceContext
 from jsonrpc_tm.http.listener import bind
 from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.rpc.chain import Outside
@@ -40,9 +41,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> devcerts.Folder:
     return devcerts.ensure(tmp_path_factory.mktemp("answers") / "certs", {"alice": "/O=x/CN=alice"})
 
 
-def _contexts(certificates: devcerts.Folder) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def _contexts(certificates: devcerts.Folder) -> tuple[EntranceContext, ssl.SSLContext]:
     """Return those of a server and of a client."""
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving = EntranceContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(certificates.certificate("server"), certificates.key("server"))
     asking = ssl.create_default_context(cafile=certificates.ca)
     asking.load_cert_chain(certificates.certificate("alice"), certificates.key("alice"))

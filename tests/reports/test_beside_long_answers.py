@@ -135,17 +135,18 @@ async def test_a13_rows_of_mariadb_are_read_a_few_at_a_time(mysql_url: str, monk
         return len(await tx.fetch_all("SELECT seq, REPEAT('x', 100) AS text FROM seq_1_to_20000"))
 
     read, given_way = [], []
-    real_feed, real_taken = asyncio.StreamReader.feed_data, breath.Breath.taken
+    real_read, real_taken = asyncio.StreamReader.read, breath.Breath.taken
 
-    def feed(self: asyncio.StreamReader, data: bytes) -> None:
+    async def some(self: asyncio.StreamReader, most: int) -> bytes:
+        data = await real_read(self, most)
         read.append(len(data))
-        real_feed(self, data)
+        return data
 
     async def taken(self: breath.Breath) -> None:
         given_way.append(1)
         await real_taken(self)
 
-    monkeypatch.setattr(asyncio.StreamReader, "feed_data", feed)
+    monkeypatch.setattr(asyncio.StreamReader, "read", some)
     monkeypatch.setattr(breath.Breath, "taken", taken)
     async with MySQLProvider().open(mysql_url, migrate=True, migrations=(), options={}) as storage:
         assert await storage.run("many", body, read=True) == 20_000

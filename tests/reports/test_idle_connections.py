@@ -12,6 +12,7 @@ import trustme
 
 from jsonrpc_tm.api import Method
 from jsonrpc_tm.core.addresses import network
+from jsonrpc_tm.http.entrance import EntranceContext
 from jsonrpc_tm.http.listener import bind
 from jsonrpc_tm.http.server import listening
 
@@ -27,7 +28,7 @@ async def _server(gate: Gate, tls: bool = False, **settings: Any) -> AsyncIterat
     serving = asking = None
     if tls:
         authority = trustme.CA()
-        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        serving = EntranceContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(serving)
         asking = ssl.create_default_context()
         authority.configure_trust(asking)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
 
+from ...core.breath import Breath
 from ..base import Batch
 from .driver import READ, driver, raise_error, send
 from .errors import LOST
@@ -77,11 +78,12 @@ class Answers:
     :param connection: the driver's, connected; it must not read any more by itself while an answer is on its way.
     """
 
-    __slots__ = ("_columns", "_connection", "_data", "_number", "_place", "_reader", "_streamed")
+    __slots__ = ("_breath", "_columns", "_connection", "_data", "_number", "_place", "_reader", "_streamed")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._reader: asyncio.StreamReader = connection._reader
+        self._breath = Breath()
         self._data = b""
         self._place = 0
         self._number = 1
@@ -246,6 +248,8 @@ class Answers:
             self._lost(str(error))
         if not more:
             self._lost("")
+        if len(more) >= READ:  # there may be more, which would not be waited for
+            await self._breath.taken()
         self._data = self._data[self._place :] + more
         self._place = 0
 

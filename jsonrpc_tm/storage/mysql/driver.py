@@ -4,10 +4,10 @@ from typing import Any
 
 import aiomysql as driver
 
-__all__ = ["READ", "driver", "raise_error", "read_little", "send"]
+__all__ = ["READ", "driver", "raise_error", "send"]
 
 READ = 32 * 1024
-"""Bytes that are read at a time: some hundred rows, which are decoded on the event loop in one go."""
+"""Bytes that are decoded on the event loop in one go: some hundred rows."""
 _QUERY = 3  # the protocol's number of this command
 
 
@@ -27,8 +27,3 @@ def raise_error(packet: bytes) -> None:
     :raises driver.Error: always.
     """
     driver.connection.MysqlPacket(packet, "utf-8").raise_for_error()
-
-
-def read_little(connection: Any) -> None:
-    """Let a connection read little at a time: asyncio reads up to 256 KiB."""
-    connection._writer.transport.max_size = READ

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...core.errors import ConfigurationError
 from ..lanes import Lanes
-from .driver import driver, read_little
+from .driver import driver
 from .errors import UNKNOWN_THREAD, ReadOnly, code
 from .session import VARIABLES, Session, check_version, notice_silence, session_settings
 from .target import Host, Target
@@ -195,7 +195,6 @@ class Pool:
         try:
             async with asyncio.timeout(self.timeout):
                 await connection.ping()  # connects; unlike driver.connect() it leaves us the object when cancelled
-                read_little(connection)
                 if host.socket is None:
                     notice_silence(connection._writer.get_extra_info("socket"))
                 return await self._prepare(connection, host)
