@@ -108,6 +108,7 @@ def parse_long(body: bytes, limits: RequestLimits, long: list[Long] | None = Non
     def parse_text(text: bytes, around: int) -> str:
         nonlocal problem
         value: str = orjson.loads(text)
+        give_way()
         if around > limits.depth:
             problem = problem or _too_deep(limits)
         elif len(value) > limits.string_length:

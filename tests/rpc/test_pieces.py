@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from jsonrpc_tm.core.errors import ParseError
-from jsonrpc_tm.rpc import pieces
+from jsonrpc_tm.rpc import body, pieces
 from jsonrpc_tm.rpc.body import RequestLimits, parse, parse_long
 
 LIMITS = RequestLimits(12, 200)
@@ -130,3 +130,10 @@ def test_an_empty_list_is_a_level_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "PIECE", 8)
     body = b'{"a long name": []}'
     assert parse_long(body, RequestLimits(1, 200)) == parse(body, RequestLimits(1, 200))
+
+
+def test_others_have_their_turn_after_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[int] = []
+    monkeypatch.setattr(body, "give_way", lambda: turns.append(1))
+    parse_long(orjson.dumps([["x" * pieces.PIECE] * 10, [1] * 10 * pieces.PIECE]), RequestLimits(2, pieces.PIECE))
+    assert len(turns) >= 30
