@@ -265,7 +265,7 @@ class Where:
             elif operator == "=":
                 self.equal(sql, wanted)
             elif operator == "like":
-                self.add(self._dialect.like(sql, self._bind(self._dialect.pattern(wanted))))
+                self.add(self._dialect.like(sql, wanted, self._bind))
             else:
                 self.add(f"{sql} {operator} {self._bind(wanted)}")
 

@@ -126,6 +126,18 @@ async def test_c5_a_pattern_is_read_alike_everywhere(rows, pattern):
     assert [row["UsedSE"] for row in found] == [text for text in TEXTS if like(pattern).fullmatch(text)]
 
 
+async def test_c5_what_begins_so_is_found_in_an_index_whatever_comes_then(tm):
+    begins = ["a", "a%", "\ud7ff", "\ue000", "\uffff", "😀", "😁", "\U0010ffff", "\U0010ffff\U0010ffff"]
+    names = ["/" + begin + end for begin in begins for end in ("", "a", "😀", "\U0010ffff")]
+    await tm.add()
+    await tm("addFilesToTransformation", 1, names + [f"/z{number}" for number in range(500)])
+    patterns = ["%", "_", "_%", "\\😀%", "a%", "a\\%%", "a_", "\ud7ff%", "\U0010ffff%", "\U0010ffff", "😀", "😀%a"]
+    for pattern in ["%😀", *("/" + rest for rest in patterns)]:
+        found = await tm("getTransformationFiles", condDict={"LFN": {"like": pattern}}, columns=["LFN"])
+        shown = {row["LFN"] for row in found if not row["LFN"].startswith("/z")}
+        assert shown == {name for name in names if like(pattern).fullmatch(name)}, pattern
+
+
 async def test_c5_more_failures_than_five(tm):
     """The report: files that failed more than five times."""
     await tm.add()

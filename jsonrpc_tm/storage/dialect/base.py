@@ -4,7 +4,7 @@ Facts measured on SQLite 3.40 and MariaDB 10.11. Parameters are named (``:name``
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -186,12 +186,12 @@ class Dialect(ABC):
         return text
 
     @abstractmethod
-    def like(self, column: str, pattern: str) -> str:
-        """Return the condition that a text is like a pattern (SQL expressions) of ``pattern``; exact case."""
+    def like(self, column: str, pattern: str, bind: Callable[[str], str]) -> str:
+        """Return the condition that a text is like a pattern; exact case.
 
-    def pattern(self, text: str) -> str:
-        """Return a pattern (``%``, ``_``, backslash escapes, and stands before some character) as ``like`` takes it."""
-        return text
+        :param pattern: ``%``, ``_``; a backslash stands before some character, which it escapes.
+        :param bind: makes a parameter of a text, and returns it as it stands in a statement.
+        """
 
     @abstractmethod
     def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The SQL of SQLite. Facts measured on 3.40."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from ...core import model
@@ -146,13 +146,13 @@ class SQLite(Dialect):
         """Return ``length``, which counts characters of text."""
         return f"length({expression})"
 
-    def like(self, column: str, pattern: str) -> str:
-        """Return GLOB: here LIKE takes upper and lower case for the same, and no index serves it."""
-        return f"{column} GLOB {pattern}"
+    def like(self, column: str, pattern: str, bind: Callable[[str], str]) -> str:
+        """Return GLOB: here LIKE takes upper and lower case for the same, and no index serves it.
 
-    def pattern(self, text: str) -> str:
-        """Return the pattern in GLOB's signs, of which those that stand for themselves are in brackets."""
-        return _LIKE.sub(lambda found: _GLOB.get(found[0]) or _GLOB_ITSELF.get(found[0][-1], found[0][-1]), text)
+        The signs of GLOB that stand for themselves are in brackets.
+        """
+        glob = _LIKE.sub(lambda found: _GLOB.get(found[0]) or _GLOB_ITSELF.get(found[0][-1], found[0][-1]), pattern)
+        return f"{column} GLOB {bind(glob)}"
 
     def empty(self, tables: Iterable[str], numbered: Iterable[str]) -> list[str]:
         """Return DELETEs; foreign keys are looked at when the transaction ends."""
