@@ -132,6 +132,15 @@ async def exclude_other_nodes(tx: Transaction, names: Iterable[str]) -> None:
         await tx.execute(tx.dialect.cluster_lock, {"names": tx.dialect.pack(sorted(names))})
 
 
+async def one_at_a_time(tx: Transaction, name: str) -> None:
+    """Let no two transactions go on from here until the first has ended, on whatever nodes of a cluster.
+
+    :param name: what they take, the same word wherever it is.
+    """
+    if tx.dialect.claim:
+        await tx.execute(tx.dialect.claim, {"name": name})
+
+
 @dataclass(frozen=True, slots=True)
 class Select:
     """A SELECT that has not run yet."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jsonrpc_tm.domain import names
-from jsonrpc_tm.domain.transitions import claims
+from jsonrpc_tm.domain.transitions import claims, transformations
 from jsonrpc_tm.domain.work import DomainParts, Work
 from jsonrpc_tm.tools.testing.cast import PEOPLE
 
@@ -41,6 +41,29 @@ async def test_only_what_is_named_is_locked_in_a_small_table_too(tm, what):
         await tm.storage.storage.run("another", another)
     done.set()
     await held
+
+
+@pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+async def test_what_two_share_that_are_cleaned_at_once_is_forgotten(tm, monkeypatch):
+    """Each sees that the other still has the shared file."""
+    for name, files in {"a": ["/a", "/both"], "b": ["/b", "/both"], "c": ["/c", "/all"]}.items():
+        await tm.add(name)
+        await tm("addFilesToTransformation", name, [*files, "/all"])
+    real, looked, seen = transformations._only_here, [], asyncio.Event()
+
+    async def only_here(work, trans):
+        found = await real(work, trans)
+        looked.append(trans.id)
+        if len(looked) >= 2:
+            seen.set()
+        await seen.wait()
+        return found
+
+    monkeypatch.setattr(transformations, "_only_here", only_here)
+    async with asyncio.timeout(20):
+        await asyncio.gather(tm("cleanTransformation", "a"), tm("cleanTransformation", "b"))
+    assert set(looked[:2]) == {1, 2}
+    assert await tm.fetch("SELECT LFN FROM DataFiles ORDER BY LFN") == [{"LFN": "/all"}, {"LFN": "/c"}]
 
 
 @pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)

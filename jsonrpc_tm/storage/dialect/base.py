@@ -45,6 +45,8 @@ class Dialect(ABC):
     """Query: the tables of the database, as ``name``."""
     numbered: ClassVar[str]
     """Query: those that gave out identifiers, as ``name``."""
+    claim: ClassVar[str]
+    """Statement that takes the name ``:name``, see ``storage.base.one_at_a_time``; empty where writers are alone."""
     cluster_lock: ClassVar[str]
     """Statement that takes the names ``:names`` (packed), see ``storage.base.exclude_other_nodes``; empty on
     a single server."""

@@ -38,6 +38,9 @@ class MySQL(Dialect):
     connection = "CONNECTION_ID()"
     serial = "Serial"
     last_revision = "SELECT Revision FROM EventHead WHERE Name = 'events'"
+    claim = (
+        "INSERT INTO ClusterClaims (Name, Turn) VALUES (:name, 1) ON DUPLICATE KEY UPDATE Turn = ClusterClaims.Turn + 1"
+    )
     cluster_lock = ""
     straight_join = "STRAIGHT_JOIN"
     # a small table would be scanned, and every row that is read is locked

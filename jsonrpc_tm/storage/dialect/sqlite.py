@@ -30,6 +30,7 @@ class SQLite(Dialect):
     connection = "0"
     serial = "Revision"
     last_revision = "SELECT seq FROM sqlite_sequence WHERE name = 'Events'"
+    claim = ""
     cluster_lock = ""
     straight_join = "CROSS JOIN"
     by_key = ""
