@@ -14,6 +14,7 @@ from .auth.policy import DefaultPolicy
 from .auth.users import HOSTS, admit
 from .catalog.base import Catalog, CatalogProvider
 from .core import errors, fields
+from .core.breath import give_way
 from .core.clock import stored
 from .core.context import Context
 from .core.errors import TMError
@@ -152,6 +153,7 @@ __all__ = [
     "errors",
     "fields",
     "finished",
+    "give_way",
     "hookimpl",
     "keys",
     "make_client",

@@ -5,6 +5,8 @@ import email.policy
 from binascii import a2b_qp
 from urllib.parse import unquote_to_bytes
 
+from jsonrpc_tm.api import give_way
+
 FIELDS = 50
 """Most fields of a form. DIRAC sends six at most."""
 PIECE = 64 * 1024
@@ -33,26 +35,38 @@ def parse(content_type: str, body: bytes) -> dict[str, str]:
 
 
 def _urlencoded(body: bytes) -> dict[str, str]:
-    pairs = body.split(b"&")
-    if len(pairs) > FIELDS or not body.isascii():
-        raise BadForm("too many fields, or not ASCII")
-    # a field without "=" is there and empty, as for tornado
-    named = (pair.partition(b"=") for pair in pairs if pair)
-    return {_unquoted(name).decode(): _unquoted(value).decode() for name, _, value in named}
+    if not body.isascii():
+        raise BadForm("not ASCII")
+    found: dict[str, str] = {}
+    at = number = 0
+    while at < len(body):
+        number += 1
+        if number > FIELDS:
+            raise BadForm("too many fields")
+        end = body.find(b"&", at)
+        end = len(body) if end < 0 else end
+        # a field without "=" is there and empty, as for tornado
+        equals = body.find(b"=", at, end)
+        middle = end if equals < 0 else equals
+        if end > at:
+            found[_unquoted(body, at, middle)] = _unquoted(body, middle + 1, end)
+        at = end + 1
+    return found
 
 
-def _unquoted(text: bytes) -> bytes:
-    """Return a text without escapes, piece by piece: others go on between the steps."""
-    parts = []
-    at = 0
-    while at < len(text):
-        end = at + PIECE
-        escape = text.rfind(b"%", end - 2, end)
-        if escape >= 0 and end < len(text):
-            end = escape
-        parts.append(_piece(text[at:end]))
-        at = end
-    return b"".join(parts)
+def _unquoted(body: bytes, begin: int, end: int) -> str:
+    """Return a part of a body as a text without escapes, piece by piece: others go on between the steps."""
+    text = bytearray()
+    while begin < end:
+        until = min(begin + PIECE, end)
+        escape = body.rfind(b"%", until - 2, until)
+        if escape >= 0 and until < end:
+            until = escape
+        text += _piece(body[begin:until])
+        begin = until
+        if begin < end:
+            give_way()
+    return text.decode()
 
 
 def _piece(text: bytes) -> bytes:

@@ -6,16 +6,19 @@ Source: the wire as measured: ``{"__dCls": "dt", "obj": "YYYY-mm-dd HH:MM:SS"}``
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
-from jsonrpc_tm.api import RequestLimits, errors, parse, parse_long
+from jsonrpc_tm.api import RequestLimits, errors, give_way, parse, parse_long
 
 TAG, VALUE = "__dCls", "obj"
 PIECE, TEXT = 250, 2**16
 """Members of a list or object, and characters of a text, that are written at a time."""
 LONG = 64 * 1024
 """A longer text is taken apart in a thread: nobody else waits for it."""
+
+_SEARCHED = 2**20
 
 
 class Undecodable(Exception):
@@ -28,13 +31,29 @@ def decode(text: str, limits: RequestLimits) -> Any:
     :raises Undecodable: not JSON, a limit is exceeded, or a tag is none of the three.
     """
     try:
-        value, problem = (parse if len(text) <= LONG else parse_long)(text.encode(), limits)
+        value, problem = parse(text.encode(), limits) if len(text) <= LONG else _parse_long(text, limits)
     except (errors.ParseError, UnicodeEncodeError) as error:
         raise Undecodable(error.message if isinstance(error, errors.ParseError) else "not UTF-8") from None
     if problem is not None:
         raise Undecodable(problem)
+    give_way()
     # no recursion deeper than the limit: parse() has seen to it
-    return _untag(value) if TAG in text else value
+    return _untag(value) if _has_tag(text) else value
+
+
+def _has_tag(text: str) -> bool:
+    for start in range(0, len(text), _SEARCHED):
+        if text.find(TAG, start, start + _SEARCHED + len(TAG)) >= 0:
+            return True
+        if len(text) > _SEARCHED:
+            give_way()
+    return False
+
+
+def _parse_long(text: str, limits: RequestLimits) -> tuple[Any, str | None]:
+    given = text.encode()
+    give_way()
+    return parse_long(given, limits)
 
 
 def _untag(value: Any) -> Any:
@@ -63,20 +82,39 @@ def date(text: str | None) -> Any:
 
 
 def encode(value: Any) -> str:
-    """Return *value* as DIRAC writes it: Python's json with ASCII, keys as texts.
+    """Return *value* as DIRAC writes it: Python's json with ASCII, keys as texts."""
+    return "".join(pieces(value))
 
-    What is long is written piece by piece: ``json.dumps`` lets no other thread run before it is done.
-    """
+
+def pieces(value: Any) -> Iterator[str]:
+    """Yield what ``encode`` returns, each piece about a millisecond's work: ``json.dumps`` lets no other thread run."""
     if not is_long(value):
-        return json.dumps(value)
-    if isinstance(value, list):
-        return f"[{', '.join(_members(piece) for piece in batched(value, PIECE))}]"
-    if isinstance(value, str):
-        return f'"{"".join(json.dumps(piece)[1:-1] for piece in batched(value, TEXT))}"'
-    if len(value) > PIECE:
-        return f"{{{', '.join(json.dumps(dict(piece))[1:-1] for piece in batched(list(value.items()), PIECE))}}}"
-    # json.dumps knows how any key is written; what is cut off is the 0
-    return f"{{{', '.join(json.dumps({key: 0})[1:-2] + encode(item) for key, item in value.items())}}}"
+        yield json.dumps(value)
+    elif isinstance(value, str):
+        yield '"'
+        for piece in batched(value, TEXT):
+            yield json.dumps(piece)[1:-1]
+        yield '"'
+    elif isinstance(value, list):
+        yield from _members("[", map(_of_list, batched(value, PIECE)), "]")
+    elif len(value) > PIECE:
+        parts = batched(list(value.items()), PIECE)
+        yield from _members("{", ([json.dumps(dict(part))[1:-1]] for part in parts), "}")
+    else:
+        # json.dumps knows how any key is written; what is cut off is the 0
+        yield from _members("{", (chain([json.dumps({key: 0})[1:-2]], pieces(value[key])) for key in value), "}")
+
+
+def _members(begin: str, parts: Iterable[Iterable[str]], end: str) -> Iterator[str]:
+    for part in parts:
+        yield begin
+        yield from part
+        begin = ", "
+    yield end
+
+
+def _of_list(some: list[Any]) -> Iterator[str]:
+    return _members("", map(pieces, some), "") if _has_long_text(some) else iter([json.dumps(some)[1:-1]])
 
 
 def is_long(value: Any) -> bool:
@@ -89,10 +127,6 @@ def is_long(value: Any) -> bool:
 
 def _has_long_text(value: list[Any]) -> bool:
     return any(type(one) is str and len(one) > TEXT for one in value)
-
-
-def _members(value: list[Any]) -> str:
-    return ", ".join(map(encode, value)) if _has_long_text(value) else json.dumps(value)[1:-1]
 
 
 S = TypeVar("S", bound=Sequence[Any])

@@ -1,6 +1,7 @@
 """Lists as text, as ``json.dumps`` writes them, but column by column: rows one by one take three times as long."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -8,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from jsonrpc_tm.api import TABLES, Tuples, Users
+from jsonrpc_tm.api import TABLES, Tuples, Users, give_way
 
 from . import methods
 from .jencode import TAG, VALUE
@@ -19,6 +20,9 @@ _FLOATS = frozenset(c.name for table in TABLES.values() for c in table.columns.v
 # What orjson puts between two values of an array when it indents them. No text has it: there a line's end is escaped.
 _LINE = b"\n  "
 _TAG = f'{{"{TAG}": "dt", "{VALUE}": "'.encode()
+
+BEGIN, END = b'{"OK": true, "Value": "', b'"}'
+"""What is around JSON that is a text inside of S_OK, where it is ``escaped``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,9 @@ class Listing:
 
         :param as_text: as a text inside of another S_OK, without ``Records``.
         """
-        inside = _escaped if as_text else bytes
-        text = bytearray((b'{"OK": true, "Value": "' if as_text else b"") + inside(b'{"OK": true, "Value": ['))
-        records = bytearray()
+        inside = escaped if as_text else bytes
+        text = bytearray((BEGIN if as_text else b"") + inside(b'{"OK": true, "Value": ['))
+        records: deque[bytes] = deque()
         columns: dict[str, Sequence[Any]] = {}
         for some in self.found.batches(PIECE):
             columns = self._columns(some)
@@ -51,13 +55,17 @@ class Listing:
             names = [inside(b"%b: " % _dumped(name)) for name in columns]
             text += _joined(names, [inside(shown) for shown, _ in lines], b"{}", len(some))
             if self.records and not as_text:
-                records += _joined(repeat(b""), [listed for _, listed in lines], b"[]", len(some))
+                give_way()
+                records.append(_joined(repeat(b""), [listed for _, listed in lines], b"[]", len(some)))
+            give_way()
         text[-2:] = b"]"
         if records:
-            records[-2:] = b'], "ParameterNames": %b' % _dumped(list(columns))
             text += b', "Records": ['
-            text += records
-        text += b'}"}' if as_text else b"}"
+            while records:
+                text += records.popleft()
+                give_way()
+            text[-2:] = b'], "ParameterNames": %b' % _dumped(list(columns))
+        text += b"}" + (END if as_text else b"")
         return text
 
     def _columns(self, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
@@ -73,7 +81,7 @@ def _dumped(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _escaped(text: bytes) -> bytes:
+def escaped(text: bytes) -> bytes:
     """Return JSON as it stands in a text that is JSON."""
     return text.replace(b"\\", rb"\\").replace(b'"', rb"\"")
 

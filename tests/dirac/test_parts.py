@@ -76,6 +76,13 @@ class TestJEncode:
             patch.setattr(jencode, "TEXT", 5)
             assert jencode.encode(value) == json.dumps(value)
 
+    @pytest.mark.parametrize("before", range(18))
+    def test_a_tag_is_found_wherever_it_stands(self, before, monkeypatch):
+        monkeypatch.setattr(jencode, "_SEARCHED", 9)
+        text = f'[{before * " "}{{"__dCls": "dt", "obj": "x"}}]'
+        assert jencode.decode(text, LIMITS) == ["x"]
+        assert jencode.decode(text.replace("dCls", "dCl"), LIMITS) == [{"__dCl": "dt", "obj": "x"}]
+
     def test_a_list_of_long_texts_is_long(self):
         assert jencode.is_long({"OK": True, "Value": ["x", "y" * (jencode.TEXT + 1)]})
         assert not jencode.is_long({"OK": True, "Value": ["x"] * jencode.PIECE})
