@@ -18,7 +18,7 @@ from ..core.breath import give_way
 from ..core.errors import ParseError
 from ..core.garbage import Long
 from ..core.model import MAX_INTEGER
-from .pieces import Parsers, Unusual, in_pieces
+from .pieces import Body, Parsers, Unusual, in_pieces
 
 _LARGEST = b"%d" % MAX_INTEGER
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -73,7 +73,7 @@ class RequestLimits:
     string_length: int
 
 
-def parse(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
+def parse(body: Body, limits: RequestLimits) -> tuple[Any, str | None]:
     """Return the JSON value of *body*, and which limit something in it exceeds, None when nothing does.
 
     For a batch this is a suspicion only: ask ``excess`` about each entry. Where the limit is one of integers, the
@@ -91,21 +91,21 @@ def parse(body: bytes, limits: RequestLimits) -> tuple[Any, str | None]:
     return value, problem or _deep_or_long(body, limits)
 
 
-def parse_long(body: bytes, limits: RequestLimits, long: list[Long] | None = None) -> tuple[Any, str | None]:
+def parse_long(body: Body, limits: RequestLimits, long: list[Long] | None = None) -> tuple[Any, str | None]:
     """Do as ``parse``, in a thread: others go on between its steps, which are short.
 
     :param long: gets what ``let_go`` should have when the value is not needed any more.
     """
     problem: str | None = None
 
-    def parse_piece(text: bytes, around: int) -> Any:
+    def parse_piece(text: Body, around: int) -> Any:
         nonlocal problem
         value, wrong = _loads(text)
         problem = problem or wrong or _deep_or_long(text, limits, around)
         give_way()
         return value
 
-    def parse_text(text: bytes, around: int) -> str:
+    def parse_text(text: Body, around: int) -> str:
         nonlocal problem
         value: str = orjson.loads(text)
         give_way()
@@ -132,7 +132,7 @@ def excess(entry: Any, limits: RequestLimits) -> str | None:
     return _deep_or_long(text, limits)
 
 
-def _loads(body: bytes) -> tuple[Any, str | None]:
+def _loads(body: Body) -> tuple[Any, str | None]:
     pieces = _around_too_large(body)
     if not pieces:
         return orjson.loads(body), None
@@ -141,7 +141,7 @@ def _loads(body: bytes) -> tuple[Any, str | None]:
     return orjson.loads(b"".join(pieces)), _TOO_LARGE
 
 
-def _around_too_large(text: bytes) -> list[bytes]:
+def _around_too_large(text: Body) -> list[bytes]:
     """Return *text* in threes: nothing, what is before an integer beyond 64 bits, and this; [] where none is."""
     # of 19 digits in a row, every sixth byte has three
     if len(text) > _SHORT and _LONG[:3] not in text[::6].translate(_DIGITS_TO_ZERO):
@@ -152,7 +152,7 @@ def _around_too_large(text: bytes) -> list[bytes]:
     return pieces if any(pieces[2::3]) else []
 
 
-def _deep_or_long(text: bytes, limits: RequestLimits, around: int = 0) -> str | None:
+def _deep_or_long(text: Body, limits: RequestLimits, around: int = 0) -> str | None:
     depth = max(0, limits.depth - around)
     if _has_brackets(text, depth + 1) and _depth(text) > depth:
         return _too_deep(limits)
@@ -165,7 +165,7 @@ def _too_long(limits: RequestLimits) -> str:
     return f"a text is longer than {limits.string_length} characters"
 
 
-def _has_brackets(text: bytes, number: int) -> bool:
+def _has_brackets(text: Body, number: int) -> bool:
     """Tell whether *text* has *number* opening brackets; of a long text, counting them all takes longer."""
     if len(text) <= _SHORT:
         return text.count(b"[") + text.count(b"{") >= number
@@ -181,7 +181,7 @@ def _too_deep(limits: RequestLimits) -> str:
     return f"nested deeper than {limits.depth} levels"
 
 
-def _depth(text: bytes) -> int:
+def _depth(text: Body) -> int:
     # texts without brackets are "" then, and go
     brackets = _unescaped(text).translate(None, _NO_BRACKETS).replace(b'""', b"")
     steps: Iterable[int] = memoryview(brackets.translate(_STEPS)).cast("b")
@@ -190,7 +190,7 @@ def _depth(text: bytes) -> int:
     return max(accumulate(steps), default=0)
 
 
-def _has_longer_text(text: bytes, limit: int) -> bool:
+def _has_longer_text(text: Body, limit: int) -> bool:
     for found in re.finditer(_UNTIL_LONG_TEXT % limit, _unescaped(text)):
         begin, end = found.span(1)
         # more bytes, but perhaps not more characters
@@ -199,12 +199,12 @@ def _has_longer_text(text: bytes, limit: int) -> bool:
     return False
 
 
-def _unescaped(text: bytes) -> bytes:
+def _unescaped(text: Body) -> Body:
     """Return *text* with other bytes for escaped quotes and backslashes, so that every quote begins or ends a text."""
     return text.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in text else text
 
 
-def _outermost(body: bytes) -> Any:
+def _outermost(body: Body) -> Any:
     """Return the object that *body* is, with one ``{}`` for the first array or object in it and all up to the last."""
     plain = _unescaped(body)
     head, tail = _HEAD.match(plain), _TAIL.match(plain[::-1])

@@ -15,6 +15,7 @@ import orjson
 
 from ..core.garbage import Long
 
+Body = bytes | bytearray
 PIECE = 32 * 1024
 """Bytes of a piece, if no text in it is longer: it is parsed in about a millisecond, at most three."""
 # arrays and objects around a piece: each may be looked at once more for each that is around it
@@ -52,13 +53,13 @@ class Parsers:
     :param vain: how many brackets were counted in vain, for one text.
     """
 
-    piece: Callable[[bytes, int], Any]
-    text: Callable[[bytes, int], str]
+    piece: Callable[[Body, int], Any]
+    text: Callable[[Body, int], str]
     long: list[Long] = field(default_factory=list)
     vain: list[int] = field(default_factory=lambda: [0])
 
 
-def in_pieces(text: bytes, parse: Parsers) -> Any:
+def in_pieces(text: Body, parse: Parsers) -> Any:
     """Return the value that *text* is.
 
     :raises Unusual: *text* is malformed, or too deep, or no array or object.
@@ -72,13 +73,13 @@ def in_pieces(text: bytes, parse: Parsers) -> Any:
     return value
 
 
-def _after_blank(text: bytes, at: int) -> int:
+def _after_blank(text: Body, at: int) -> int:
     found = _NEXT.match(text, at)
     assert found is not None
     return found.end()
 
 
-def _members(text: bytes, begin: int, depth: int, parse: Parsers) -> tuple[Any, int]:
+def _members(text: Body, begin: int, depth: int, parse: Parsers) -> tuple[Any, int]:
     """Return the array or object that begins here, and where it ends."""
     if depth > _DEEPEST:
         raise Unusual
@@ -107,7 +108,7 @@ def _members(text: bytes, begin: int, depth: int, parse: Parsers) -> tuple[Any, 
         at = end + 1
 
 
-def _ends(text: bytes, at: int, vain: list[int]) -> Iterator[tuple[int, bool]]:
+def _ends(text: Body, at: int, vain: list[int]) -> Iterator[tuple[int, bool]]:
     """Give where some whole members may end: at a comma; or at a bracket, which makes them the last."""
     window = text[at : at + PIECE]
     end = window.rfind(b",")
@@ -144,7 +145,7 @@ def _ends(text: bytes, at: int, vain: list[int]) -> Iterator[tuple[int, bool]]:
         yield at + flat.end() - 1, False
 
 
-def _long_member(text: bytes, at: int, made: Any, depth: int, parse: Parsers) -> tuple[int, bool]:
+def _long_member(text: Body, at: int, made: Any, depth: int, parse: Parsers) -> tuple[int, bool]:
     """Add a member that is longer than a piece; return where it ends, and whether it is the last."""
     key = None
     if type(made) is dict:
@@ -169,7 +170,7 @@ def _long_member(text: bytes, at: int, made: Any, depth: int, parse: Parsers) ->
     return end, not text.startswith(b",", end)
 
 
-def _text_end(text: bytes, at: int) -> int:
+def _text_end(text: Body, at: int) -> int:
     """Return where the text that begins here ends, in steps that are short."""
     at += 1
     for _ in range(_ESCAPED):

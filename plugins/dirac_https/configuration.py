@@ -7,6 +7,7 @@ from jsonrpc_tm.api import Context, Service, check_identity, errors
 
 from . import answers
 from .endpoint import Handler, Status, acting, limits, respond
+from .form import Value
 from .jencode import Undecodable, decode, encode
 
 PATH = "/Configuration/Server"
@@ -17,7 +18,7 @@ def handler() -> Handler:
     return functools.partial(respond, answer=_answer)
 
 
-async def _answer(service: Service, context: Context, fields: Mapping[str, str]) -> bytes:
+async def _answer(service: Service, context: Context, fields: Mapping[str, str], args: Value) -> bytes:
     """Answer the two methods: there is no configuration here, and it is never newer than the client's own."""
     name = fields["method"]
     if name not in ("getCompressedDataIfNewer", "whoami"):
@@ -30,7 +31,7 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str])
             raise Status(401, error) from None
         return encode(answers.ok(await service.call(context, "whoami"))).encode()
     try:
-        given = decode(fields.get("args", "[]"), limits(service))
+        given = decode(args, limits(service))
     except Undecodable as error:
         raise Status(500, errors.InvalidParams(str(error))) from None
     version = given[0] if isinstance(given, list) and given and isinstance(given[0], str) else "0"

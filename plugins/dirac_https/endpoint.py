@@ -29,7 +29,8 @@ from . import callers, form
 from .jencode import LONG, Undecodable, decode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Answer = Callable[[Service, Context, Mapping[str, str]], Awaitable[bytes | bytearray]]
+Answer = Callable[[Service, Context, Mapping[str, str], form.Value], Awaitable[bytes | bytearray]]
+"""Makes the JSON for a caller; is given the fields of a form, and of these the arguments as bytes."""
 
 logger = logging.getLogger(__name__)
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 501: "Not Implemented"}
@@ -98,16 +99,18 @@ async def _performed(
 ) -> tuple[bytes | bytearray, bool, bool]:
     """Perform the call of a form; see ``_respond``."""
     try:
-        fields = form.parse(kind, body) if len(body) <= LONG else await asyncio.to_thread(form.parse, kind, body)
+        given = form.parse(kind, body) if len(body) <= LONG else await asyncio.to_thread(form.parse, kind, body)
     except form.BadForm:
         raise Status(400) from None
+    args = given.pop("args", b"[]")
+    fields = {key: value.decode() for key, value in given.items()}
     name = fields.get("method") or request.query.get("method")
     if not name:
         raise Status(400)
     fields["method"] = name
     service = request.app[SERVICE]
     try:
-        return await answer(service, context, fields), bool(fields.get("rawContent")), context.replayed
+        return await answer(service, context, fields, args), bool(fields.get("rawContent")), context.replayed
     except Status as refused:
         if refused.error is not None:
             service.report(_record(name, context, refused.error))

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from jsonrpc_tm.api import give_way
 
+Value = bytes | bytearray
 FIELDS = 50
 """Most fields of a form. DIRAC sends six at most."""
 PIECE = 64 * 1024
@@ -17,8 +18,8 @@ class BadForm(Exception):
     """Not a form."""
 
 
-def parse(content_type: str, body: bytes) -> dict[str, str]:
-    """Return the fields of a form; of a field given twice the last one counts.
+def parse(content_type: str, body: bytes) -> dict[str, Value]:
+    """Return the fields of a form as bytes of UTF-8; of a field given twice the last one counts.
 
     :param content_type: the whole header.
     :raises BadForm: another type, too many fields, or not UTF-8.
@@ -34,10 +35,10 @@ def parse(content_type: str, body: bytes) -> dict[str, str]:
     raise BadForm("the Content-Type is not a form's")
 
 
-def _urlencoded(body: bytes) -> dict[str, str]:
+def _urlencoded(body: bytes) -> dict[str, Value]:
     if not body.isascii():
         raise BadForm("not ASCII")
-    found: dict[str, str] = {}
+    found: dict[str, Value] = {}
     at = number = 0
     while at < len(body):
         number += 1
@@ -49,13 +50,19 @@ def _urlencoded(body: bytes) -> dict[str, str]:
         equals = body.find(b"=", at, end)
         middle = end if equals < 0 else equals
         if end > at:
-            found[_unquoted(body, at, middle)] = _unquoted(body, middle + 1, end)
+            found[_unquoted(body, at, middle).decode()] = _utf8(_unquoted(body, middle + 1, end))
         at = end + 1
     return found
 
 
-def _unquoted(body: bytes, begin: int, end: int) -> str:
-    """Return a part of a body as a text without escapes, piece by piece: others go on between the steps."""
+def _utf8(value: Value) -> Value:
+    if not value.isascii():
+        value.decode()
+    return value
+
+
+def _unquoted(body: bytes, begin: int, end: int) -> bytearray:
+    """Return a part of a body without escapes, piece by piece: others go on between the steps."""
     text = bytearray()
     while begin < end:
         until = min(begin + PIECE, end)
@@ -66,7 +73,7 @@ def _unquoted(body: bytes, begin: int, end: int) -> str:
         begin = until
         if begin < end:
             give_way()
-    return text.decode()
+    return text
 
 
 def _piece(text: bytes) -> bytes:
@@ -82,14 +89,14 @@ def _piece(text: bytes) -> bytes:
     return unquote_to_bytes(text)  # some ``%`` begins no escape
 
 
-def _multipart(content_type: str, body: bytes) -> dict[str, str]:
+def _multipart(content_type: str, body: bytes) -> dict[str, Value]:
     if body.count(b"\n--") > FIELDS + 1 or "\n" in content_type:
         raise BadForm("too many fields")
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
     if message.defects or not message.is_multipart():
         raise BadForm("not a form in parts")
-    found = {}
+    found: dict[str, Value] = {}
     for part in message.iter_parts():
         if part.is_multipart():
             raise BadForm("a form inside a form")
@@ -97,5 +104,5 @@ def _multipart(content_type: str, body: bytes) -> dict[str, str]:
         payload = part.get_payload(decode=True)
         if not isinstance(name, str) or not isinstance(payload, bytes):
             raise BadForm("a part without name")
-        found[name] = payload.decode()
+        found[name] = _utf8(payload)
     return found

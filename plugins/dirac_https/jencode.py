@@ -18,6 +18,7 @@ PIECE, TEXT = 250, 2**16
 LONG = 64 * 1024
 """A longer text is taken apart in a thread: nobody else waits for it."""
 
+_TAG = TAG.encode()
 _SEARCHED = 2**20
 
 
@@ -25,35 +26,29 @@ class Undecodable(Exception):
     """A text that is not JEncode, or that has a tag we refuse."""
 
 
-def decode(text: str, limits: RequestLimits) -> Any:
+def decode(given: str | bytes | bytearray, limits: RequestLimits) -> Any:
     """Return the value of a JEncoded text; dates and bytes become texts. In a thread where it is ``LONG``.
 
     :raises Undecodable: not JSON, a limit is exceeded, or a tag is none of the three.
     """
     try:
-        value, problem = parse(text.encode(), limits) if len(text) <= LONG else _parse_long(text, limits)
+        text = given.encode() if isinstance(given, str) else given
+        value, problem = (parse if len(text) <= LONG else parse_long)(text, limits)
     except (errors.ParseError, UnicodeEncodeError) as error:
         raise Undecodable(error.message if isinstance(error, errors.ParseError) else "not UTF-8") from None
     if problem is not None:
         raise Undecodable(problem)
-    give_way()
     # no recursion deeper than the limit: parse() has seen to it
     return _untag(value) if _has_tag(text) else value
 
 
-def _has_tag(text: str) -> bool:
+def _has_tag(text: bytes | bytearray) -> bool:
     for start in range(0, len(text), _SEARCHED):
-        if text.find(TAG, start, start + _SEARCHED + len(TAG)) >= 0:
+        if text.find(_TAG, start, start + _SEARCHED + len(TAG)) >= 0:
             return True
         if len(text) > _SEARCHED:
             give_way()
     return False
-
-
-def _parse_long(text: str, limits: RequestLimits) -> tuple[Any, str | None]:
-    given = text.encode()
-    give_way()
-    return parse_long(given, limits)
 
 
 def _untag(value: Any) -> Any:

@@ -10,6 +10,7 @@ from jsonrpc_tm.api import Context, RequestLimits, Service, Tuples, check_identi
 
 from . import answers, methods
 from .endpoint import Handler, Status, acting, limits, respond
+from .form import Value
 from .jencode import LONG, Undecodable, decode, encode, is_long, pieces
 from .listing import BEGIN, END, Listing, escaped
 
@@ -28,7 +29,9 @@ def handler(*, records: bool) -> Handler:
     return functools.partial(respond, answer=functools.partial(_answer, records=records))
 
 
-async def _answer(service: Service, context: Context, fields: Mapping[str, str], *, records: bool) -> bytes | bytearray:
+async def _answer(
+    service: Service, context: Context, fields: Mapping[str, str], args: Value, *, records: bool
+) -> bytes | bytearray:
     """Make a call in the order of DIRAC's checks: method, credentials, authorisation, arguments."""
     name = fields["method"]
     ours = methods.ours(name)
@@ -37,8 +40,7 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
     context = acting(service, context, fields)
     _permit(service, context, name)
     try:
-        text = fields.get("args", "[]")
-        given = await _decoded(text, limits(service))
+        given = await _decoded(args, limits(service))
         if not isinstance(given, list):
             raise Undecodable("args is no list")
         reply = await _reply(service, context, ours, given, records=records)
@@ -54,7 +56,7 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
     return _json(reply, as_text=as_text)
 
 
-async def _decoded(text: str, limits: RequestLimits) -> Any:
+async def _decoded(text: Value, limits: RequestLimits) -> Any:
     """Return the value of a JEncoded text, long ones taken apart in a thread."""
     return decode(text, limits) if len(text) <= LONG else await asyncio.to_thread(decode, text, limits)
 
