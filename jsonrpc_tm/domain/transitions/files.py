@@ -228,18 +228,29 @@ async def assign(work: Work, trans: Held, given: Sequence[tuple[int, int, str, s
     """
     own = {"TransformationID": ":trans"}
     for part in chunks(given, SLICE):
-        rows = sorted(part)
-        before = {file_id: status for file_id, *_, status in rows}
-        for source in await prepared(work.tx, [row[:3] for row in rows], TaskID="int", UsedSE="word"):
+        rows, before, history = await work.tx.aside(len(part), _in_order, part)
+        for source in await prepared(work.tx, rows, TaskID="int", UsedSE="word"):
             on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
-            known = Counter((trans.id, before[file_id], "Assigned") for file_id, *_ in source.rows)
+            known = await work.tx.aside(len(source.rows), _moves, trans.id, before, source.rows)
             parameters = {"trans": trans.id, **source.parameters}
             await move(work, "file", source.sql, on, "'Assigned'", parameters, source.values, known=known)
-        history = [row[:2] for row in rows]
         await insert(work.tx.soon, work.dialect, "TransformationFileTasks", _HISTORY, history, own, {"trans": trans.id})
     if given:
-        ids = sorted(file_id for file_id, *_ in given)
+        ids = await work.tx.aside(len(given), lambda: sorted(file_id for file_id, *_ in given))
         work.emit("files.status", trans, count=len(ids), ids=ids, status={"Assigned": len(ids)})
+
+
+def _in_order(
+    given: Sequence[tuple[int, int, str, str]],
+) -> tuple[list[tuple[int, int, str]], dict[int, str], list[tuple[int, int]]]:
+    """Return FileID, TaskID and UsedSE, the statuses by FileID, and FileID and TaskID, in the order of FileIDs."""
+    rows = sorted(given)
+    return [row[:3] for row in rows], {row[0]: row[3] for row in rows}, [row[:2] for row in rows]
+
+
+def _moves(trans_id: int, before: Mapping[int, str], rows: Iterable[Sequence[Any]]) -> dict[tuple[int, str, str], int]:
+    """Count the files that become Assigned, by what they were."""
+    return Counter((trans_id, before[file_id], "Assigned") for file_id, *_ in rows)
 
 
 async def free(work: Work, trans: Held, tasks: str, bounds: Mapping[str, int]) -> None:

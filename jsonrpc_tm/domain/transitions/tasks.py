@@ -88,9 +88,9 @@ async def add_with_files(work: Work, trans: Held, new: Sequence[NewTask]) -> lis
 
     :raises InvalidState: files that may not go into a new task, or are in two of these; ``data.files`` says why.
     """
-    lfns = [lfn for task in new for lfn in task.lfns]
-    named = Counter(lfns)
-    if twice := [lfn for lfn, number in named.items() if number > 1]:
+    size = sum(len(task.lfns) for task in new)
+    lfns, twice = await work.tx.aside(size, _named, new)
+    if twice:
         told = dict.fromkeys(twice, "in two tasks of the call")
         raise InvalidState(f"{len(twice)} file(s) are in two tasks of the call: {twice[0]}", files=told)
     if not lfns:
@@ -102,14 +102,24 @@ async def add_with_files(work: Work, trans: Held, new: Sequence[NewTask]) -> lis
         rows = await files.assignable(work, trans, lfns, f"{_LAST} AS last")
         ids = await _make(work, trans, [task.se for task in new], rows[0]["last"])
     made = list(zip(ids, new, strict=True))
-    owners = [(task_id, task.se) for task_id, task in made for _ in task.lfns]
-    given = [(row["FileID"], *owner, row["Status"]) for row, owner in zip(rows, owners, strict=True)]
-    await files.assign(work, trans, given)
+    await files.assign(work, trans, await work.tx.aside(size, _given, made, rows))
     inputs = [(task_id, files.SEPARATOR.join(task.lfns)) for task_id, task in made if task.lfns]
     own = {"TransformationID": ":trans"}
     await insert(work.tx.soon, work.dialect, "TaskInputs", _INPUTS, inputs, own, {"trans": trans.id})
     await attributes.add(work, trans, "task", {task_id: task.parameters for task_id, task in made if task.parameters})
     return ids
+
+
+def _named(new: Sequence[NewTask]) -> tuple[list[str], list[str]]:
+    """Return the files of some tasks, and those that are there more than once."""
+    lfns = [lfn for task in new for lfn in task.lfns]
+    return lfns, [lfn for lfn, number in Counter(lfns).items() if number > 1]
+
+
+def _given(made: Sequence[tuple[int, NewTask]], rows: Sequence[Row]) -> list[tuple[int, int, str, str]]:
+    """Return what ``files.assign`` takes; *rows* are those of the tasks' files, in their order."""
+    owners = [(task_id, task.se) for task_id, task in made for _ in task.lfns]
+    return [(row["FileID"], *owner, row["Status"]) for row, owner in zip(rows, owners, strict=True)]
 
 
 async def extend(work: Work, trans: Held, number: int) -> list[int]:
