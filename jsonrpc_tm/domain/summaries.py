@@ -1,7 +1,7 @@
 """Pages of a table as a web portal shows them: records, numbers, choices (section 6.5 of the specification)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from .rows import TRANSFORMATION_SQL, Rows
 from .tallies import distinct, not_inherited, tally
 from .work import Work
 
-Numbers = Mapping[int, Mapping[str, int]]
+Numbers = Mapping[int, dict[str, int]]
 """By transformation and status."""
 _BY_FILE = " JOIN DataFiles d ON d.FileID = r.FileID"
 
@@ -177,18 +177,25 @@ async def transformations_with_states(work: Work, select_dict: Mapping[str, Any]
     if not total:
         return answer
     ids = [row["TransformationID"] for row in rows]
-    if any(name.startswith("Jobs_") for name in shown):
+    # the parts of a record, in the order of its names
+    core = [name for name in shown if name in CORE_PARAMETERS]
+    jobs, states = [[name.removeprefix(p) for name in shown if name.startswith(p)] for p in ("Jobs_", "Files_")]
+    records = [_record(row, core) for row in rows]
+    if jobs:
         tasks = await _by_transformation(work, TRANSFORMATION_TASKS, _of_page(work, ids))
-        for row in rows:
-            jobs = tasks[row["TransformationID"]]
-            row.update({f"Jobs_{state}": jobs[state] for state in task_states}, Jobs_TotalCreated=sum(jobs.values()))
-    if any(name.startswith("Files_") for name in shown):
+        for trans_id, record in zip(ids, records, strict=True):
+            numbers = tasks[trans_id]
+            numbers["TotalCreated"] = sum(numbers.values())
+            record.extend(map(numbers.__getitem__, jobs))
+    if states:
         files = await _by_transformation(work, TRANSFORMATION_FILES, _of_page(work, ids))
-        for row in rows:
-            states = files[row["TransformationID"]]
-            row.update({f"Files_{state}": states[state] for state in file_states}, Files_Total=_total(states))
-            row["Files_PercentProcessed"] = _percent(work, row["Type"], states)
-    return {**answer, "Records": [_record(row, shown) for row in rows], "Extras": _extras(view, rows)}
+        percent = _percent(work)
+        for row, record in zip(rows, records, strict=True):
+            numbers = files[row["TransformationID"]]
+            total = _total(numbers)
+            told = {**numbers, "Total": total, "PercentProcessed": percent(row["Type"], numbers, total)}
+            record.extend([told.get(name, 0) for name in states])
+    return {**answer, "Records": records, "Extras": _extras(view, rows)}
 
 
 def _of_page(work: Work, trans_ids: Sequence[int]) -> Where:
@@ -212,16 +219,24 @@ def _total(states: Mapping[str, int]) -> int:
     return sum(not_inherited(states).values())
 
 
-def _percent(work: Work, kind: str, states: Mapping[str, int]) -> str:
-    """Return the share of processed files, without those given up, in percent cut to one decimal."""
+def _percent(work: Work) -> Callable[[str, Mapping[str, int], int], str]:
+    """Return what tells the share of processed files, without those given up, in percent cut to one decimal.
+
+    It takes the type of a transformation, the numbers of its files, and their ``_total``.
+    """
     settings = work.parts.settings
-    if kind.lower() in {name.lower() for name in settings["transformations.extendable_types"]}:
-        return "-"
+    extendable = {name.lower() for name in settings["transformations.extendable_types"]}
     given_up = {state for state in settings["monitoring.given_up_statuses"] if "-" not in state}
-    left = _total(states) - sum(states[state] for state in given_up)
-    # integers: 100 * 0.29 would be cut to 28.9
-    tenths = 1000 * states["Processed"] // left if left > 0 else 0
-    return f"{tenths // 10}.{tenths % 10}"
+
+    def told(kind: str, states: Mapping[str, int], total: int) -> str:
+        if kind.lower() in extendable:
+            return "-"
+        left = total - sum(states[state] for state in given_up if state in states)
+        # integers: 100 * 0.29 would be cut to 28.9
+        tenths = 1000 * states.get("Processed", 0) // left if left > 0 else 0
+        return f"{tenths // 10}.{tenths % 10}"
+
+    return told
 
 
 async def tabbed(
