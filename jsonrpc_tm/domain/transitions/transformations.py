@@ -53,7 +53,7 @@ _DELETED = ("AdditionalParameters", "TransformationLog", "Transformations")
 _ROWS = "SELECT COUNT(*) FROM {table} WHERE TransformationID = :trans"
 # not NOT EXISTS: MariaDB makes a list of all files of all others for that
 _ONLY_HERE = (
-    " FROM TransformationFiles f{by_key} LEFT JOIN TransformationFiles other"
+    " FROM TransformationFiles f{by_key} LEFT JOIN TransformationFiles other{by_file}"
     " ON other.FileID = f.FileID AND other.TransformationID <> :trans"
     " WHERE f.TransformationID = :trans AND other.FileID IS NULL"
 )
@@ -150,7 +150,7 @@ async def _only_here(work: Work, trans: Held) -> tuple[list[str], int]:
     100,000 of them took MariaDB's clients 0.2 s of the event loop otherwise.
     """
     dialect = work.dialect
-    only = _ONLY_HERE.format(by_key=dialect.by_key)
+    only = _ONLY_HERE.format(by_key=dialect.by_key, by_file=dialect.by_file)
     some = f"SELECT f.FileID{only} AND f.FileID > :after ORDER BY f.FileID LIMIT {CHUNK}"
     sql = f"SELECT {dialect.packed('FileID')} AS packed, MAX(FileID) AS last, COUNT(*) AS number FROM ({some}) AS only"
     found: list[str] = []
@@ -166,7 +166,7 @@ async def would_clear(work: Work, trans: Held) -> dict[str, int]:
     """Return the number of rows that ``clear`` would take away, by table."""
     mine = {"trans": trans.id}
     gone = {table: await work.tx.fetch_value(_ROWS.format(table=table), mine) for table in _CLEARED}
-    only = _ONLY_HERE.format(by_key=work.dialect.by_key)
+    only = _ONLY_HERE.format(by_key=work.dialect.by_key, by_file=work.dialect.by_file)
     gone["DataFiles"] = await work.tx.fetch_value(f"SELECT COUNT(*){only}", mine)
     return gone
 

@@ -41,6 +41,8 @@ class Dialect(ABC):
     by_status: ClassVar[str]
     """What follows TransformationTasks where tasks with a status are read in the order of their numbers, so that no
     others are read, and locked, on the way."""
+    by_file: ClassVar[str]
+    """What follows TransformationFiles where it is asked, file by file, who else has the file."""
     tables: ClassVar[str]
     """Query: the tables of the database, as ``name``."""
     numbered: ClassVar[str]

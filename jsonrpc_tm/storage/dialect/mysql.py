@@ -51,6 +51,9 @@ class MySQL(Dialect):
     # never: a statement costs a round trip, and locks are taken in one order
     apart = sys.maxsize
     by_status = " FORCE INDEX (TransformationTasks_Status)"
+    # expecting few other files, the planner joins them to all that are left and sorts these, for each piece of a list:
+    # 100,000 files took 690 ms so, and 200
+    by_file = " FORCE INDEX (TransformationFiles_File)"
     tables = "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
     numbered = (
         "SELECT TABLE_NAME AS name FROM information_schema.COLUMNS"

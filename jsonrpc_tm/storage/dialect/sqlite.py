@@ -38,7 +38,7 @@ class SQLite(Dialect):
     few = 8
     # reading a list of rows instead of ids costs 2 us a row, a statement 30 us
     apart = 15
-    by_status = ""
+    by_status = by_file = ""
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
     numbered = "SELECT name FROM sqlite_sequence"
     columns = (
