@@ -28,7 +28,7 @@ def test_rows_that_get_the_same_go_by_their_ids(dialect, rows, ids):
     assert [orjson.loads(source.parameters["listed"]) for source in found] == ids
     assert sorted(row for source in found for row in source.rows) == rows
     for source in found:
-        assert (source.sql, source.id) == (dialect.array("listed", "int"), "source.value")
+        assert (source.sql, source.among) == (dialect.array("listed", "int"), "= source.value")
         assert source.values == {"Status": ":Status", "Errors": ":Errors"}
         assert (source.parameters["Status"], source.parameters["Errors"]) == source.rows[0][1:]
 
@@ -41,5 +41,13 @@ def test_others_go_as_rows_in_their_order(dialect, rows):
     found = list(sources(dialect, rows, Status="text"))
     assert [row for source in found for row in source.rows] == rows
     for source in found:
-        assert (source.id, source.values) == ("source.id", {"Status": "source.Status"})
+        assert (source.among, source.values) == ("= source.id", {"Status": "source.Status"})
         assert orjson.loads(source.parameters["listed"]) == [list(row) for row in source.rows]
+
+
+def test_few_that_are_locked_and_get_the_same_stand_in_the_statement():
+    (source,) = sources(MYSQL, [(7, "A"), (8, "A")], locked=True, Status="text")
+    assert (source.sql, source.among, source.values) == ("", "IN (:id0, :id1)", {"Status": ":Status"})
+    assert source.parameters == {"id0": 7, "id1": 8, "Status": "A"}
+    for others in ([(n, "A") for n in range(MYSQL.keys + 1)], [(7, "A"), (8, "B")]):
+        assert all(source.sql for source in sources(MYSQL, others, locked=True, Status="text"))

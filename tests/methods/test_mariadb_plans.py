@@ -77,6 +77,23 @@ async def test_what_is_moved_is_found_by_its_key(tm):
 
 @pytest.mark.mariadb
 @pytest.mark.parametrize("storage", ["mariadb"], indirect=True)
+async def test_files_of_a_task_are_written_by_their_keys(tm):
+    """Of a small table too: what is read on the way is locked."""
+    await tm.add("t")
+    await tm("addFilesToTransformation", "t", ["/a", "/b"])
+    await tm.statements("addTaskForTransformation", "t", ["/a", "/b"])
+    (update,) = (sql for sql in tm.storage.statements if "UPDATE TransformationFiles" in sql)
+
+    async def explain(tx):
+        parameters = {"trans": 1, "id0": 1, "id1": 2, "TaskID": 1, "UsedSE": "A", "now": "2024-10-15 12:00:00"}
+        return await tx.fetch_one(f"EXPLAIN {update}", parameters)
+
+    plan = await tm.storage.storage.run("test", explain)
+    assert (plan["type"], plan["key"], plan["key_len"]) == ("range", "PRIMARY", "16")  # the whole key
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("storage", ["mariadb"], indirect=True)
 async def test_cleaning_reads_its_own_files_from_where_it_was_and_looks_each_up(tm):
     """MariaDB made a list of all files of all others, and read or sorted all of its own for each piece."""
     for name in "ab":

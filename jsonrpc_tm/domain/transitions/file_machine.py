@@ -95,9 +95,9 @@ async def _write(
     :raises InvalidState: a plugin's rule forbids a change; then none was written, for bulk operations go on after that.
     """
     ask(work, "file", ((before[file_id], status) for file_id, status, *_ in changes))
-    for source in await prepared(work.tx, changes, **columns):
+    for source in await prepared(work.tx, changes, locked=True, **columns):
         known = Counter((trans.id, before[file_id], status) for file_id, status, *_ in source.rows)
-        on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
+        on = f"target.TransformationID = :trans AND target.FileID {source.among}"
         others = dict(source.values)
         parameters = {"trans": trans.id, **source.parameters}
         await move(work, "file", source.sql, on, others.pop("Status"), parameters, others, known=known)

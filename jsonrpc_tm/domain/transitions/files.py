@@ -181,7 +181,7 @@ async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]
     for part in chunks(sorted(changes), SLICE):
         rows = [(file_id, *changes[file_id]) for file_id in part]
         for source in await prepared(work.tx, rows, Status="word", Errors="int"):
-            on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
+            on = f"target.TransformationID = :trans AND target.FileID {source.among}"
             parameters = {"trans": trans.id, **source.parameters}
             counted = {"ErrorCount": f"target.ErrorCount + {source.values['Errors']}"}
             to = source.values["Status"]
@@ -229,8 +229,8 @@ async def assign(work: Work, trans: Held, given: Sequence[tuple[int, int, str, s
     own = {"TransformationID": ":trans"}
     for part in chunks(given, SLICE):
         rows, before, history = await work.tx.aside(len(part), _in_order, part)
-        for source in await prepared(work.tx, rows, TaskID="int", UsedSE="word"):
-            on = f"target.TransformationID = :trans AND target.FileID = {source.id}"
+        for source in await prepared(work.tx, rows, locked=True, TaskID="int", UsedSE="word"):
+            on = f"target.TransformationID = :trans AND target.FileID {source.among}"
             known = await work.tx.aside(len(source.rows), _moves, trans.id, before, source.rows)
             parameters = {"trans": trans.id, **source.parameters}
             await move(work, "file", source.sql, on, "'Assigned'", parameters, source.values, known=known)

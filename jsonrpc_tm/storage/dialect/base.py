@@ -36,6 +36,8 @@ class Dialect(ABC):
     """What follows a table that is joined by its primary key and locked: no other row may be locked on the way."""
     few: ClassVar[int]
     """So many rows at the most are inserted one by one, and not packed."""
+    keys: ClassVar[int]
+    """So many keys at the most stand in an UPDATE by themselves, and are not packed."""
     apart: ClassVar[int]
     """Rows that get the same may be written by a statement of their own where each statement has so many."""
     by_status: ClassVar[str]
@@ -118,7 +120,7 @@ class Dialect(ABC):
     ) -> str:
         """Return an UPDATE of the rows ``target`` of *table* that match a row ``source`` of *source*.
 
-        :param source: a table or a derived table; each target row must match at most one of its rows.
+        :param source: a table or a derived table; each target row must match at most one of its rows. Empty for none.
         :param on: condition over ``target`` and ``source``.
         :param assignments: expression by column. It may use ``source``; of ``target`` only columns not assigned
             before it, because MySQL assigns from left to right.
