@@ -63,6 +63,18 @@ def register_settings():
     yield Setting("mine.name", "text", "world", "A name.")
 """
 
+METHOD = """
+from jsonrpc_tm.api import Method, Read, hookimpl, results
+
+async def number(work):
+    "Say a number."
+    return 1
+
+@hookimpl
+def register_methods():
+    yield Method("mine.number", number, {}, access=Read(), result=results.INTEGER)
+"""
+
 
 class TestConfiguration:
     def test_help_of_every_command(self, tm):
@@ -194,6 +206,12 @@ class TestPlugins:
         assert tm("greet", "--set", "mine.name=sun") == (0, "hello sun\n", "")
         _, out, _ = tm("--help")
         assert re.search(r"^  greet +Say hello\.$", out, re.MULTILINE)
+
+    def test_a_result_without_words_has_its_type(self, tm, tmp_path):
+        plugin(tmp_path, METHOD)
+        options = ("--set", "plugins.paths=[mine.py]")
+        assert "\nResult: integer\n" in tm("methods", "mine.number", *options)[1]
+        assert "\nSay a number.\n\nResult: integer.\n" in tm("methods", "--markdown", *options)[1]
 
     def test_help_survives_a_broken_plugin(self, tm, tmp_path):
         plugin(tmp_path, "1 / 0")

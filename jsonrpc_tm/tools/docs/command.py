@@ -12,7 +12,7 @@ from ...cli.client_options import client_options, make_client
 from ...cli.program import Program, pass_program, print_json
 from ...core.spelling import suggestion
 from ..replay.scenario import load
-from .page import docstring, kind, methods_page, signature
+from .page import docstring, kind, methods_page, outcome, signature
 
 
 @click.command()
@@ -79,5 +79,5 @@ def _description(entry: Mapping[str, Any]) -> list[str]:
     needs = " or ".join(rule) if isinstance(rule, list) else rule
     if entry.get("x-right"):
         needs += ", and the right on the transformation"
-    lines += ["", f"Result: {entry['result'].get('description', '')}", f"Open to: {needs}"]
+    lines += ["", f"Result: {outcome(entry['result'])}", f"Open to: {needs}"]
     return [*lines, *["Errors:"] * bool(raised), *(f"  {name}: {why}" for name, why in raised)]

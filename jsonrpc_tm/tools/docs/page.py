@@ -55,6 +55,11 @@ def kind(schema: Mapping[str, Any]) -> str:
     return " or ".join(name + of if name == "array" else name for name in names)
 
 
+def outcome(result: Mapping[str, Any]) -> str:
+    """Return what a method gives, in words; a plugin may have said no more than the type."""
+    return result.get("description") or kind(result.get("schema", {}))
+
+
 def methods_page(service: Service, plugins: Plugins, scenarios: Iterable[Scenario] = ()) -> str:
     """Return the page, in Markdown.
 
@@ -89,7 +94,7 @@ def _method(entry: Mapping[str, Any], example: tuple[str, str, str] | None) -> I
         for param in entry["params"]:
             yield f"| `{param['name']}` | {_cell(kind(param['schema']))} | {_cell(param.get('description', ''))} |"
         yield ""
-    yield f"Result: {_code(entry['result']['description'])}.\n"
+    yield f"Result: {_code(outcome(entry['result']))}.\n"
     effect = "It changes something" if entry["x-changes"] else "It only reads"
     yield f"Open to: {_rule(entry['x-rule'])}. {effect}.\n"
     if errors:
