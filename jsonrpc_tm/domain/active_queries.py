@@ -22,7 +22,7 @@ from ..core.statuses import ACCEPTING_STATUSES
 from ..core.values import BadValue
 from ..matching.engine import Engine
 from ..matching.query import Fields, Query, validate
-from ..storage.base import Transaction, chunks
+from ..storage.base import Row, Transaction, chunks
 
 logger = logging.getLogger(__name__)
 
@@ -164,9 +164,16 @@ async def read_asked(
     sql += " ORDER BY q.TransformationID, q.MetaDataName"
     found: dict[int, Asked] = {}
     for one in parameters:
-        for trans_id, rows in groupby(await tx.fetch_all(sql, one), key=itemgetter("TransformationID")):
-            found[trans_id] = tuple((row["MetaDataName"], row["MetaDataValue"]) for row in rows)
+        rows = await tx.fetch_all(sql, one)
+        found |= await tx.aside(len(rows), _by_transformation, rows)
     return found
+
+
+def _by_transformation(rows: Iterable[Row]) -> dict[int, Asked]:
+    return {
+        trans_id: tuple((row["MetaDataName"], row["MetaDataValue"]) for row in some)
+        for trans_id, some in groupby(rows, key=itemgetter("TransformationID"))
+    }
 
 
 async def write(tx: Transaction, trans_ids: Iterable[int]) -> None:

@@ -84,7 +84,7 @@ async def write(tx: Transaction, now: datetime, counts: Mapping[tuple[int, Count
 
     :param counts: by TransformationID, kind and status.
     """
-    changes = [[*key, number] for key, number in sorted(counts.items()) if number]
+    changes = await tx.aside(len(counts), lambda: [[*key, number] for key, number in sorted(counts.items()) if number])
     if changes:
         dialect = tx.dialect
         given = {"Minute": ":minute", "Bucket": dialect.connection}

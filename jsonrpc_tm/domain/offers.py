@@ -68,11 +68,14 @@ async def give(work: Work, offered: Offer) -> set[str]:
     """
     held = {trans.id: trans for trans in await work.hold_wanting(offered.wanted)} if offered.wanted else {}
     wanted = await offered.still_wanted(work, list(held)) if held else {}
-    chosen = {lfn for lfns in wanted.values() for lfn in lfns}
+    size = len(wanted)
+    chosen = await work.tx.aside(size, lambda: {lfn for lfns in wanted.values() for lfn in lfns})
     told: dict[str, Any] = {"transformations": {trans_id: len(lfns) for trans_id, lfns in wanted.items()}}
     if chosen:
         ids = await _identifiers(work, [lfn for lfn in offered.files if lfn in chosen])
-        given = ((held[trans_id], [ids[lfn] for lfn in lfns]) for trans_id, lfns in sorted(wanted.items()))
+        given = await work.tx.aside(
+            size, lambda: [(held[trans_id], [ids[lfn] for lfn in lfns]) for trans_id, lfns in sorted(wanted.items())]
+        )
         if out_of_tasks := await transitions.announce(work, given):
             told["out_of_tasks"] = out_of_tasks[:LISTED]
     work.emit("files.announced", None, count=len(offered.files), **told)

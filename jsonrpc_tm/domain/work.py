@@ -124,7 +124,7 @@ class Work:
         held: list[Held] = []
         for chunk in chunks(sorted(set(ids))):
             rows = await self.tx.fetch_all(sql + self.dialect.for_update, {"ids": self.dialect.pack(chunk)})
-            held += [_held(row.values()) for row in rows]
+            held += await self.tx.aside(len(rows), lambda rows=rows: [_held(row.values()) for row in rows])
         await exclude_other_nodes(self.tx, [f"transformation {one.id}" for one in held])
         return held
 
