@@ -50,7 +50,7 @@ class Breath:
 
 
 def give_way() -> None:
-    """Do the same in a thread, after each step of about a millisecond."""
+    """Let others have their turn, in a thread that works for long: after each step of about a millisecond."""
     if CALLS.number > 0:
         now = time.perf_counter()
         time.sleep(0)

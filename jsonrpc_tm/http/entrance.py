@@ -6,6 +6,7 @@ TLS.
 
 import asyncio
 import errno
+import functools
 import logging
 import socket
 import ssl
@@ -122,11 +123,18 @@ class Entrance:
             self._later = self._loop.call_later(_PAUSE, self.open)
             return
         connection.setblocking(False)
-        task = self._loop.create_task(self._begin(connection, self._waiting.admit(peer)))
+        taken = [connection]
+        task = self._loop.create_task(self._begin(taken, self._waiting.admit(peer)))
         self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
+        task.add_done_callback(functools.partial(self._made, taken))
 
-    async def _begin(self, connection: socket.socket, accepted: Accepted) -> None:
+    def _made(self, taken: list[socket.socket], task: asyncio.Task[None]) -> None:
+        self._arriving.discard(task)
+        for connection in taken:  # it was cancelled before it began
+            connection.close()
+
+    async def _begin(self, taken: list[socket.socket], accepted: Accepted) -> None:
+        connection = taken.pop()  # its transport closes it from here on
         try:
             if self._context is None:
                 transport, _ = await self._loop.connect_accepted_socket(lambda: self._connect(accepted), connection)

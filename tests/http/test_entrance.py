@@ -126,6 +126,19 @@ async def test_those_that_are_being_made_are_given_up(tmp_path: Path) -> None:
     writer.close()
 
 
+async def test_those_that_have_not_begun_are_closed() -> None:
+    made: list[Accepted] = []
+    with bind("127.0.0.1", 0) as bound:
+        door = entrance.Entrance(bound, Waiting(SETTINGS), lambda one: made.append(one) or asyncio.Protocol(), None)
+        reader, writer = await asyncio.open_connection(*bound.getsockname())
+        bound.setblocking(False)
+        door._take()
+        await door.abandon()
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
+    assert made == []
+
+
 def test_a_loop_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(ConfigurationError, match=r"server\.event_loop: uvloop is not installed: pip install"):
