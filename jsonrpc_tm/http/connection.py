@@ -114,6 +114,8 @@ def _refusal(error: HttpProcessingError) -> Refusal:
             return Refusal(431, InvalidRequest(f"Invalid request: a header is longer than {_MAX_HEADER} bytes"))
         case HttpProcessingError(message="Too many headers received"):
             return Refusal(431, InvalidRequest(f"Invalid request: there are more than {_MAX_HEADERS} headers"))
+        case HttpProcessingError(message=message) if message.startswith("Duplicate '"):
+            return Refusal(400, InvalidRequest("Invalid request: a header that may be there once is there twice"))
         case HttpProcessingError(message="Missing 'Host' header in request."):
             return Refusal(400, InvalidRequest("Invalid request: the header Host is missing"))
         case HttpProcessingError(message="Received HTTPS traffic on an HTTP port"):

@@ -60,6 +60,11 @@ def _refused(answer: bytes, status: int) -> dict[str, Any]:
     return error["error"]
 
 
+async def test_a_header_that_is_there_twice_is_said(wire: Wire) -> None:
+    error = _refused(await raw(wire, HEAD + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}"), 400)
+    assert error["message"] == "Invalid request: a header that may be there once is there twice"
+
+
 @pytest.mark.parametrize("case", NO_REQUESTS)
 async def test_a7_what_is_no_request_gets_an_answer_of_ours(
     wire: Wire, caplog: pytest.LogCaptureFixture, case: str
