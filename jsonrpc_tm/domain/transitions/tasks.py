@@ -103,7 +103,7 @@ async def add_with_files(work: Work, trans: Held, new: Sequence[NewTask]) -> lis
         ids = await _make(work, trans, [task.se for task in new], rows[0]["last"])
     made = list(zip(ids, new, strict=True))
     await files.assign(work, trans, await work.tx.aside(size, _given, made, rows))
-    inputs = [(task_id, files.SEPARATOR.join(task.lfns)) for task_id, task in made if task.lfns]
+    inputs = await work.tx.aside(size, _inputs, made)
     own = {"TransformationID": ":trans"}
     await insert(work.tx.soon, work.dialect, "TaskInputs", _INPUTS, inputs, own, {"trans": trans.id})
     await attributes.add(work, trans, "task", {task_id: task.parameters for task_id, task in made if task.parameters})
@@ -120,6 +120,10 @@ def _given(made: Sequence[tuple[int, NewTask]], rows: Sequence[Row]) -> list[tup
     """Return what ``files.assign`` takes; *rows* are those of the tasks' files, in their order."""
     owners = [(task_id, task.se) for task_id, task in made for _ in task.lfns]
     return [(row["FileID"], *owner, row["Status"]) for row, owner in zip(rows, owners, strict=True)]
+
+
+def _inputs(made: Sequence[tuple[int, NewTask]]) -> list[tuple[int, str]]:
+    return [(task_id, files.SEPARATOR.join(task.lfns)) for task_id, task in made if task.lfns]
 
 
 async def extend(work: Work, trans: Held, number: int) -> list[int]:
