@@ -67,8 +67,13 @@ class Connection(web.RequestHandler):
         super().pause_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on; aiohttp asks for it after every body, and would parse once more what has not come."""
-        if self._paused_reading:
+        """Go on; aiohttp asks for it after every body, and would parse once more what has not come.
+
+        Its parser may have kept something that nobody else asks for, but not after the last body that is whole.
+        """
+        request = self._current_request
+        whole = request is not None and request.content.is_eof() and not self._messages
+        if self._paused_reading or (resume_parser and not whole):
             self._paused_reading = False
             super().resume_reading(resume_parser)
 

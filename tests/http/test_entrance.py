@@ -16,11 +16,12 @@ from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.http import entrance
 from jsonrpc_tm.http.listener import bind
 from jsonrpc_tm.http.loops import loop_factory
+from jsonrpc_tm.http.server import listening
 from jsonrpc_tm.http.waiting import Accepted, Waiting
 from tests.reports.test_handshakes import Site
 
 from ..waiting import until
-from .fakes import SETTINGS
+from .fakes import SETTINGS, make_service
 
 BODY = b'{"jsonrpc": "2.0", "id": 1, "method": "echo", "params": [5]}'
 REQUEST = (
@@ -69,6 +70,34 @@ async def test_many_come_at_once_and_say_something_at_once(tmp_path: Path) -> No
     async with site.serving() as place:
         answers = await asyncio.gather(*(ask(place.split(":")[1]) for _ in range(50)))
     assert all(b'"result":5' in answer for answer in answers)
+
+
+async def test_many_requests_come_at_once_after_one_in_two_parts() -> None:
+    head, _, body = REQUEST.partition(b"\r\n\r\n")
+    with bind("127.0.0.1", 0) as bound:
+        async with make_service() as service, listening(service, bound):
+            reader, writer = await asyncio.open_connection(*bound.getsockname())
+            writer.write(head + b"\r\n\r\n")
+            await asyncio.sleep(0.05)
+            writer.write(body)
+            await asyncio.wait_for(reader.readuntil(b"}"), 20)
+            writer.write(100 * REQUEST)
+            for _ in range(100):
+                await asyncio.wait_for(reader.readuntil(b"}"), 20)
+            writer.close()
+
+
+async def test_a_request_comes_after_one_in_as_many_chunks_as_are_kept() -> None:
+    chunked = REQUEST.partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n"
+    with bind("127.0.0.1", 0) as bound:
+        async with make_service() as service, listening(service, bound):
+            reader, writer = await asyncio.open_connection(*bound.getsockname())
+            chunks = [b"1\r\n%c\r\n" % byte for byte in BODY.ljust(2**14 + 1)]
+            writer.write(chunked + b"".join(chunks) + b"0\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"}"), 20)
+            writer.write(REQUEST)
+            await asyncio.wait_for(reader.readuntil(b"}"), 20)
+            writer.close()
 
 
 class _Full(socket.socket):
