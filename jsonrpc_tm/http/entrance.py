@@ -31,6 +31,9 @@ class Arriving(asyncio.Protocol):
 
     def __init__(self, accepted: Accepted) -> None:
         self.accepted = accepted
+        self.http: asyncio.Protocol | None = None
+        """What comes after this."""
+        self.lost = False
         self._came = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,8 +52,12 @@ class Arriving(asyncio.Protocol):
         return came
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End before anything of HTTP."""
-        self.accepted.left()
+        """End before anything of HTTP; or asyncio had begun to tell of the end before HTTP came."""
+        self.lost = True
+        if self.http is None:
+            self.accepted.left()
+        else:
+            self.http.connection_lost(exc)
 
 
 ARRIVING: ContextVar[Arriving | None] = ContextVar("arriving", default=None)
@@ -154,10 +161,13 @@ class Entrance:
         if plain.is_closing():
             return
         transport = await self._loop.start_tls(plain, arriving, context, server_side=True)
-        if transport is None or transport.is_closing():
+        came = arriving.taken()
+        # a client that wants no answer may have closed it already, behind its request
+        if transport is None or arriving.lost or (transport.is_closing() and not came):
+            accepted.left()
             return
-        http = self._connect(accepted)
+        http = arriving.http = self._connect(accepted)
         transport.set_protocol(http)
         http.connection_made(transport)
-        if came := arriving.taken():
+        if came:
             http.data_received(came)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jsonrpc_tm.api import Method
 from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.http import entrance
 from jsonrpc_tm.http.listener import bind
@@ -21,7 +22,7 @@ from jsonrpc_tm.http.waiting import Accepted, Waiting
 from tests.reports.test_handshakes import Site
 
 from ..waiting import until
-from .fakes import SETTINGS, make_service
+from .fakes import SETTINGS, Gate, make_service
 
 BODY = b'{"jsonrpc": "2.0", "id": 1, "method": "echo", "params": [5]}'
 REQUEST = (
@@ -52,6 +53,30 @@ async def test_a_request_comes_with_the_end_of_the_handshake(tmp_path: Path) -> 
         while b"}" not in answer:
             answer += await finish(lambda: tls.read(65536))
         assert answer.startswith(b"HTTP/1.1 200 OK") and b'"result":5' in answer
+        writer.close()
+
+
+async def test_a_client_closes_behind_its_request_which_comes_with_the_end_of_the_handshake(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    gate = Gate()
+    context = ssl.create_default_context(cafile=site.ca)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    async with site.serving(Method("wait", gate.wait, rule="all")) as place:
+        gate.open.set()
+        reader, writer = await asyncio.open_connection(*place.split(":"))
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                writer.write(outgoing.read())
+                incoming.write(await asyncio.wait_for(reader.read(65536), 20))
+        tls.write(REQUEST.replace(b'"echo", "params": [5]', b'"wait", "params": [ ]'))
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.unwrap()
+        writer.write(outgoing.read())
+        await asyncio.wait_for(gate.finished.wait(), 20)
         writer.close()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from jsonrpc_tm.api import Method
 from jsonrpc_tm.client import Client, ConnectionFailed
 from jsonrpc_tm.client.tls import ended
 from jsonrpc_tm.http.listener import bind
@@ -40,15 +41,15 @@ class Site:
         return (pki.proxy(found) if proxy else found).write(self.folder, f"{begins:%j}-{expires:%j}-{proxy}")
 
     @contextlib.asynccontextmanager
-    async def serving(self, *, tls: bool = True, host: str = "127.0.0.1") -> AsyncIterator[str]:
-        """Serve; give host and port."""
+    async def serving(self, *methods: Method, tls: bool = True, host: str = "127.0.0.1") -> AsyncIterator[str]:
+        """Serve, *methods* too; give host and port."""
         files = {
             "server.tls.mode": "files",
             "server.tls.certificate": str(self.folder / "server.pem"),
             "server.tls.client_ca": str(self.ca),
         }
         context = server_context(load(None, {}, files, ())) if tls else None
-        service = make_service()
+        service = make_service(*methods)
         with bind(host, 0) as bound:
             port = bound.getsockname()[1]
             async with service, listening(service, bound, context):
