@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..core.containment import contained
 from .endpoint import SERVICE, answer_request, not_found_middleware
 
 Way = Callable[[Any], Awaitable[web.StreamResponse]]
@@ -24,7 +25,7 @@ def straight(app: web.Application, long_way: Way) -> Way:
     if settings["server.origins"]:  # what their pages may read is told on the long way
         return long_way
     path = settings["server.path"]
-    handler: Way = answer_request
+    handler: Way = _answer
     for middleware in reversed(app.middlewares):
         if middleware is not not_found_middleware:
             handler = functools.partial(middleware, handler=handler)
@@ -34,6 +35,11 @@ def straight(app: web.Application, long_way: Way) -> Way:
         return handler(request) if request.raw_path == path else long_way(request)
 
     return way
+
+
+def _answer(request: web.Request) -> Awaitable[web.StreamResponse]:
+    # as ``not_found_middleware`` does: parameters of plugins' methods are theirs to read
+    return contained(answer_request(request))
 
 
 def requests(app: web.Application) -> Callable[..., web.Request]:

@@ -6,7 +6,10 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from jsonrpc_tm.api import Method
+from jsonrpc_tm.core import fields
 from jsonrpc_tm.http.connection import Connection
+from jsonrpc_tm.rpc.chain import Outside
 
 from .fakes import ANSWER, ECHO, Wire, is_refused, make_service, serving
 
@@ -48,6 +51,20 @@ async def test_both_ways_give_the_same_headers(wire: Wire) -> None:
         async with wire.session.post(f"{wire.url}?x", json=call) as long:
             assert [*short.headers] == [*long.headers]
             assert short.headers["Server"] == long.headers["Server"] == "jsonrpc-tm"
+
+
+class _Leaving(fields.Any_):
+    def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
+        raise SystemExit("a plugin")
+
+
+async def test_what_plugins_raise_ends_the_call_only() -> None:
+    async def leave(outside: Outside, data: Any) -> Any:
+        """Do nothing."""
+
+    async with serving(make_service(Method("leave", leave, {"data": _Leaving()}, rule="all"))) as wire:
+        assert (await wire.post({**ECHO, "method": "leave"})).status == 500
+        assert await (await wire.post(ECHO)).json() == ANSWER
 
 
 async def test_what_came_is_parsed_once(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
