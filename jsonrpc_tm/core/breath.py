@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 LONGEST = 0.001
 """Seconds of work on the loop between two turns of others: a small call needs five turns or more."""
 # seconds after which a turn, or Python's lock, is known to have been somebody's, and what the others get then: a small
 # call needs the lock a dozen times, and would wait for a step of the long work each time
 _NOT_ALONE, _TURN = 0.00005, 0.0005
+
+_apart: ContextVar[bool] = ContextVar("apart", default=False)
 
 
 class Calls:
@@ -19,12 +22,20 @@ class Calls:
 
     @contextlib.contextmanager
     def without_one(self) -> Iterator[None]:
-        """Count one less, on the event loop's thread: nobody makes way for work that is long, or waits for ever."""
+        """Count one less, on the event loop's thread: nobody makes way for work that is long, or waits for ever.
+
+        Once for a call: what is inside of another one changes nothing.
+        """
+        if _apart.get():
+            yield
+            return
+        apart = _apart.set(True)
         self.number -= 1
         try:
             yield
         finally:
             self.number += 1
+            _apart.reset(apart)
 
 
 CALLS = Calls()

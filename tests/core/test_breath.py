@@ -73,7 +73,16 @@ async def test_nobody_makes_way_for_what_is_long() -> None:
     with running, running:
         assert CALLS.number == before + 2
         with running.telling(lambda: None), without_collections(), without_collections():
-            assert CALLS.number == before - 1
+            assert CALLS.number == before + 1
         await in_parts(write, b"x")
     assert seen == [before + 1]
     assert CALLS.number == before
+
+
+def test_what_is_long_is_counted_off_once() -> None:
+    before = CALLS.number
+    with CALLS.without_one(), CALLS.without_one():
+        assert CALLS.number == before - 1
+    assert CALLS.number == before
+    with CALLS.without_one():
+        assert CALLS.number == before - 1
