@@ -241,6 +241,8 @@ class Answers:
             need = 4 + int.from_bytes(self._data[self._place : self._place + 3], "little") - need
         try:
             more = await (self._reader.read(READ) if need <= READ else self._reader.readexactly(need))
+            if len(more) >= READ:  # there may be more, which would not be waited for
+                await self._breath.taken()
         except asyncio.CancelledError:
             self._connection._close_on_cancel()
             raise
@@ -248,8 +250,6 @@ class Answers:
             self._lost(str(error))
         if not more:
             self._lost("")
-        if len(more) >= READ:  # there may be more, which would not be waited for
-            await self._breath.taken()
         self._data = self._data[self._place :] + more
         self._place = 0
 

@@ -189,6 +189,17 @@ async def test_who_stops_waiting_ends_the_connection():
     assert wire.closed
 
 
+async def test_who_stops_waiting_while_others_have_their_turn_ends_the_connection(monkeypatch):
+    monkeypatch.setattr("jsonrpc_tm.core.breath.LONGEST", -1)
+    wire = Wire(packets(b"\x01", column("n", LONG), eof(), *(row(b"1") for _ in range(20_000)), eof()))
+    task = asyncio.create_task(wire.answers.next())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert wire.closed
+
+
 @pytest.mark.mariadb
 async def test_what_the_server_warns_of_is_said(open_mysql):
     async with open_mysql() as storage:
