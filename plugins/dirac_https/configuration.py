@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from jsonrpc_tm.api import Context, Service, check_identity, errors
 
 from . import answers
-from .endpoint import Handler, Status, acting, limits, respond
+from .endpoint import Handler, Status, acting, decoded, limits, respond
 from .form import Value
-from .jencode import Undecodable, decode, encode
+from .jencode import Undecodable, encode
 
 PATH = "/Configuration/Server"
 
@@ -23,7 +23,7 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
     name = fields["method"]
     if name not in ("getCompressedDataIfNewer", "whoami"):
         raise Status(501, errors.MethodNotFound(f"No method {name[:100]!r}"))
-    context = acting(service, context, fields)
+    context = await acting(service, context, fields)
     if name == "whoami":
         try:
             check_identity(name, "authenticated", context.identity)
@@ -31,7 +31,7 @@ async def _answer(service: Service, context: Context, fields: Mapping[str, str],
             raise Status(401, error) from None
         return encode(answers.ok(await service.call(context, "whoami"))).encode()
     try:
-        given = decode(args, limits(service))
+        given = await decoded(args, limits(service))
     except Undecodable as error:
         raise Status(500, errors.InvalidParams(str(error))) from None
     version = given[0] if isinstance(given, list) and given and isinstance(given[0], str) else "0"

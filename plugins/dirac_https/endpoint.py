@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -147,13 +148,19 @@ def limits(service: Service) -> RequestLimits:
     return RequestLimits(service.settings["limits.depth"], service.settings["limits.string_length"])
 
 
-def acting(service: Service, context: Context, fields: Mapping[str, str]) -> Context:
+async def decoded(text: str | form.Value, limits: RequestLimits) -> Any:
+    """Return the value of a JEncoded text, long ones taken apart in a thread."""
+    return decode(text, limits) if len(text) <= LONG else await asyncio.to_thread(decode, text, limits)
+
+
+async def acting(service: Service, context: Context, fields: Mapping[str, str]) -> Context:
     """Return the context with the caller that a form's ``extraCredentials`` means.
 
     :raises Status: 401.
     """
     try:
-        extra = decode(fields["extraCredentials"], limits(service)) if fields.get("extraCredentials") else None
+        given = fields.get("extraCredentials")
+        extra = await decoded(given, limits(service)) if given else None
         identity = callers.resolve(context.identity, extra, service.users)
         return context if identity is context.identity else dataclasses.replace(context, identity=identity)
     except Undecodable as error:

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from jsonrpc_tm.api import Context, RequestLimits, Service, Tuples, check_identity, check_properties, errors, give_way
+from jsonrpc_tm.api import Context, Service, Tuples, check_identity, check_properties, errors, give_way
 
 from . import answers, methods
-from .endpoint import Handler, Status, acting, limits, respond
+from .endpoint import Handler, Status, acting, decoded, limits, respond
 from .form import Value
-from .jencode import LONG, Undecodable, decode, encode, is_long, pieces
+from .jencode import Undecodable, encode, is_long, pieces
 from .listing import BEGIN, END, Listing, escaped
 
 P = ParamSpec("P")
@@ -37,10 +37,10 @@ async def _answer(
     ours = methods.ours(name)
     if (name not in methods.METHODS and name != methods.AS_TEXT) or ours not in service.registry:
         raise Status(501, errors.MethodNotFound(f"No method {name[:100]!r}"))
-    context = acting(service, context, fields)
+    context = await acting(service, context, fields)
     _permit(service, context, name)
     try:
-        given = await _decoded(args, limits(service))
+        given = await decoded(args, limits(service))
         if not isinstance(given, list):
             raise Undecodable("args is no list")
         reply = await _reply(service, context, ours, given, records=records)
@@ -54,11 +54,6 @@ async def _answer(
     if is_long(reply):
         return await asyncio.to_thread(_long_json, reply, as_text=as_text)
     return _json(reply, as_text=as_text)
-
-
-async def _decoded(text: Value, limits: RequestLimits) -> Any:
-    """Return the value of a JEncoded text, long ones taken apart in a thread."""
-    return decode(text, limits) if len(text) <= LONG else await asyncio.to_thread(decode, text, limits)
 
 
 def _permit(service: Service, context: Context, name: str) -> None:
