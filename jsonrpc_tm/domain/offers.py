@@ -68,7 +68,7 @@ async def give(work: Work, offered: Offer) -> set[str]:
     """
     held = {trans.id: trans for trans in await work.hold_wanting(offered.wanted)} if offered.wanted else {}
     wanted = await offered.still_wanted(work, list(held)) if held else {}
-    size = len(wanted)
+    size = len(wanted) + sum(map(len, wanted.values()))
     chosen = await work.tx.aside(size, lambda: {lfn for lfns in wanted.values() for lfn in lfns})
     told: dict[str, Any] = {"transformations": {trans_id: len(lfns) for trans_id, lfns in wanted.items()}}
     if chosen:

@@ -92,7 +92,7 @@ async def register(work: Work, lfns: Sequence[str]) -> dict[str, int]:
     return ids
 
 
-async def announce(work: Work, wanted: Collection[tuple[Held, Iterable[int]]]) -> list[dict[str, Any]]:
+async def announce(work: Work, wanted: Collection[tuple[Held, Collection[int]]]) -> list[dict[str, Any]]:
     """Give announced files to the transformations that want them; those that were Deleted there begin anew.
 
     The history keeps the tasks in which these were.
@@ -110,8 +110,9 @@ async def announce(work: Work, wanted: Collection[tuple[Held, Iterable[int]]]) -
     insert = f"{_BEAR} SELECT trans, file, {_BORN} FROM {source} AS pairs"
     anew = {"ErrorCount": "0", "TaskID": "NULL", "UsedSE": "'Unknown'"}
     out_of_tasks: list[dict[str, Any]] = []
+    size = sum(len(file_ids) for _, file_ids in wanted)
     every = await work.tx.aside(
-        len(wanted), lambda: [(trans.id, file_id) for trans, file_ids in wanted for file_id in sorted(file_ids)]
+        size, lambda: [(trans.id, file_id) for trans, file_ids in wanted for file_id in sorted(file_ids)]
     )
     for chunk in chunks(every):
         rows = await work.tx.fetch_all(there, {"pairs": work.dialect.pack(chunk)})
