@@ -21,7 +21,7 @@ from jsonrpc_tm.rpc.answer import in_turns, json_text, long_parts
 from jsonrpc_tm.rpc.dispatch import Dispatcher
 from jsonrpc_tm.storage.base import Transaction
 from jsonrpc_tm.storage.mysql import MySQLProvider
-from plugins.dirac_https import listing, manager
+from plugins.dirac_https import endpoint, listing
 
 from ..http.fakes import make_service
 
@@ -200,14 +200,14 @@ async def test_a13_long_parameters_are_looked_at_in_a_thread() -> None:
 
 async def test_a13_diracs_long_arguments_are_taken_apart_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = manager.decode
+    real = endpoint.decode
 
     def decode(text: str, limits: RequestLimits) -> Any:
         seen.append(threading.current_thread() is threading.main_thread())
         return real(text, limits)
 
-    monkeypatch.setattr(manager, "decode", decode)
+    monkeypatch.setattr(endpoint, "decode", decode)
     limits = RequestLimits(64, 2**20)
-    assert await manager._decoded("[1]", limits) == [1]
-    assert await manager._decoded(json.dumps(["x" * 70_000]), limits) == ["x" * 70_000]
+    assert await endpoint.decoded("[1]", limits) == [1]
+    assert await endpoint.decoded(json.dumps(["x" * 70_000]), limits) == ["x" * 70_000]
     assert seen == [True, False]
