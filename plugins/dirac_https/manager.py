@@ -6,12 +6,21 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from jsonrpc_tm.api import Context, Service, Tuples, check_identity, check_properties, errors, give_way
+from jsonrpc_tm.api import (
+    Context,
+    Service,
+    Tuples,
+    check_identity,
+    check_properties,
+    errors,
+    give_way,
+    without_collections,
+)
 
 from . import answers, methods
 from .endpoint import Handler, Status, acting, decoded, limits, respond
 from .form import Value
-from .jencode import Undecodable, encode, is_long, pieces
+from .jencode import LONG, Undecodable, encode, is_long, pieces
 from .listing import BEGIN, END, Listing, escaped
 
 P = ParamSpec("P")
@@ -50,9 +59,13 @@ async def _answer(
     as_text = name == methods.AS_TEXT or (name == "getTransformationFiles" and fields.get("clientSetup") == "None")
     as_text = as_text and not fields.get("rawContent")
     if isinstance(reply, Listing):
-        return await _aside(reply.found.rows, reply.text, as_text=as_text)
+        if len(reply.found.rows) <= MANY:
+            return reply.text(as_text=as_text)
+        with without_collections():  # it makes way for others, and not for itself
+            return await asyncio.to_thread(reply.text, as_text=as_text)
     if is_long(reply):
-        return await asyncio.to_thread(_long_json, reply, as_text=as_text)
+        with without_collections():
+            return await asyncio.to_thread(_long_json, reply, as_text=as_text)
     return _json(reply, as_text=as_text)
 
 
@@ -82,9 +95,12 @@ def _json(reply: Mapping[str, Any], *, as_text: bool) -> bytes:
 def _long_json(reply: Mapping[str, Any], *, as_text: bool) -> bytearray:
     """Do as ``_json`` in a thread: others go on between its steps."""
     text = bytearray(BEGIN if as_text else b"")
+    given = 0
     for piece in pieces(answers.ok(reply["Value"]) if as_text and reply["OK"] else reply):
         text += escaped(piece.encode()) if as_text else piece.encode()
-        give_way()
+        if len(text) - given > LONG:  # about a millisecond's work
+            give_way()
+            given = len(text)
     text += END if as_text else b""
     return text
 
