@@ -162,7 +162,9 @@ def serve(service: Service) -> None:
 
         def ready() -> None:
             with contextlib.suppress(OSError):  # nobody may be there to read it
-                print(f"listening on {url}", flush=True)
+                # in one piece: without buffers, print writes the line's end by itself, and workers write meanwhile
+                sys.stdout.write(f"listening on {url}\n")
+                sys.stdout.flush()
             logger.info("listening on %s", url)
             notify(READY)
 

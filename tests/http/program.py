@@ -37,7 +37,7 @@ async def _loop(outside: Any) -> str:
 
 async def _sleep(outside: Any, seconds: float) -> str:
     """Take a while."""
-    print("sleeping", flush=True)
+    os.write(1, b"sleeping\n")
     await asyncio.sleep(seconds)
     return "slept"
 

@@ -54,7 +54,7 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def program(**settings: Any) -> AsyncIterator[Program]:
+async def program(*, stdout: int = asyncio.subprocess.PIPE, **settings: Any) -> AsyncIterator[Program]:
     """Start a server program; kill it at the end if it still runs."""
     arguments = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
     process = await asyncio.create_subprocess_exec(
@@ -62,7 +62,7 @@ async def program(**settings: Any) -> AsyncIterator[Program]:
         "-m",
         "tests.http.program",
         *arguments,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
@@ -89,6 +89,20 @@ async def pids(server: Program, count: int) -> set[int]:
     while len(found) < count:
         found |= set(await asyncio.gather(*(server.call("pid") for _ in range(8))))
     return found
+
+
+async def test_that_it_listens_is_said_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    # workers write to the same pipe meanwhile, and nothing keeps a line together where Python's buffers are off
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    pieces, stdout = os.pipe2(os.O_DIRECT)
+    try:
+        async with program(stdout=stdout):
+            piece = await asyncio.to_thread(os.read, pieces, 4096)
+            assert piece.startswith(b"listening on http://127.0.0.1:")
+            assert piece.endswith(b"/rpc\n")
+    finally:
+        os.close(pieces)
+        os.close(stdout)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
