@@ -34,6 +34,7 @@ class Buckets:
     """Token buckets: each key may do *per_minute* things at once, and gets them back over a minute.
 
     :param per_minute: 0 for no limit.
+    :param message: what who is refused is told, before the limit.
     """
 
     def __init__(self, per_minute: int, message: str, clock: Callable[[], float] = monotonic) -> None:
@@ -59,7 +60,9 @@ class Buckets:
         if self.size and left < 1:
             again = key in self._refused
             self._refused.add(key)
-            raise TooMany(self._message, max(1, math.ceil((1 - left) / self._rate)), again)
+            raise TooMany(
+                f"{self._message}: more than {self.size} a minute", max(1, math.ceil((1 - left) / self._rate)), again
+            )
 
     def take(self, key: object, number: int = 1) -> None:
         """Count *number* things; what is taken beyond the limit has to be waited for."""

@@ -1,9 +1,9 @@
 """A method is one object: what it takes, gives, may answer, and what it needs before it runs."""
 
-import difflib
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar, Literal
 
 from marshmallow import Schema, ValidationError, missing
@@ -11,8 +11,11 @@ from marshmallow import Schema, ValidationError, missing
 from ..core import fields
 from ..core.errors import ConfigurationError, Forbidden, InvalidParams, MethodNotFound, NotFound, TMError
 from ..core.identity import Rule
+from ..core.spelling import closest
 from .results import ResultSchema
 
+_SLIPS = 10
+"""Unknown names of a call for which it is looked what may have been meant."""
 Handler = Callable[..., Awaitable[Any]]
 Default = Literal["default"]
 DEFAULT: Default = "default"
@@ -155,8 +158,8 @@ class Method:
         elif type(params) is not list and isinstance(params, Mapping):
             named = params
         elif len(params) > len(self.params):
-            most = len(self.params)
-            told = f"{len(params)} given, at most {most} parameter(s): {', '.join(self.params) or 'none'}."
+            takes = f"it takes {len(self.params)}: {', '.join(self.params)}" if self.params else "it takes none"
+            told = f"{len(params)} given, {takes}."
             raise InvalidParams(f"Invalid parameters for {self.name}", errors={"_schema": [told]})
         else:
             named = dict(zip(self.params, params, strict=False))
@@ -165,7 +168,9 @@ class Method:
             try:
                 loaded = self._schema.load(named)  # type: ignore[attr-defined]
             except ValidationError as error:
-                raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.messages) from None
+                unknown = (name for name in named if name not in self.params)
+                meant = _meant(islice(unknown, _SLIPS), self.params.keys() - named.keys())
+                raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.messages, **meant) from None
         return loaded
 
     def _plainly(self, named: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -192,6 +197,12 @@ def _parameters(method: Method, function: Handler) -> list[str]:
         raise TypeError(f"method {method.name}: {function!r} is not an async function")
     found = inspect.signature(function).parameters.values()
     return [f"**{one.name}" if one.kind is one.VAR_KEYWORD else one.name for one in found]
+
+
+def _meant(wrong: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Return the name that one of some wrong ones comes close to, as an error's data; nothing where none does."""
+    meant = next(filter(None, (closest(name[:100], names) for name in wrong)), None)
+    return {"did_you_mean": meant} if meant else {}
 
 
 class Registry:
@@ -228,6 +239,5 @@ class Registry:
         """
         method = self._methods.get(name)
         if method is None:
-            close = difflib.get_close_matches(name[:100], self._methods, n=1)
-            raise MethodNotFound(f"No method {name[:100]!r}", **({"did_you_mean": close[0]} if close else {}))
+            raise MethodNotFound(f"No method {name[:100]!r}", **_meant([name], self._methods))
         return method

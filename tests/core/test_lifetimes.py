@@ -142,6 +142,6 @@ async def test_work_of_the_servers_own_begins_anew(caplog: pytest.LogCaptureFixt
             raise ValueError("once more")
         third.set()
 
-    async with background(work, again=0.01)("server"), asyncio.timeout(5):
+    async with background(work, again=0.01)("server"), asyncio.timeout(20):
         await third.wait()
     assert caplog.text.count("it begins anew in 0.01 s") == 2

@@ -227,14 +227,14 @@ async def test_who_changes_queries_does_not_wait_for_another_who_does(tm):
         work = Work(tx, tm.service.context(PEOPLE["manager"]), parts, "tests")
         await queries.store(work, await work.hold(first), {"n": 1}, "Input")
         stored.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await done.wait()
         await work.settle()
 
     before = await turn(tm)
     one = asyncio.create_task(tm.storage.storage.run("one", body))
     await stored.wait()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await tm("createTransformationMetaQuery", second, {"n": 2}, "Input")
     after = await turn(tm)
     done.set()

@@ -97,7 +97,7 @@ async def test_numbering_does_not_make_writers_wait(storage, request):
     numbering = asyncio.create_task(storage.run("number", hold))
     await locked.wait()
     async with second(storage, request) as other:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await commit(other, "two")
         go.set()
         await numbering
@@ -109,7 +109,7 @@ async def test_forgetting_waits_for_no_writer(storage, request):
     await commit(storage, "one", "two")
     await event_log.number(storage)
     slow, go = await begun(storage)
-    async with second(storage, request) as other, asyncio.timeout(5):
+    async with second(storage, request) as other, asyncio.timeout(20):
         await event_log.forget(other, stored(NOW + timedelta(days=1)))
         go.set()
         await slow

@@ -27,7 +27,7 @@ async def test_only_what_is_named_is_locked_in_a_small_table_too(tm, what):
         else:
             assert await names.lock(work, [2]) == {2: "New"}
         locked.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await done.wait()
 
     async def another(tx):
@@ -37,7 +37,7 @@ async def test_only_what_is_named_is_locked_in_a_small_table_too(tm, what):
 
     held = asyncio.create_task(tm.storage.storage.run("holding", holding))
     await locked.wait()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await tm.storage.storage.run("another", another)
     done.set()
     await held
@@ -82,14 +82,14 @@ async def test_who_claims_or_reports_waits_for_no_other_claimer(tm):
         _, tasks = await claims.claim(work, trans, 6, 60, None)
         assert [task["TaskID"] for task in tasks] == [1, 2, 3, 4, 9, 10]
         locked.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await done.wait()
 
     held = asyncio.create_task(tm.storage.storage.run("holding", holding))
     await locked.wait()
     # who holds the lease that is past waits: are its tasks still its own?
     late = asyncio.create_task(tm("renewLease", 1, old))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         got = await tm("claimTasks", 1, 2)
         # the first claim looked at as many Created ones as it may need
         assert [task["TaskID"] for task in got["Tasks"]] == [15, 16]

@@ -99,7 +99,7 @@ async def test_calls_of_a_caller() -> None:
     # the second refusal is no news
     (record,) = [record for record in records if record.outcome == "InvalidRequest"]
     assert (record.method, record.identity.username, record.outcome) == ("", "alice", "InvalidRequest")
-    assert record.reason == "Invalid request: too many calls"
+    assert record.reason == "Invalid request: too many calls: more than 3 a minute"
 
 
 async def test_batches_count_every_call() -> None:

@@ -335,7 +335,7 @@ async def test_nobody_waits_for_an_operation_that_another_process_works_at(t):
 
     async def work_beside(tx):
         await tx.fetch_one(f"SELECT BulkID FROM BulkOperations WHERE BulkID = {numbers[0]:d} FOR UPDATE")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await bulk.step(t.service)
 
     await t.storage.run("another process", work_beside)

@@ -149,23 +149,6 @@ async def test_names_of_parameters(sqlite_tm, name):
     await sqlite_tm.refused("InvalidParams", "deleteTransformationParameter", 1, name)
 
 
-@pytest.mark.parametrize("name", CORE_PARAMETERS)
-async def test_a_core_parameters_name_in_another_case_is_a_slip(sqlite_tm, name):
-    await sqlite_tm.add()
-    for slip in (name.lower(), name.upper()):
-        data = await sqlite_tm.refused("InvalidParams", "setTransformationParameter", 1, slip, "x")
-        assert data["did_you_mean"] == name
-    # an adopted database may have it
-    await sqlite_tm.execute(
-        "INSERT INTO AdditionalParameters (TransformationID, ParameterName, ParameterValue, ParameterType)"
-        " VALUES (1, :name, '5', 'JSON')",
-        name=name.lower(),
-    )
-    assert await sqlite_tm("getAdditionalParameters", 1) == {name.lower(): 5}
-    await sqlite_tm("deleteTransformationParameter", 1, name.lower())
-    assert await sqlite_tm("getAdditionalParameters", 1) == {}
-
-
 async def test_renaming(tm):
     await tm.add("t")
     await tm.add("u")

@@ -14,7 +14,8 @@ from jsonrpc_tm.core.errors import InvalidParams, TMError
         (("getTransformations", {"Status": {"~": 1}}), "condDict.Status.~: Not an operator. Valid: =, !=, in, nin, <"),
         (("getTransformations", {}, None, None, "CreationDate", "NoSuch"), "orderAttribute: 'NoSuch' is not a column"),
         (("addFilesToTransformation", 1, ["/a", ""]), "lfns[1]: Must not be empty."),
-        (("ping", 1), "1 given, at most 0 parameter(s): none."),
+        (("ping", 1), "1 given, it takes none."),
+        (("getTransformation", 1, 2, 3), "3 given, it takes 2: transName, extraParams."),
         (("setTransformationParameter", 1, "status", "x"), "paramName: 'status' is no parameter; did you mean Status?"),
         (("setTransformationParameter", 1, "GroupSize", "x"), "paramValue: Not a number."),
         (("deleteTasks", 1, 5, 2), "taskMin: Must not be more than taskMax."),
@@ -29,6 +30,23 @@ async def test_e3_the_message_has_the_first_error(sqlite_tm, call, message):
     assert told == caught.value.message
     begins = (f"Invalid parameters for {call[0]}", "Invalid parameters", "Invalid value for GroupSize")
     assert told.startswith(tuple(f"{begin}: {message}" for begin in begins)), told
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ({"transname": "t"}, "transName"),
+        ({"transName": "t", "extraParam": True}, "extraParams"),
+        ({"transName": "t", "zz": 1, "extra_params": True}, "extraParams"),
+        # what is given already is not what was meant
+        ({"transName": "t", "transname": "t"}, None),
+        ({"transName": "t", "zz": 1}, None),
+    ],
+)
+async def test_an_unknown_name_of_a_parameter_may_be_a_slip(sqlite_tm, slip, meant):
+    data = await sqlite_tm.refused("InvalidParams", "getTransformation", **slip)
+    assert data.get("did_you_mean") == meant
+    assert "Unknown field." in data["errors"][[*slip][-1]]
 
 
 async def test_e3_what_callers_wrote_is_cut(sqlite_tm):

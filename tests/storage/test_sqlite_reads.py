@@ -72,7 +72,7 @@ async def test_the_database_answers_beside_reads_that_have_not_begun(storage):
     held = [asyncio.create_task(storage.run("gate", gate, read=True, caller=f"{n}")) for n, gate in enumerate(gates)]
     try:
         await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await storage.ready()
     finally:
         for gate in gates:
