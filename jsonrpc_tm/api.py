@@ -52,6 +52,7 @@ from .plugin.version import API_VERSION
 from .rpc import results
 from .rpc.body import RequestLimits, parse, parse_long
 from .rpc.chain import Outside
+from .rpc.listing import Head, Outlet
 from .rpc.method import DEFAULT, Change, Method, Read, Write
 from .rpc.method_rules import check_identity, check_properties
 from .rpc.service import Lifetime, Service
@@ -67,8 +68,9 @@ if TYPE_CHECKING:
     from .cli.client_options import client_options, make_client
     from .cli.program import pass_program
     from .http.compression import compress
-    from .http.endpoint import SERVICE, caller, context_of, finished, read_body
+    from .http.endpoint import SERVICE, caller, context_of, finished, read_body, spool_of
     from .http.refusal import Refusal, request_id_of
+    from .http.spool import Spool, body_of
     from .tools.replay.compare import differences
 
 __all__ = [
@@ -97,6 +99,7 @@ __all__ = [
     "Event",
     "Failure",
     "FieldType",
+    "Head",
     "Health",
     "HealthCheck",
     "Held",
@@ -105,6 +108,7 @@ __all__ = [
     "Metadata",
     "Method",
     "Migration",
+    "Outlet",
     "Outside",
     "Page",
     "Parts",
@@ -123,6 +127,7 @@ __all__ = [
     "Service",
     "Setting",
     "Settings",
+    "Spool",
     "StateMachine",
     "StatusMove",
     "StatusRule",
@@ -140,6 +145,7 @@ __all__ = [
     "Write",
     "admit",
     "background",
+    "body_of",
     "caller",
     "check_identity",
     "check_properties",
@@ -166,6 +172,7 @@ __all__ = [
     "reports",
     "request_id_of",
     "results",
+    "spool_of",
     "stored",
     "transitions",
     "without_collections",
@@ -183,6 +190,9 @@ _LATER = {
     "context_of": "http.endpoint",
     "finished": "http.endpoint",
     "read_body": "http.endpoint",
+    "Spool": "http.spool",
+    "body_of": "http.spool",
+    "spool_of": "http.endpoint",
     "request_id_of": "http.refusal",
     "differences": "tools.replay.compare",
 }

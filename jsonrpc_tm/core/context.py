@@ -21,7 +21,6 @@ class Context:
     :param url: the address that was asked, as the caller wrote it; empty without a network.
     :param key: the header ``Idempotency-Key`` as it came.
     :param entry: index in a batch.
-    :param tuples: a list that is described before it is read comes as ``Tuples``, to a wire that writes it in its way.
     :param replays: the framework's own: for each call of a request that has a key and changes something, whether it had
         been made before; all entries of a batch share it.
     """
@@ -35,7 +34,6 @@ class Context:
     url: str = ""
     key: str | None = None
     entry: int | None = None
-    tuples: bool = False
     replays: list[bool] = field(default_factory=list)
 
     @property

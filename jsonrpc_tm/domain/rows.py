@@ -1,11 +1,9 @@
 """Rows of an answer, described before they are read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
-
-import orjson
 
 from ..core.identity import Transformation
 from ..core.model import DATA_FILES, TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS
@@ -71,21 +69,13 @@ class Tuples:
     """The rows of an answer as they are in the database: dates are ``YYYY-MM-DD HH:MM:SS``.
 
     :param names: of the columns.
-    :param rows: each a value for each name, as a tuple, or as the JSON text of an array.
+    :param rows: each a value for each name, or the JSON text of an array of them.
     :param texts: they are texts.
     """
 
     names: tuple[str, ...]
-    rows: list[Any]
+    rows: list[tuple[Any, ...]]
     texts: bool = False
-
-    def batches(self, size: int) -> Iterator[Sequence[Sequence[Any]]]:
-        """Give all rows, some at a time, and let go of them: so once only."""
-        self.rows.reverse()
-        while self.rows:
-            some = self.rows[: -size - 1 : -1]
-            del self.rows[-size:]
-            yield orjson.loads(f"[{','.join(some)}]") if self.texts else some
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +121,9 @@ class Rows:
         query = self.query(work.dialect)
         return await work.tx.fetch_all(query.sql, query.parameters)
 
-    async def tuples(self, work: Work) -> Tuples:
-        """Return all rows, as they are in the database."""
-        names = tuple(self.columns)
-        if text := _array(work.dialect, tuple(self.columns.values())):
-            query = self._query(f"SELECT {text} AS row_text")
-            return Tuples(names, await work.tx.fetch_column(query.sql, query.parameters), texts=True)
-        query = self._query(f"SELECT {', '.join(expression.sql for expression in self.columns.values())}")
-        return Tuples(names, await work.tx.fetch_rows(query.sql, query.parameters))
+    def stored(self, dialect: Dialect) -> tuple[Select, bool]:
+        """Return the statement for rows as they are in the database, and whether their values come as one, the JSON
+        text of an array, which some drivers read faster."""
+        if text := _array(dialect, tuple(self.columns.values())):
+            return self._query(f"SELECT {text} AS row_text"), True
+        return self._query(f"SELECT {', '.join(expression.sql for expression in self.columns.values())}"), False

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable
 from typing import Literal
 
-from aiohttp import hdrs, web
+from aiohttp import Payload, hdrs, web
 
 from ..core.errors import ParseError
 
@@ -50,7 +50,8 @@ def content_encoding(request: web.Request) -> Encoding | None:
 
 def compress(request: web.Request, response: web.Response, codings: tuple[web.ContentCoding, ...] = _CODINGS) -> None:
     """Let *response* be compressed on its way, if it is worth it, in the first of *codings* that the client accepts."""
-    if (response.content_length or 0) >= WORTH:
+    body = response.body
+    if ((body.size if isinstance(body, Payload) else response.content_length) or 0) >= WORTH:
         enable(request, response, codings)
 
 

@@ -38,6 +38,7 @@ from .reading import decompressed, received
 from .refusal import NAME, Refusal, refuse, request_id_of
 from .running import Running
 from .sending import PART, send
+from .spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -115,20 +116,29 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
     """
     parts = request.app[_PARTS]
     share = request[_SHARE] = Share(parts.budget)
-    with parts.running, share:
-        try:
-            response = await answer
-        except Refusal as refusal:
-            if request.writer.output_size and request.transport is not None:
-                request.transport.close()  # another answer has begun: this one comes too late
-            response = refuse(request, refusal, request_id)
-        if parts.running.draining:
-            response.force_close()
-        if isinstance(response, web.Response) and isinstance(body := response.body, (bytes, bytearray)):
-            share.send(len(body))
-        # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
-        await send(request, response, parts.service.settings["server.write_timeout"])
-    return response
+    try:
+        with parts.running, share:
+            try:
+                response = await answer
+            except Refusal as refusal:
+                if request.writer.output_size and request.transport is not None:
+                    request.transport.close()  # another answer has begun: this one comes too late
+                response = refuse(request, refusal, request_id)
+            if parts.running.draining:
+                response.force_close()
+            if isinstance(response, web.Response) and isinstance(body := response.body, (bytes, bytearray)):
+                share.send(len(body))
+            # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
+            await send(request, response, parts.service.settings["server.write_timeout"])
+        return response
+    finally:
+        if share.files:  # the system takes a while for long ones
+            await asyncio.to_thread(lambda: [file.close() for file in share.files])
+
+
+def spool_of(request: web.Request) -> Spool:
+    """Return what keeps a part of the answer to *request* until all is made. For routes that await ``finished``."""
+    return Spool(_share(request))
 
 
 async def refused(request: web.Request, refusal: Refusal, request_id: str) -> web.StreamResponse:

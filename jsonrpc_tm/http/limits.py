@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 from ..core.addresses import subscriber
 from ..core.errors import Unavailable
@@ -165,6 +165,8 @@ class Share:
     """Whether the caller showed no credentials; to be said before anything is taken."""
 
     def __init__(self, budget: Budget) -> None:
+        self.files: list[IO[bytes]] = []
+        """What the answer is kept in until it is out; closed by whoever sends it."""
         self._budget = budget
         self._held = self._answers = 0
         self._lock = budget.lock

@@ -36,8 +36,9 @@ class ListAnswer:
         self, request: web.Request, form: Form, headers: Mapping[str, str], share: Share, patience: float
     ) -> None:
         self.id: Any = None
-        self.of_texts = form.of_texts
+        self.reads = form.reads
         self.short = _SHORT if isinstance(form, Members) else 0
+        self.waits = False
         self.response: web.StreamResponse | None = None
         self._request = request
         self._form = form

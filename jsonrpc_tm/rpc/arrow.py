@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from .listing import Head, NotOffered
+from .listing import Head, NotOffered, RowForm
 
 INSTALLED = find_spec("pyarrow") is not None
 """Whether this server can put out Arrow."""
@@ -21,7 +21,7 @@ class Arrow:
     """
 
     media: ClassVar[str] = "application/vnd.apache.arrow.stream"
-    of_texts: ClassVar[bool] = False
+    reads: ClassVar[RowForm] = "values"
 
     def __init__(self) -> None:
         self._sink = io.BytesIO()

@@ -253,7 +253,7 @@ def compose(method: Method, ground: Ground) -> Perform:
                 transformation = await find(work, own.pop(trans))
                 result = await handler(work, transformation, *given, **own)
             if isinstance(result, Rows):
-                result = await (result.tuples(work) if context.tuples else result.run(work))
+                result = await result.run(work)
             for write in writers:
                 await write(work, record_of(context, method, arguments, begin))
             if key is not None:

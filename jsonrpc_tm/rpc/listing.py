@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import orjson
 
@@ -13,9 +13,10 @@ from ..core.context import Context
 from ..core.errors import InvalidRequest
 from ..core.model import ColumnKind
 from ..domain import event_log
-from ..domain.rows import NO_ROWS, Rows
+from ..domain.rows import NO_ROWS, Rows, Tuples
 from ..domain.work import Work
 from ..storage.base import Select, Transaction
+from ..storage.dialect import Dialect
 from .answer import json_lines, json_text, members_text, row_lines, row_texts
 from .attendance import Attended
 from .chain import Arguments, Ground, trusted
@@ -31,6 +32,10 @@ _TEXTS = 4
 # of this many at a time, no row is long: those of fewer have bodies or names of many files, and are no texts
 _SMALL = 1000
 
+RowForm = Literal["values", "texts", "stored"]
+"""How the rows of a list are read: as answers show them, as the JSON text of an object each where the database can make
+it, or as they are in the database, see ``Tuples``."""
+
 
 class NotOffered(InvalidRequest):
     """The rows cannot be had in the form that was asked for."""
@@ -42,7 +47,8 @@ class Head:
 
     :param revision: the event log's position at or before what the list shows.
     :param columns: kinds by name, in the order of a row's values; None where the rows are JSON values.
-    :param texts: a row's only value is the JSON text of its object, which the database has made.
+    :param texts: a row's only value is a text, which the database has made: the JSON of its object; of an array of its
+        values where rows are read as they are stored.
     """
 
     revision: int
@@ -54,11 +60,11 @@ class Form(Protocol):
     """How one list is put out. Its functions take milliseconds and belong in a thread, one at a time.
 
     :param media: the Content-Type.
-    :param of_texts: it can be made of the JSON texts of rows.
+    :param reads: how it wants its rows.
     """
 
     media: ClassVar[str]
-    of_texts: ClassVar[bool]
+    reads: ClassVar[RowForm]
 
     def rows(self, head: Head, batch: list[Any]) -> bytes:
         """Return the bytes of some rows.
@@ -82,13 +88,16 @@ class Outlet(Protocol):
     """Where a list goes.
 
     :param id: of the request.
-    :param of_texts: it takes the JSON texts of rows.
+    :param reads: how it wants its rows.
     :param short: the most rows that it leaves to be the result of the call, all in one piece; 0 where it takes any.
+        They are ``Tuples`` where they are read as they are stored.
+    :param waits: it waits for its place at the database, where others have all rows at once when these are taken.
     """
 
     id: Any
-    of_texts: bool
+    reads: RowForm
     short: int
+    waits: bool
 
     @property
     def begun(self) -> bool:
@@ -113,7 +122,7 @@ class Lines:
     """One row a line of JSON, and a last line with their number and the hash of all bytes before it."""
 
     media: ClassVar[str] = "application/x-ndjson"
-    of_texts: ClassVar[bool] = True
+    reads: ClassVar[RowForm] = "texts"
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -143,7 +152,7 @@ class Members:
     """The response object of JSON-RPC whose result is the list."""
 
     media: ClassVar[str] = "application/json"
-    of_texts: ClassVar[bool] = True
+    reads: ClassVar[RowForm] = "texts"
 
     def __init__(self) -> None:
         self._before = b'{"jsonrpc":"2.0","result":['
@@ -186,11 +195,14 @@ def streamed(method: Method, ground: Ground) -> PutsOut:
             if found.limit and found.limit <= _PAGES * most:
                 most = 0
             some = found.few(most + 1) if most else found
-            if (query := some.texts(tx.dialect)) is None:
-                rows = await some.run(work)
-                return _MORE if most and len(rows) > most else rows
-            texts = await tx.fetch_column(query.sql, query.parameters)
-            return _MORE if most and len(texts) > most else list(map(orjson.Fragment, texts))
+            query, texts = _statement(some, outlet.reads, tx.dialect)
+            plain = texts or outlet.reads == "stored"
+            rows: list[Any] = await (tx.fetch_rows(query.sql, query.parameters) if plain else some.run(work))
+            if most and len(rows) > most:
+                return _MORE
+            if outlet.reads == "stored":
+                return Tuples(tuple(some.columns), rows, texts)
+            return [orjson.Fragment(text) for (text,) in rows] if texts else rows
 
         async def open(tx: Transaction) -> tuple[tuple[Head, list[Any]], Select]:
             # first of all: who follows the events from here on must not miss one
@@ -198,17 +210,17 @@ def streamed(method: Method, ground: Ground) -> PutsOut:
             found = await described(Work(tx, context, ground.domain, name), arguments)
             if not isinstance(found, Rows):
                 return (Head(revision, None), found), NO_ROWS
-            query = found.texts(tx.dialect) if outlet.of_texts else None
+            query, texts = _statement(found, outlet.reads, tx.dialect)
             columns = {column: expression.kind for column, expression in found.columns.items()}
-            return (Head(revision, columns, query is not None), []), query or found.query(tx.dialect)
+            return (Head(revision, columns, texts), []), query
 
         run = functools.partial(storage.run, name, listed, read=True, caller=context.caller)
-        size = method.streams * (_TEXTS if outlet.of_texts and method.streams >= _SMALL else 1)
+        size = method.streams * (_TEXTS if outlet.reads != "values" and method.streams >= _SMALL else 1)
         with Attended(ground.attendance, context):
             if outlet.short:
                 if (found := await run(outlet.short)) is not _MORE:
                     return found
-                if not storage.streams_at_once(context.caller):
+                if not outlet.waits and not storage.streams_at_once(context.caller):
                     # many slow readers must not keep others from what is not for them alone
                     return await run(0)
             async with storage.stream(name, open, size, context.caller) as ((head, values), batches):
@@ -216,6 +228,14 @@ def streamed(method: Method, ground: Ground) -> PutsOut:
         return None
 
     return stream
+
+
+def _statement(found: Rows, reads: RowForm, dialect: Dialect) -> tuple[Select, bool]:
+    """Return the statement for rows, and whether each is a text; see ``Head``."""
+    if reads == "stored":
+        return found.stored(dialect)
+    query = found.texts(dialect) if reads == "texts" else None
+    return query or found.query(dialect), query is not None
 
 
 async def _in_batches(values: list[Any], size: int) -> AsyncIterator[list[Any]]:

@@ -3,7 +3,9 @@
 import functools
 from collections.abc import Mapping
 
-from jsonrpc_tm.api import Context, Service, check_identity, errors
+from aiohttp import web
+
+from jsonrpc_tm.api import SERVICE, Context, check_identity, errors
 
 from . import answers
 from .endpoint import Handler, Status, acting, decoded, limits, respond
@@ -18,8 +20,9 @@ def handler() -> Handler:
     return functools.partial(respond, answer=_answer)
 
 
-async def _answer(service: Service, context: Context, fields: Mapping[str, str], args: Value) -> bytes:
+async def _answer(request: web.Request, context: Context, fields: Mapping[str, str], args: Value) -> bytes:
     """Answer the two methods: there is no configuration here, and it is never newer than the client's own."""
+    service = request.app[SERVICE]
     name = fields["method"]
     if name not in ("getCompressedDataIfNewer", "whoami"):
         raise Status(501, errors.MethodNotFound(f"No method {name[:100]!r}"))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from aiohttp import web
+from aiohttp import Payload, web
 
 from jsonrpc_tm.api import (
     SERVICE,
@@ -30,7 +30,8 @@ from . import callers, form
 from .jencode import LONG, Undecodable, decode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Answer = Callable[[Service, Context, Mapping[str, str], form.Value], Awaitable[bytes | bytearray]]
+Body = bytes | bytearray | Payload
+Answer = Callable[[web.Request, Context, Mapping[str, str], form.Value], Awaitable[Body]]
 """Makes the JSON for a caller; is given the fields of a form, and of these the arguments as bytes."""
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ async def _response(request: web.Request, answer: Answer, request_id: str) -> we
     return response
 
 
-async def _respond(request: web.Request, answer: Answer, request_id: str) -> tuple[bytes | bytearray, bool, bool]:
+async def _respond(request: web.Request, answer: Answer, request_id: str) -> tuple[Body, bool, bool]:
     """Return the JSON, whether it was asked for raw, and whether it was given before."""
     if request.method != "POST":
         raise Status(405)
@@ -97,7 +98,7 @@ async def _respond(request: web.Request, answer: Answer, request_id: str) -> tup
 
 async def _performed(
     request: web.Request, answer: Answer, context: Context, kind: str, body: bytes
-) -> tuple[bytes | bytearray, bool, bool]:
+) -> tuple[Body, bool, bool]:
     """Perform the call of a form; see ``_respond``."""
     try:
         given = form.parse(kind, body) if len(body) <= LONG else await asyncio.to_thread(form.parse, kind, body)
@@ -109,12 +110,11 @@ async def _performed(
     if not name:
         raise Status(400)
     fields["method"] = name
-    service = request.app[SERVICE]
     try:
-        return await answer(service, context, fields, args), bool(fields.get("rawContent")), context.replayed
+        return await answer(request, context, fields, args), bool(fields.get("rawContent")), context.replayed
     except Status as refused:
         if refused.error is not None:
-            service.report(_record(name, context, refused.error))
+            request.app[SERVICE].report(_record(name, context, refused.error))
         raise
 
 

@@ -1,21 +1,25 @@
 """Lists as text, as ``json.dumps`` writes them, but column by column: rows one by one take three times as long."""
 
+import asyncio
 import json
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
+from aiohttp import web
 
-from jsonrpc_tm.api import TABLES, Tuples, Users, give_way
+from jsonrpc_tm.api import TABLES, Head, Outlet, Spool, Tuples, Users, give_way, spool_of, without_collections
 
 from . import methods
 from .jencode import TAG, VALUE
 
 PIECE = 1000
 """Rows that become text at a time: some milliseconds."""
+SHORT = 2000
+"""Rows of a list that is read and made in one piece."""
 _FLOATS = frozenset(c.name for table in TABLES.values() for c in table.columns.values() if c.kind == "float")
 # What orjson puts between two values of an array when it indents them. No text has it: there a line's end is escaped.
 _LINE = b"\n  "
@@ -26,55 +30,138 @@ BEGIN, END = b'{"OK": true, "Value": "', b'"}'
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """S_OK with rows, which become text some at a time, and are let go.
+class Shape:
+    """How a list is shown.
 
-    :param found: has rows.
     :param authored: with ``AuthorDN``, of the row or of its ``Author``.
     :param users: know the DNs of authors.
     :param records: with ``Records`` and ``ParameterNames`` beside ``Value``.
+    :param as_text: as a text inside of another S_OK, without ``Records``.
     """
 
-    found: Tuples
     authored: bool
     users: Users
     records: bool
+    as_text: bool
 
-    def text(self, *, as_text: bool) -> bytearray:
-        """Return the JSON; only once.
 
-        :param as_text: as a text inside of another S_OK, without ``Records``.
-        """
-        inside = escaped if as_text else bytes
-        text = bytearray((BEGIN if as_text else b"") + inside(b'{"OK": true, "Value": ['))
-        records: deque[bytes] = deque()
-        columns: dict[str, Sequence[Any]] = {}
-        for some in self.found.batches(PIECE):
+class Sink(Protocol):
+    """What text is written into."""
+
+    def write(self, text: bytes | memoryview, /) -> Any:
+        """Add a piece."""
+
+
+class Listing:
+    """S_OK with rows that become text some at a time: ``Value`` goes into one place, what follows it into another.
+
+    :param names: of the columns.
+    :param texts: rows are the JSON texts of arrays.
+    """
+
+    def __init__(self, shape: Shape, names: Sequence[str], texts: bool, value: Sink, after: Sink) -> None:
+        self._shape = shape
+        self._names = names
+        self._texts = texts
+        self._value = value
+        self._after = after
+        self._inside = escaped if shape.as_text else bytes
+        self._records = shape.records and not shape.as_text
+        self._empty = True
+        value.write((BEGIN if shape.as_text else b"") + self._inside(b'{"OK": true, "Value": ['))
+        if self._records:
+            after.write(b', "Records": [')
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows; where they are many in a thread, which lets others go on between its steps."""
+        for start in range(0, len(rows), PIECE):
+            some = rows[start : start + PIECE]
+            if self._texts:
+                some = orjson.loads(f"[{','.join(chain.from_iterable(some))}]")
             columns = self._columns(some)
             lines = [_lines(name, values) for name, values in columns.items()]
-            names = [inside(b"%b: " % _dumped(name)) for name in columns]
-            text += _joined(names, [inside(shown) for shown, _ in lines], b"{}", len(some))
-            if self.records and not as_text:
+            names = [self._inside(b"%b: " % _dumped(name)) for name in columns]
+            self._write(self._value, _joined(names, [self._inside(shown) for shown, _ in lines], b"{}", len(some)))
+            if self._records:
                 give_way()
-                records.append(_joined(repeat(b""), [listed for _, listed in lines], b"[]", len(some)))
+                self._write(self._after, _joined(repeat(b""), [listed for _, listed in lines], b"[]", len(some)))
+            self._empty = False
             give_way()
-        text[-2:] = b"]"
-        if records:
-            text += b', "Records": ['
-            while records:
-                text += records.popleft()
-                give_way()
-            text[-2:] = b'], "ParameterNames": %b' % _dumped(list(columns))
-        text += b"}" + (END if as_text else b"")
-        return text
+
+    def end(self) -> None:
+        """Write what follows the rows."""
+        self._value.write(b"]")
+        if self._records:
+            self._after.write(b'], "ParameterNames": %b' % _dumped(list(self._columns([]))))
+        self._after.write(b"}" + (END if self._shape.as_text else b""))
+
+    def _write(self, sink: Sink, rows: bytes) -> None:
+        if not self._empty:
+            sink.write(b", ")
+        sink.write(rows)
 
     def _columns(self, rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        columns: dict[str, Sequence[Any]] = dict(zip(self.found.names, zip(*rows, strict=True), strict=True))
-        if self.authored:
+        cells: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else repeat(())
+        columns = dict(zip(self._names, cells, strict=bool(rows)))
+        if self._shape.authored:
             own = columns.pop(methods.AUTHOR_DN, repeat(None))
             pairs = zip(own, columns["Author"], strict=False)
-            columns[methods.AUTHOR_DN] = tuple(dn or methods.dn_of(author, self.users) for dn, author in pairs)
+            columns[methods.AUTHOR_DN] = tuple(dn or methods.dn_of(author, self._shape.users) for dn, author in pairs)
         return columns
+
+
+def made(found: Tuples, shape: Shape) -> bytes:
+    """Return the JSON of a list that is there."""
+    value, after = BytesIO(), BytesIO()
+    listing = Listing(shape, found.names, found.texts, value, after)
+    listing.add(found.rows)
+    listing.end()
+    return value.getvalue() + after.getvalue()
+
+
+class Kept(Outlet):
+    """An outlet for rows: keeps the answer until all of it is made, for its length is told before it.
+
+    :param request: what is answered.
+    :param spools: have the answer, one after the other.
+    """
+
+    id = None
+    reads = "stored"
+    short = SHORT
+    waits = True
+    begun = False
+
+    def __init__(self, request: web.Request, shape: Shape) -> None:
+        self.spools: list[Spool] = []
+        self._request = request
+        self._shape = shape
+
+    async def send(self, head: Head, batches: AsyncIterator[list[Any]]) -> None:
+        """Make the answer, see ``Outlet``: rows are read while those before them become text."""
+        self.spools = [spool_of(self._request) for _ in range(2)]
+        assert head.columns is not None  # of rows that are read as they are stored
+        listing = Listing(self._shape, tuple(head.columns), head.texts, *self.spools)
+        step: asyncio.Task[None] | None = None
+        try:
+            with without_collections():  # it makes way for others, and not for itself
+                async for rows in batches:
+                    await _done(step)
+                    step = asyncio.create_task(asyncio.to_thread(listing.add, rows))
+                await _done(step)
+                await asyncio.to_thread(listing.end)
+        finally:
+            if step is not None:  # a thread must not write into what is closed
+                await asyncio.wait([step])
+
+    async def fail(self, error: Mapping[str, Any]) -> None:
+        """Do nothing: nothing is out."""
+
+
+async def _done(step: "asyncio.Task[None] | None") -> None:
+    if step is not None:
+        await asyncio.wait([step])  # which leaves it alone where who waits is cancelled
+        step.result()
 
 
 def _dumped(value: Any) -> bytes:
@@ -110,7 +197,7 @@ def _dumped_lines(values: Iterable[Any]) -> bytes:
 
 
 def _joined(names: Iterable[bytes], columns: Iterable[bytes], brackets: bytes, count: int) -> bytes:
-    """Return rows, each in brackets and with ``, `` behind it.
+    """Return rows, each in brackets, with ``, `` between them.
 
     :param names: what is before each cell.
     :param columns: lines.
@@ -126,5 +213,6 @@ def _joined(names: Iterable[bytes], columns: Iterable[bytes], brackets: bytes, c
         else:
             parts += (repeat(between), cells)
             between = b""
-    ends = repeat(between + brackets[1:] + b", ", count)
+    end = between + brackets[1:]
+    ends = chain(repeat(end + b", ", count - 1), (end,))
     return b"".join(chain.from_iterable(zip(*parts, ends, strict=False)))

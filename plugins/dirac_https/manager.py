@@ -6,10 +6,14 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
+from aiohttp import web
+
 from jsonrpc_tm.api import (
+    SERVICE,
     Context,
     Service,
     Tuples,
+    body_of,
     check_identity,
     check_properties,
     errors,
@@ -18,10 +22,10 @@ from jsonrpc_tm.api import (
 )
 
 from . import answers, methods
-from .endpoint import Handler, Status, acting, decoded, limits, respond
+from .endpoint import Body, Handler, Status, acting, decoded, limits, respond
 from .form import Value
-from .jencode import LONG, Undecodable, encode, is_long, pieces
-from .listing import BEGIN, END, Listing, escaped
+from .jencode import LONG, Undecodable, is_long, pieces
+from .listing import BEGIN, END, Kept, Shape, escaped, made
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,9 +43,10 @@ def handler(*, records: bool) -> Handler:
 
 
 async def _answer(
-    service: Service, context: Context, fields: Mapping[str, str], args: Value, *, records: bool
-) -> bytes | bytearray:
+    request: web.Request, context: Context, fields: Mapping[str, str], args: Value, *, records: bool
+) -> Body:
     """Make a call in the order of DIRAC's checks: method, credentials, authorisation, arguments."""
+    service = request.app[SERVICE]
     name = fields["method"]
     ours = methods.ours(name)
     if (name not in methods.METHODS and name != methods.AS_TEXT) or ours not in service.registry:
@@ -52,21 +57,18 @@ async def _answer(
         given = await decoded(args, limits(service))
         if not isinstance(given, list):
             raise Undecodable("args is no list")
-        reply = await _reply(service, context, ours, given, records=records)
+        # clients of DIRAC 9 say that they have no setup; they and the newest of 8 want the list as a text
+        as_text = name == methods.AS_TEXT or (name == "getTransformationFiles" and fields.get("clientSetup") == "None")
+        as_text = as_text and not fields.get("rawContent")
+        reply = await _reply(request, context, ours, given, records=records, as_text=as_text)
     except (Undecodable, methods.WrongArguments) as error:
         raise Status(500, errors.InvalidParams(str(error))) from None
-    # clients of DIRAC 9 say that they have no setup; they and the newest of 8 want the list as a text
-    as_text = name == methods.AS_TEXT or (name == "getTransformationFiles" and fields.get("clientSetup") == "None")
-    as_text = as_text and not fields.get("rawContent")
-    if isinstance(reply, Listing):
-        if len(reply.found.rows) <= MANY:
-            return reply.text(as_text=as_text)
-        with without_collections():  # it makes way for others, and not for itself
-            return await asyncio.to_thread(reply.text, as_text=as_text)
-    if is_long(reply):
-        with without_collections():
-            return await asyncio.to_thread(_long_json, reply, as_text=as_text)
-    return _json(reply, as_text=as_text)
+    if not isinstance(reply, dict):
+        return reply
+    if not is_long(reply):
+        return _json(reply, as_text=as_text)
+    with without_collections():  # it makes way for others, and not for itself
+        return await asyncio.to_thread(_json, reply, as_text=as_text)
 
 
 def _permit(service: Service, context: Context, name: str) -> None:
@@ -82,18 +84,11 @@ def _permit(service: Service, context: Context, name: str) -> None:
         raise Status(401, error) from None
 
 
-def _json(reply: Mapping[str, Any], *, as_text: bool) -> bytes:
-    """Return S_OK or S_ERROR as JSON.
+def _json(reply: Mapping[str, Any], *, as_text: bool) -> bytearray:
+    """Return S_OK or S_ERROR as JSON; a long one in a thread, so that others go on between the steps.
 
     :param as_text: as a text inside of another S_OK.
     """
-    if as_text:
-        reply = answers.ok(encode(answers.ok(reply["Value"]) if reply["OK"] else reply))
-    return encode(reply).encode()
-
-
-def _long_json(reply: Mapping[str, Any], *, as_text: bool) -> bytearray:
-    """Do as ``_json`` in a thread: others go on between its steps."""
     text = bytearray(BEGIN if as_text else b"")
     given = 0
     for piece in pieces(answers.ok(reply["Value"]) if as_text and reply["OK"] else reply):
@@ -106,24 +101,28 @@ def _long_json(reply: Mapping[str, Any], *, as_text: bool) -> bytearray:
 
 
 async def _reply(
-    service: Service, context: Context, name: str, given: list[Any], *, records: bool
-) -> dict[str, Any] | Listing:
-    """Return S_OK or S_ERROR.
+    request: web.Request, context: Context, name: str, given: list[Any], *, records: bool, as_text: bool
+) -> dict[str, Any] | Body:
+    """Return S_OK or S_ERROR; for rows its JSON.
 
     :raises WrongArguments: too few or too many.
     :raises Status: a bug (500), or a caller who may not call (401).
     """
+    service = request.app[SERVICE]
     if name == "getTransformationTaskStats" and given == [""]:
         return answers.ok(await _all_task_stats(service, context))
     method = service.registry.get(name)
     named = methods.arguments(method, given)
     authored = methods.authored(name, named)
-    if authored or method.streams:
-        also = (methods.AUTHOR_DN,) if authored else ()
-        context = dataclasses.replace(context, also=also, tuples=bool(method.streams))
+    if authored:
+        context = dataclasses.replace(context, also=(methods.AUTHOR_DN,))
+    shape = Shape(authored, service.users, records and name in methods.PAGED, as_text)
+    outlet = Kept(request, shape) if method.streams else None
     try:
         named = _authors_by_dn(service, named)
-        result = await service.call(context, name, named)
+        result = await service.call(context, name, named, outlet)
+    except errors.Unavailable:
+        raise
     except errors.InternalError:
         raise Status(500) from None
     except errors.Unauthenticated:
@@ -134,9 +133,11 @@ async def _reply(
         return answers.refusal(name, error, named)
     except errors.TMError as error:
         return answers.refusal(name, error, named)
+    if outlet is not None and outlet.spools:
+        return body_of(outlet.spools)
     if isinstance(result, Tuples):
         if result.rows:
-            return Listing(result, authored, service.users, records and name in methods.PAGED)
+            return await _aside(result.rows, made, result, shape)
         result = []
     return await _aside(result, methods.reply, method, named, result, service.users, records=records)
 
@@ -149,7 +150,8 @@ async def _aside(value: Any, function: Callable[P, T], /, *args: P.args, **kwarg
     if isinstance(value, dict):
         value = value.get("Successful", value)
     if isinstance(value, list | dict) and len(value) > MANY:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        with without_collections():
+            return await asyncio.to_thread(function, *args, **kwargs)
     return function(*args, **kwargs)
 
 

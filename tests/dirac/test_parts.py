@@ -276,19 +276,21 @@ class TestListing:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(listing, "PIECE", 4)
             values = [tuple(row.values()) for row in rows]
-            found = Tuples(tuple(CELLS), [orjson.dumps(one).decode() for one in values] if texts else values, texts)
-            text = listing.Listing(found, True, USERS, records).text(as_text=as_text).decode()
+            given = [(orjson.dumps(one).decode(),) for one in values] if texts else values
+            shape = listing.Shape(True, USERS, records, as_text)
+            text = listing.made(Tuples(tuple(CELLS), given, texts), shape).decode()
         # both ways of writing DEL are right
         assert text.replace("\x7f", f"{chr(92) * (1 + as_text)}u007f") == jencode.encode(reply)
 
     def test_columns_are_those_of_the_rows(self):
-        found = Tuples(("Type",), [("x",), ("x",)])
-        assert json.loads(listing.Listing(found, False, USERS, True).text(as_text=False)) == {
-            "OK": True,
-            "Value": [{"Type": "x"}] * 2,
-            "Records": [["x"], ["x"]],
-            "ParameterNames": ["Type"],
-        }
+        for rows in ([("x",), ("x",)], []):
+            shape = listing.Shape(False, USERS, True, False)
+            assert json.loads(listing.made(Tuples(("Type",), rows), shape)) == {
+                "OK": True,
+                "Value": [{"Type": "x"}] * len(rows),
+                "Records": [["x"]] * len(rows),
+                "ParameterNames": ["Type"],
+            }
 
 
 class TestArguments:

@@ -303,7 +303,7 @@ class TestAnswers:
         monkeypatch.setattr(asyncio, "to_thread", lambda f, *a, **k: aside.append(f.__name__) or to_thread(f, *a, **k))
         for value in ("short", "x" * 300_000, list(range(300)), {"a": {"b": "x" * 300_000}}):
             assert (await dirac.call(admin, "echo", value)).value == value
-        assert aside.count("_long_json") == 3
+        assert aside.count("_json") == 3
 
     async def test_bodies_come_back_byte_for_byte(self, filled, admin):
         body = "<a b='c'>\"\\ \r\n é 漢 😀 &amp; %s :x"
