@@ -114,9 +114,12 @@ async def remove(work: Work, lfns: Sequence[str]) -> set[str]:
     """
     present = {row["LFN"]: row["FileID"] for row in await names.by_name(work, lfns)}
     ids = list(present.values())
-    having = await _having(work, ids)
-    held = await work.hold_wanting(having)
+    held = await work.hold_wanting(await _having(work, ids))
     await names.lock(work, ids)
+    # nobody can add these files any more; who did since is held out of order: of two that wait, one begins anew
+    having = await _having(work, ids)
+    if later := having.keys() - {trans.id for trans in held}:
+        held += await work.hold_wanting(later)
     await transitions.remove(work, held, ids)
     if present:
         work.emit("files.removed", None, count=len(ids), ids=ids, transformations=having)

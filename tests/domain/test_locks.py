@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jsonrpc_tm.domain import names
+from jsonrpc_tm.domain import counters, names, offers
 from jsonrpc_tm.domain.transitions import claims, transformations
 from jsonrpc_tm.domain.work import DomainParts, Work
 from jsonrpc_tm.tools.testing.cast import PEOPLE
@@ -100,3 +100,36 @@ async def test_who_claims_or_reports_waits_for_no_other_claimer(tm):
     await held
     renewed = await late
     assert (renewed["Tasks"], renewed["Stop"]) == (0, True)
+
+
+@pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+async def test_who_gets_a_file_while_it_is_removed_is_held_too(tm, monkeypatch):
+    """Its cleaning counts what it has, and takes that away: nobody may move its files in between."""
+    for name in "ab":
+        await tm.add(name)
+    await tm("addFilesToTransformation", "a", ["/f"])
+    real_having, real_totals, looked, counted = offers._having, counters.totals, asyncio.Event(), asyncio.Event()
+
+    async def having(work, file_ids):
+        found = await real_having(work, file_ids)
+        looked.set()
+        await counted.wait()
+        return found
+
+    async def totals(*args):
+        found = await real_totals(*args)
+        counted.set()
+        await asyncio.sleep(0.2)  # so long it would take the other to move what is not held
+        return found
+
+    monkeypatch.setattr(offers, "_having", having)
+    monkeypatch.setattr(counters, "totals", totals)
+    removing = asyncio.create_task(tm("removeFile", ["/f"]))
+    async with asyncio.timeout(5):
+        await looked.wait()
+        await tm("addFilesToTransformation", "b", ["/f"])
+        await tm("cleanTransformation", "b")
+        await removing
+    monkeypatch.undo()
+    assert await tm("getTransformationStats", "b") == {"Total": 0}
+    assert await tm("getTransformationStats", "a") == {"Deleted": 1, "Total": 1}
