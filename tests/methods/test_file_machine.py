@@ -76,6 +76,16 @@ async def test_too_many_errors_make_a_file_max_reset(tm):
     assert await tm("setFileStatus", "t", {LFNS[0]: "Unused"}) == {LFNS[0]: "MaxReset"}
 
 
+async def test_counting_anew_moves_last_update(tm):
+    await prepared(tm)
+    await tm("setFileStatusForTransformation", "t", {"2": "MaxReset"})
+    tm.later(60)
+    await tm("resetErrorCount", "t", LFNS[:2])
+    rows = await tm("getTransformationFiles", columns=["LastUpdate"])
+    now = "2024-10-15T12:01:00Z"
+    assert [row["LastUpdate"] for row in rows[:3]] == [now, now, "2024-10-15T12:00:00Z"]
+
+
 async def test_an_unknown_file_changes_nothing(tm):
     await prepared(tm)
     before = await state(tm)

@@ -124,7 +124,8 @@ async def reset_errors(work: Work, trans: Held, file_ids: Sequence[int]) -> None
         parameters = {"trans": trans.id, "ids": dialect.pack(chunk)}
         # first what a rule may refuse: bulk operations go on after that
         freed += await move(work, "file", source, f"{mine} AND target.Status = 'MaxReset'", "'Unused'", parameters)
-        await work.tx.execute(dialect.update_join("TransformationFiles", source, mine, {"ErrorCount": "0"}), parameters)
+        anew = dialect.update_join("TransformationFiles", source, mine, {"ErrorCount": "0", "LastUpdate": ":now"})
+        await work.tx.execute(anew, {**parameters, "now": work.context.timestamp})
     told = {"status": {"Unused": freed}} if freed else {}
     work.emit("files.status", trans, count=len(file_ids), ids=list(file_ids), **told)
 
