@@ -168,7 +168,7 @@ class Tokens:
         if user is not None and user.suspended:
             return Identity(reason=f"{username} is suspended", **facts)
         rights = self._users.properties(group) if properties is None else tuple(properties)
-        return Identity(group=group, properties=rights, **facts)
+        return Identity(group=group, properties=rights, bound=True, **facts)
 
 
 def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -159,7 +159,8 @@ def admit(
     if group is None:
         return Identity(reason=f"{user.name} is in no group", **facts)
     properties = users.properties(group) if user.properties is None else user.properties
-    return _admitted(user.name, group, tuple(properties), dn, subject, authentication, expires)
+    bound = proven is not None
+    return _admitted(user.name, group, tuple(properties), dn, subject, authentication, expires, None, None, bound)
 
 
 @functools.lru_cache(1000)

@@ -30,6 +30,7 @@ class Identity:
     :param expires: when the credential ends (UTC, aware).
     :param reason: for callers that do not count as authenticated: why (goes into ``data.reason``).
     :param refused: a claimed group that is not the caller's: every method answers Forbidden with this text.
+    :param bound: whether the proxy or token names the group, so that its holder acts in no other.
     """
 
     username: str | None = None
@@ -41,6 +42,7 @@ class Identity:
     expires: datetime | None = None
     reason: str | None = None
     refused: str | None = None
+    bound: bool = False
 
     @property
     def authenticated(self) -> bool:

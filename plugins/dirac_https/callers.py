@@ -1,4 +1,4 @@
-"""Who calls, by DIRAC's rules: proxies carry their group, certificates name one in ``extraCredentials``.
+"""Who calls, by DIRAC's rules: proxies and tokens carry their group, certificates name one in ``extraCredentials``.
 
 No property is granted before the membership is known; a host speaks for others only with TrustedHost.
 """
@@ -30,8 +30,8 @@ def resolve(identity: Identity, extra: Any, users: Users) -> Identity:
         if extra != HOSTS:
             raise NotAuthorised(f"a host must say {HOSTS!r} in extraCredentials")
         return identity
-    if extra is None or identity.authentication == "proxy":
-        return identity  # the proxy's group counts, whatever is claimed beside it
+    if extra is None or identity.bound or identity.authentication == "proxy":
+        return identity  # the group of the proxy or token counts, whatever is claimed beside it
     if not isinstance(extra, str):
         raise NotAuthorised("extraCredentials name no group")
     return _in_group(identity, extra, users)

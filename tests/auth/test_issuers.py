@@ -75,7 +75,7 @@ async def test_diracx_preset(jwks: Site) -> None:
         who = (await ask(jwks, server, _diracx())).identity
         assert who is not None
         assert who.authenticated
-        assert (who.username, who.group, who.subject) == ("zoe", "lhcb_prod", "vo:1")
+        assert (who.username, who.group, who.subject, who.bound) == ("zoe", "lhcb_prod", "vo:1", True)
         assert who.properties == ("ProductionManagement", "NormalUser")
         who = (await ask(jwks, server, _diracx(), **{"X-TM-Group": "lhcb_prod"})).identity
         assert who is not None
@@ -104,6 +104,7 @@ async def test_claims_fall_back_to_the_registry(jwks: Site) -> None:
         who = await ask(jwks, server, _diracx(preferred_username="bob", dirac_group="analysis", dirac_properties=None))
         assert who.identity is not None
         assert (who.identity.username, who.identity.properties) == ("bob", ("ProductionUser",))
+        assert who.identity.bound
         who = await ask(jwks, server, _diracx(preferred_username="bob", dirac_group="prod", dirac_properties=None))
         assert who.identity is not None
         assert (who.identity.refused is not None, who.identity.properties) == (True, ())
@@ -111,6 +112,7 @@ async def test_claims_fall_back_to_the_registry(jwks: Site) -> None:
         who = await ask(jwks, server, _diracx(preferred_username="bob", dirac_group=None))
         assert who.identity is not None
         assert (who.identity.group, who.identity.properties) == ("analysis", ("ProductionUser",))
+        assert not who.identity.bound
         # no name
         who = await ask(jwks, server, token())
         assert who.identity is not None

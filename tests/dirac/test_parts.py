@@ -174,6 +174,12 @@ class TestCallers:
         proxy = Identity("alice", "users", (), dn="/CN=alice", authentication="proxy")
         assert callers.resolve(proxy, "managers", USERS) is proxy
 
+    def test_nor_that_of_a_token(self):
+        token = Identity("alice", "users", (), subject="alice", authentication="jwt", bound=True)
+        assert callers.resolve(token, "managers", USERS) is token
+        without = Identity("alice", "users", (), subject="alice", authentication="jwt")
+        assert callers.resolve(without, "managers", USERS).group == "managers"
+
     def test_a_host_says_hosts_or_speaks_for_a_user(self):
         assert callers.resolve(BOX, "hosts", USERS) is BOX
         alice = callers.resolve(BOX, ["/CN=alice", "managers"], USERS)
