@@ -40,7 +40,10 @@ async def follow(open: Open, since: int | None, patience: float) -> AsyncIterato
                 if response.status != 200:
                     raise _refused(response.status, await response.read())
                 async for name, revision, data in _messages(response):
-                    since, pause, lost = revision, PAUSES[0], time.monotonic()
+                    pause, lost = PAUSES[0], time.monotonic()
+                    if revision is None:
+                        continue
+                    since = revision
                     if name == "resync":
                         raise EventsMissed(revision)
                     if data:
@@ -62,8 +65,8 @@ def _refused(status: int, body: bytes) -> Exception:
         return ConnectionFailed(f"No events there: it answered with HTTP status {status}.", sent=True)
 
 
-async def _messages(response: ClientResponse) -> AsyncIterator[tuple[str, int, bytes]]:
-    """Yield name, revision and data of what an event stream says, as far as it is whole."""
+async def _messages(response: ClientResponse) -> AsyncIterator[tuple[str, int | None, bytes]]:
+    """Yield name, revision and data of what an event stream says, as far as it is whole; heartbeats may have none."""
     name, data, revision, rest = "", b"", None, b""
     async for part in response.content.iter_any():
         *lines, rest = (rest + part).split(b"\n")
@@ -76,6 +79,5 @@ async def _messages(response: ClientResponse) -> AsyncIterator[tuple[str, int, b
             elif field == b"data":
                 data = value
             elif not line:
-                if revision is not None:
-                    yield name, revision, data
+                yield name, revision, data
                 name, data, revision = "", b"", None

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import gzip
 import ssl
+from types import SimpleNamespace
 
 import orjson
 import pytest
 import trustme
 from aiohttp import web
 
-from jsonrpc_tm.client import Client, ConnectionFailed, SyncClient, tls_context
+from jsonrpc_tm.client import Client, ConnectionFailed, SyncClient, events, tls_context
 from jsonrpc_tm.core import errors
 from jsonrpc_tm.core.errors import ConfigurationError
 
@@ -322,3 +323,36 @@ class TestTLS:
 
     def test_authorities_in_a_folder(self, files):
         assert tls_context(ca=files).verify_mode == ssl.CERT_REQUIRED
+
+
+class TestEvents:
+    async def test_heartbeats_are_answers(self, monkeypatch):
+        """A server may be quiet for longer than its restart is waited for."""
+        now = 0.0
+        monkeypatch.setattr(events, "time", SimpleNamespace(monotonic=lambda: now))
+        monkeypatch.setattr(events, "PAUSES", (0.0, 0.0))
+
+        async def quiet():
+            nonlocal now
+            yield b": events\nid: 4\n\n"
+            for _ in range(100):
+                now += 15
+                yield b": nothing new\n\n"
+
+        async def lively():
+            yield b'id: 5\ndata: {"revision": 5}\n\n'
+
+        asked = []
+
+        @contextlib.asynccontextmanager
+        async def open(since):
+            asked.append(since)
+            if len(asked) == 2:
+                raise ConnectionFailed("it is being started again", sent=False)
+            parts = quiet if len(asked) == 1 else lively
+            yield SimpleNamespace(status=200, content=SimpleNamespace(iter_any=parts))
+
+        found = events.follow(open, None, 300)
+        assert await anext(found) == {"revision": 5}
+        assert asked == [None, 4, 4]
+        await found.aclose()
