@@ -124,6 +124,9 @@ class Supervisor:
         except ConfigurationError as error:
             reporting.send(error)
             sys.exit(2)
+        finally:
+            # nobody else does it in a process that multiprocessing has made, and lines may wait
+            logging.shutdown()
         sys.exit(0)
 
     def _wait(self, timeout: float | None) -> None:

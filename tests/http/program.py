@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from jsonrpc_tm.core.errors import ConfigurationError
 from jsonrpc_tm.core.lifetimes import background
 from jsonrpc_tm.http import workers
 from jsonrpc_tm.http.server import serve
+from jsonrpc_tm.observe import logs
 
 from .fakes import SETTINGS, make_service
 
@@ -89,6 +89,7 @@ def service(**settings: Any) -> Any:
         Method("sleep", _sleep, {"seconds": fields.Any_()}, rule="all"),
         Method("die", _die, rule="all"),
         Method("block", _block, rule="all"),
+        observers=[logs.log_call],
         lifetimes=[lifetime for name, lifetime in _LIFETIMES.items() if settings.get(name)],
         **settings,
     )
@@ -96,7 +97,7 @@ def service(**settings: Any) -> Any:
 
 def main() -> None:
     """Serve with the settings of the command line; exit 2 when they are wrong."""
-    logging.basicConfig(level=logging.INFO)
+    logs.configure({"logging.format": "text", "logging.level": "INFO"})
     pairs = (argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
     settings = SETTINGS | {name: json.loads(value) for name, value in pairs}
     workers.PATIENCE = settings.pop("patience", workers.PATIENCE)

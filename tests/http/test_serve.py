@@ -120,6 +120,7 @@ async def test_a_signal_stops_after_the_running_calls(number: int, workers: int,
         assert code == 0, log
         assert "Traceback" not in log
         assert "waiting for 1 running call(s)" in log
+        assert "sleep ok" in log, "the line of the last call is lost"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
