@@ -69,6 +69,7 @@ class _Parts:
     running: Running
     dispatcher: Dispatcher
     budget: Budget
+    disk: Budget
     limits: RateLimits
 
 
@@ -78,7 +79,9 @@ _PARTS = web.AppKey("parts", _Parts)
 def add_endpoint(app: web.Application, service: Service) -> None:
     """Let *app* answer JSON-RPC requests for *service*."""
     settings = service.settings
-    parts = _Parts(service, Running(), Dispatcher(service), Budget(settings), RateLimits(settings))
+    parts = _Parts(
+        service, Running(), Dispatcher(service), Budget(settings), Budget(settings, "limits.disk"), RateLimits(settings)
+    )
     app[_PARTS], app[SERVICE], app[RUNNING], app[LIMITS] = parts, service, parts.running, parts.limits
     app.router.add_route("*", service.settings["server.path"], answer_request, expect_handler=_expect)
     app.middlewares.append(not_found_middleware)
@@ -115,9 +118,9 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
     ``server.write_timeout`` is given up.
     """
     parts = request.app[_PARTS]
-    share = request[_SHARE] = Share(parts.budget)
-    try:
-        with parts.running, share:
+    share = request[_SHARE] = Share(parts.budget, parts.disk)
+    with parts.running, share:
+        try:
             try:
                 response = await answer
             except Refusal as refusal:
@@ -130,10 +133,10 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
                 share.send(len(body))
             # sent here and not by aiohttp, so that it counts as running, and the connection as busy, until it is out
             await send(request, response, parts.service.settings["server.write_timeout"])
-        return response
-    finally:
-        if share.files:  # the system takes a while for long ones
-            await asyncio.to_thread(lambda: [file.close() for file in share.files])
+        finally:
+            if share.files:  # the system takes a while for long ones
+                await asyncio.to_thread(lambda: [file.close() for file in share.files])
+    return response
 
 
 def spool_of(request: web.Request) -> Spool:

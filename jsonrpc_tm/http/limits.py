@@ -128,16 +128,18 @@ class RateLimits:
 
 
 class Budget:
-    """The bytes in flight of all callers: bodies that were read, decompressed, and answers that are not out yet.
+    """The bytes in flight of all callers: bodies that were read, decompressed, and answers that are not out yet; or
+    those of them that wait on the disk.
 
     Callers without credentials have half of it together: whoever sends and reads slowly holds what is in flight, and
     the others must not wait for strangers.
 
-    :param settings: ``limits.memory`` is the most, 0 for any number.
+    :param limit: the setting that has the most, 0 for any number.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], limit: str = "limits.memory") -> None:
         self._settings = settings
+        self._limit = limit
         # bodies are decompressed in threads
         self.lock = Lock()
         self.used = 0
@@ -150,23 +152,27 @@ class Budget:
         :param stranger: whether its caller showed no credentials.
         :raises Unavailable: other requests have too many already.
         """
-        limit: int = self._settings["limits.memory"]
+        limit: int = self._settings[self._limit]
         if limit and (
             (self.used + number > limit and self.used > held)
             or (stranger and self.strangers + number > limit // 2 and self.strangers > held)
         ):
-            raise Unavailable("The server has too much in flight at the moment")
+            raise Unavailable(f"The server has too much in flight at the moment ({self._limit})")
 
 
 class Share:
-    """What one request has of a budget; ``with`` gives it back at the end."""
+    """What one request has of a budget; ``with`` gives it back at the end.
+
+    :param disk: the budget of what waits on the disk; None where nobody counts that.
+    """
 
     stranger = False
     """Whether the caller showed no credentials; to be said before anything is taken."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, disk: Budget | None = None) -> None:
         self.files: list[IO[bytes]] = []
         """What the answer is kept in until it is out; closed by whoever sends it."""
+        self.disk = None if disk is None else Share(disk)
         self._budget = budget
         self._held = self._answers = 0
         self._lock = budget.lock
@@ -176,6 +182,8 @@ class Share:
 
     def __exit__(self, *exc: object) -> None:
         self._count(-self._held)
+        if self.disk is not None:
+            self.disk.__exit__()
 
     def take(self, number: int) -> None:
         """Take *number* bytes, which come.

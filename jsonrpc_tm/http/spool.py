@@ -22,7 +22,7 @@ _READ = 2**20
 class Spool:
     """A part of an answer, which grows. Its file has no name in its folder, and is gone when the answer is out.
 
-    :param share: of the request, counts what is in memory.
+    :param share: of the request, counts what is in memory, and what is on the disk.
     """
 
     def __init__(self, share: Share) -> None:
@@ -39,6 +39,9 @@ class Spool:
         before, self.size = self.size, self.size + len(text)
         if self.size <= MEMORY:
             self._share.answer(len(text), needed=False)
+        elif (disk := self._share.disk) is not None:
+            disk.stranger = self._share.stranger
+            disk.take(len(text) if before > MEMORY else self.size)
         try:
             self._file.write(text)
         except OSError as error:

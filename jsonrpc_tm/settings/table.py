@@ -192,6 +192,14 @@ CORE_SETTINGS: tuple[Setting, ...] = (
         reload=True,
     ),
     Setting(
+        "limits.disk",
+        "size",
+        2**32,
+        "Bytes of answers that may wait on the disk until they are out (long lists on DIRAC's wire), in each process; "
+        "above it calls get HTTP 503, but one alone. 0 for any number.",
+        reload=True,
+    ),
+    Setting(
         "limits.idle_connections",
         Number(0),
         500,

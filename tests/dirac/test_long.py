@@ -37,7 +37,7 @@ def storage_url(request, tmp_path):
 def kept(monkeypatch):
     """Files in which answers are kept, as their requests have them."""
     shares, real = [], Share.__init__
-    monkeypatch.setattr(Share, "__init__", lambda self, budget: shares.append(self) or real(self, budget))
+    monkeypatch.setattr(Share, "__init__", lambda self, *budgets: shares.append(self) or real(self, *budgets))
 
     def files():
         return [file for share in shares for file in share.files]

@@ -29,6 +29,7 @@ from jsonrpc_tm.storage.base import Schema
 SETTINGS = {
     "limits.depth": 16,
     "limits.memory": 2**30,
+    "limits.disk": 2**32,
     "limits.idle_connections": 500,
     "limits.string_length": 2**20,
     "limits.calls_per_minute": 0,

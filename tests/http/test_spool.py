@@ -35,6 +35,33 @@ def test_what_is_in_memory_is_counted(budget: Budget, share: Share) -> None:
     assert kept.read(5) + kept.read() == b"x" * 601
 
 
+def test_what_is_on_the_disk_is_counted(budget: Budget) -> None:
+    disk = Budget({"limits.disk": 300}, "limits.disk")
+    with Share(budget, disk) as share, Share(budget, disk) as other:
+        kept = spool.Spool(share)
+        used = []
+        for size in (100, 1, 50, 350):  # alone it gets whatever it wants
+            kept.write(b"x" * size)
+            used.append((budget.used, disk.used))
+        assert used == [(100, 0), (0, 101), (0, 151), (0, 501)]
+        with pytest.raises(Unavailable, match=r"too much in flight at the moment \(limits.disk\)"):
+            spool.Spool(other).write(b"x" * 101)
+        for file in share.files + other.files:
+            file.close()
+    assert (budget.used, disk.used) == (0, 0)
+
+
+def test_strangers_have_half_of_the_disk(budget: Budget) -> None:
+    disk = Budget({"limits.disk": 600}, "limits.disk")
+    with Share(budget, disk) as share, Share(budget, disk) as other:
+        share.stranger = other.stranger = True
+        spool.Spool(share).write(b"x" * 200)
+        with pytest.raises(Unavailable, match="too much in flight"):
+            spool.Spool(other).write(b"x" * 101)
+        for file in share.files + other.files:
+            file.close()
+
+
 def test_an_answer_of_too_many_is_refused(budget: Budget, share: Share) -> None:
     with Share(budget) as other:
         other.take(100)

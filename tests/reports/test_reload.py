@@ -67,7 +67,7 @@ RELOADED = {
     *("limits.anonymous_calls", "limits.calls_per_minute", "limits.failures_per_minute"),
     # read when they are needed
     *("authorization.statuses", "files.pattern", "limits.anonymous_body", "limits.idle_connections"),
-    "limits.memory",
+    *("limits.memory", "limits.disk"),
     *("server.balancers", "server.forwarded_header", "bulk.keep"),
     *("events.keep", "events.heartbeat", "limits.event_streams"),
     *("transformations.max_reset_count", "transformations.strict_statuses"),
