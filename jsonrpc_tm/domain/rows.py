@@ -41,16 +41,14 @@ def _exact(columns: Iterable[Expression]) -> bool:
 
 @lru_cache(maxsize=256)
 def _array(dialect: Dialect, columns: tuple[Expression, ...]) -> str | None:
-    sqls = (dialect.concat(column.sql, "''") if column.kind == "date" else column.sql for column in columns)
-    kinds = (column.kind != "int" for column in columns)
-    return dialect.json_array(list(zip(sqls, kinds, strict=True))) if _exact(columns) else None
+    return dialect.json_array([(column.sql, column.kind) for column in columns]) if _exact(columns) else None
 
 
 @lru_cache(maxsize=256)
 def _texts(dialect: Dialect, columns: tuple[tuple[str, Expression], ...]) -> str | None:
     if not _exact(expression for _, expression in columns):
         return None
-    members = {name: (in_answers(dialect, expression), expression.kind != "int") for name, expression in columns}
+    members = {name: (in_answers(dialect, expression), expression.kind) for name, expression in columns}
     return f"SELECT {dialect.json_object(members)} AS row_text"
 
 
@@ -123,7 +121,7 @@ class Rows:
 
     def stored(self, dialect: Dialect) -> tuple[Select, bool]:
         """Return the statement for rows as they are in the database, and whether their values come as one, the JSON
-        text of an array, which some drivers read faster."""
+        text of an array, which a driver reads faster."""
         if text := _array(dialect, tuple(self.columns.values())):
             return self._query(f"SELECT {text} AS row_text"), True
         return self._query(f"SELECT {', '.join(expression.sql for expression in self.columns.values())}"), False

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
+from ...core.model import ColumnKind
+
 PackedKind = Literal["int", "float", "text", "word"]
 """Kind of a packed value. A word is a text for a column of 255 characters at most, which would refuse a longer one:
 what it is compared with, or stored into."""
@@ -169,19 +171,19 @@ class Dialect(ABC):
         """Return the concatenation of text expressions."""
 
     @abstractmethod
-    def json_object(self, members: Mapping[str, tuple[str, bool]]) -> str:
+    def json_object(self, members: Mapping[str, tuple[str, ColumnKind]]) -> str:
         """Return the JSON text of an object, without spaces, as an SQL expression.
 
-        :param members: by name, which is a plain word: an SQL expression, and whether it is a text; else it is a whole
-            number. Each may be null. Together they fit in a packet, six times.
+        :param members: by name, which is a plain word: an SQL expression, and what it is: a whole number, a text, or a
+            date, which has no sign that JSON escapes. Each may be null. Together they fit in a packet, six times.
         """
 
-    def json_array(self, members: Sequence[tuple[str, bool]]) -> str | None:
-        """Return the JSON text of an array as an SQL expression; None where a driver reads its members as fast.
+    @abstractmethod
+    def json_array(self, members: Sequence[tuple[str, ColumnKind]]) -> str:
+        """Return the JSON text of an array as an SQL expression: a driver reads it faster than its members.
 
         :param members: without their names, see ``json_object``.
         """
-        return None
 
     @abstractmethod
     def characters(self, expression: str) -> str:
