@@ -1,6 +1,7 @@
 """The TransformationManager: from the fields of a form to a call of ours, and to the text of its answer."""
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -109,16 +110,17 @@ async def _reply(
     :raises Status: a bug (500), or a caller who may not call (401).
     """
     service = request.app[SERVICE]
-    if name == "getTransformationTaskStats" and given == [""]:
-        return answers.ok(await _all_task_stats(service, context))
     method = service.registry.get(name)
-    named = methods.arguments(method, given)
+    of_all = name == "getTransformationTaskStats" and given == [""]
+    named = {} if of_all else methods.arguments(method, given)
     authored = methods.authored(name, named)
     if authored:
         context = dataclasses.replace(context, also=(methods.AUTHOR_DN,))
     shape = Shape(authored, service.users, records and name in methods.PAGED, as_text)
     outlet = Kept(request, shape) if method.streams else None
     try:
+        if of_all:
+            return answers.ok(await _all_task_stats(service, context))
         named = _authors_by_dn(service, named)
         result = await service.call(context, name, named, outlet)
     except errors.Unavailable:
@@ -157,7 +159,9 @@ async def _aside(value: Any, function: Callable[P, T], /, *args: P.args, **kwarg
 
 async def _taken(service: Service, context: Context, name: str) -> dict[str, Any]:
     """Return S_ERROR for a name that is taken, with the id that the reference tells."""
-    found = await service.call(context, "getTransformations", {"condDict": {"TransformationName": name}})
+    found = []
+    with contextlib.suppress(errors.TMError):  # it is taken all the same
+        found = await service.call(context, "getTransformations", {"condDict": {"TransformationName": name}})
     ids = "".join(f" with TransformationID = {row['TransformationID']}" for row in found)
     return answers.failed(f"Transformation with name {name} already exists{ids}")
 
