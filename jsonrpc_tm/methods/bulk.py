@@ -170,8 +170,9 @@ async def step(service: Service) -> bool:
         outside = service.outside(context, method)
         try:
             more |= await outside.write(chunks.chunk, row["BulkID"], author.authenticated and outside.permits(method))
-        except StorageUnavailable:
-            raise
+        except StorageUnavailable as error:
+            # it may be this one alone: the others go on
+            logger.warning("bulk operation %d waits for the database: %s", row["BulkID"], error)
         except Exception:
             logger.exception("bulk operation %d failed", row["BulkID"])
             await outside.write(operations.end, row["BulkID"], "Failed")

@@ -1,6 +1,5 @@
 """Bulk operations: previewed, done chunk by chunk, cancelled, undone (section 8.4 of the specification)."""
 
-import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from jsonrpc_tm.core.identity import User
 from jsonrpc_tm.core.records import StatusRule
-from jsonrpc_tm.domain.bulk import actions, chunks
+from jsonrpc_tm.domain.bulk import actions
 from jsonrpc_tm.methods import bulk
 from jsonrpc_tm.rpc.chain import Afterwards
 from jsonrpc_tm.storage.dialect import SQLite
@@ -293,53 +292,6 @@ async def test_what_the_policy_hides_is_not_there(t):
     assert (await t("startBulk", "files", {}, "resetErrors"))["Count"] == 6
     number = await started(t, "files", {}, "resetErrors", {})
     assert (await t("getBulk", number))["Total"] == 6
-
-
-async def test_a_chunk_takes_as_many_statements_whatever_its_size(t):
-    async def counted(condition):
-        await started(t, "files", condition, "setStatus", {"status": "Problematic"})
-        t.storage.statements.clear()
-        await finish(t)
-        return len(t.storage.statements)
-
-    few = await counted({"TransformationID": 1, "LFN": LFNS[0]})
-    assert await counted({"TransformationID": 1}) <= few + 1
-    assert few <= 25
-
-
-async def test_a_chunk_is_about_few_transformations(t, monkeypatch):
-    monkeypatch.setattr(chunks, "_TRANSFORMATIONS_AT_ONCE", 1)
-    for what, action, arguments in [("files", "setStatus", {"status": "Problematic"}), ("transformations", "stop", {})]:
-        number = await started(t, what, {}, action, arguments)
-        assert await bulk.step(t.service)
-        before = await t("getBulk", number)
-        assert (before["State"], before["Done"]) == ("Running", before["Total"] // 2)
-        await finish(t)
-        told = await t("getBulk", number)
-        assert (told["State"], told["Done"]) == ("Done", told["Total"])
-    assert await statuses(t) == await statuses(t, "b")
-
-
-async def test_two_processes_work_at_one_operation(t):
-    """Each chunk is one transaction that locks the operation: whoever comes second does the next one."""
-    number = await started(t, "files", {"TransformationID": 1, "Status": "Assigned"}, "setStatus", {"status": "Unused"})
-    await asyncio.gather(*(bulk.step(t.service) for _ in range(4)))
-    told = await t("getBulk", number)
-    assert (told["State"], told["Done"]) == ("Done", 4)
-    assert [errors for _, errors, _ in await statuses(t)] == [1, 1, 1, 1, 0, 0]
-
-
-@pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
-async def test_nobody_waits_for_an_operation_that_another_process_works_at(t):
-    numbers = [await started(t, "files", {"TransformationID": trans}, "resetErrors", {}) for trans in (1, 2)]
-
-    async def work_beside(tx):
-        await tx.fetch_one(f"SELECT BulkID FROM BulkOperations WHERE BulkID = {numbers[0]:d} FOR UPDATE")
-        async with asyncio.timeout(20):
-            await bulk.step(t.service)
-
-    await t.storage.run("another process", work_beside)
-    assert [(await t("getBulk", number))["Done"] for number in numbers] == [0, 6]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,7 +1,7 @@
 """The work on a bulk operation: what it would do, and one chunk of it after the other."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -20,6 +20,8 @@ SAMPLE = 10
 """How many objects a preview names."""
 _TRANSFORMATIONS_AT_ONCE = 50
 """How many a chunk locks: each takes statements of its own."""
+_STATES = 500_000
+"""Characters of noted states that travel in one statement; as literals they may take several times as many bytes."""
 _ITEMS = (
     "SELECT Position, TransformationID, ObjectID, Former, Later FROM BulkItems"
     " WHERE BulkID = :bulk AND Position > :position ORDER BY Position"
@@ -148,9 +150,9 @@ async def _note(work: Work, operation: BulkOperation, rows: Sequence[Row], outco
     assigned = {"Outcome": "source.outcome", "Former": "source.former", "Later": "source.later"}
     on = "target.BulkID = :bulk AND target.Position = source.position_"
     bulk = {"bulk": operation.id}
-    await work.tx.execute(
-        dialect.update_join("BulkItems", source, on, assigned), {**bulk, "marks": dialect.pack(marks)}
-    )
+    sql = dialect.update_join("BulkItems", source, on, assigned)
+    for some in _portions(marks):
+        await work.tx.execute(sql, {**bulk, "marks": dialect.pack(some)})
     counted = Counter(outcomes.values())
     done, skipped = counted.pop("done", 0), counted.pop("skipped", 0)
     await work.tx.execute(
@@ -164,3 +166,17 @@ async def _note(work: Work, operation: BulkOperation, rows: Sequence[Row], outco
             "position": rows[-1]["Position"],
         },
     )
+
+
+def _portions(marks: Sequence[list[Any]]) -> Iterator[list[list[Any]]]:
+    """Yield marks, as many together as a statement has room for: the bodies of many transformations are long."""
+    pending: list[list[Any]] = []
+    size = 0
+    for mark in marks:
+        length = len(mark[2] or "") + len(mark[3] or "")
+        if pending and size + length > _STATES:
+            yield pending
+            pending, size = [], 0
+        pending.append(mark)
+        size += length
+    yield pending
