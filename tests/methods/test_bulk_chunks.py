@@ -25,6 +25,34 @@ async def test_a_chunk_takes_as_many_statements_whatever_its_size(t):
     assert few <= 25
 
 
+@pytest.mark.parametrize(
+    ("condition", "number"),
+    [
+        ({"LFN": LFNS[:2] + [f"/{n}" for n in range(600)]}, 4),
+        ({"LFN": {"nin": LFNS[:2] + [f"/{n}" for n in range(600)]}, "Status": "Assigned"}, 4),
+        ({"TaskID": [None, *range(2, 600)]}, 4),
+        ({"TaskID": {"nin": [None, *range(2, 600)]}}, 8),
+        (
+            {
+                "TaskID": {"nin": list(range(2, 600))},
+                "LastUpdate": [f"2024-10-15 12:{n // 60:02}:{n % 60:02}" for n in range(600)],
+            },
+            12,
+        ),
+    ],
+)
+async def test_what_is_in_a_long_list_matches_when_its_chunk_comes_too(t, condition, number):
+    bulk_id = await started(t, "files", condition, "setStatus", {"status": "Own"})
+    await finish(t)
+    told = await t("getBulk", bulk_id)
+    assert (told["Total"], told["Done"], told["Skipped"]) == (number, number, 0)
+    bulk_id = await started(t, "files", condition | {"Status": "Own"}, "setStatus", {"status": "Unused"})
+    await t("setFileStatus", "a", dict.fromkeys(LFNS, "Problematic"))
+    await finish(t)
+    told = await t("getBulk", bulk_id)
+    assert told["Done"] == told["Skipped"] == number // 2 == told["Total"] // 2
+
+
 async def test_a_chunk_is_about_few_transformations(t, monkeypatch):
     monkeypatch.setattr(chunks, "_TRANSFORMATIONS_AT_ONCE", 1)
     for what, action, arguments in [("files", "setStatus", {"status": "Problematic"}), ("transformations", "stop", {})]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from ...core.model import TRANSFORMATION_FILES, TRANSFORMATION_TASKS, TRANSFORMATIONS, Table
 from ...storage.base import Row, chunks
-from ...storage.where import Expressions, Where
+from ...storage.where import LISTING, LONG_LIST, Expressions, Where, comparisons
 from ..rows import FILE_SQL, TASK_SQL, TRANSFORMATION_SQL
 from ..work import Work
 
@@ -56,25 +56,34 @@ class Objects:
         self, work: Work, keys: Sequence[ObjectKey], conditions: Mapping[str, Any] | None
     ) -> dict[ObjectKey, State]:
         """Return the state of those objects that are there and fulfil a condDict."""
+        asked = comparisons(self.columns, conditions)
+        # a long list would be read anew by the database for each chunk: MariaDB took 2 s for 20,000 names
+        lists = [one for one in asked if one.operator in LISTING.values() and len(one.wanted) > LONG_LIST]
+        sets = [set(one.wanted) for one in lists]
         where = Where(work.dialect)
-        where.conditions(self.columns, conditions)
+        where.meet(one for one in asked if one not in lists)
         dialect = work.dialect
         wanted = dialect.records("keys", trans="int", number="int")
         table, _, more = self.source.partition(" JOIN ")
         joined = f" JOIN {more}" if more else ""
+        compared = "".join(f", {one.column.sql} AS compared{place}" for place, one in enumerate(lists))
         sql = (
-            f"SELECT {self.trans}, {self.number} AS number, {', '.join(self.state)} FROM {wanted} AS wanted"
+            f"SELECT {self.trans}, {self.number} AS number, {', '.join(self.state)}{compared} FROM {wanted} AS wanted"
             f" {dialect.straight_join} {table} ON {self.trans} = wanted.trans AND {self.number} = wanted.number{joined}"
             f" WHERE {where.text}"
         )
         found: dict[ObjectKey, State] = {}
         for chunk in chunks(keys):
-            rows = await work.tx.fetch_all(
+            rows = await work.tx.fetch_rows(
                 sql, {**where.parameters, "keys": dialect.pack([list(key) for key in chunk])}
             )
-            for row in rows:
-                trans, number, *state = row.values()
-                found[trans, number] = state
+            for trans, number, *values in rows:
+                state, others = values[: len(self.state)], values[len(self.state) :]
+                if all(
+                    (value in given) == (one.operator == "in")
+                    for value, given, one in zip(others, sets, lists, strict=True)
+                ):
+                    found[trans, number] = state
         return found
 
     async def by_status(self, work: Work, where: Where) -> list[Row]:
