@@ -17,6 +17,8 @@ from .scenario import CATALOG, IDENTITIES
 
 logger = logging.getLogger(__name__)
 CREDENTIALS = ("Authorization", "X-TM-Group")
+PASSED_ON = (*CREDENTIALS, "X-Request-ID", "Idempotency-Key")
+REPLAYED = "Idempotency-Replayed"
 LOOSE = {"ping": "keys", "rpc.discover": "present"}
 """Methods whose answer depends on the machine, and how it compares."""
 HARNESS_RESET, HARNESS_CLOCK = "harness.reset", "harness.setClock"
@@ -151,7 +153,7 @@ class Recorder:
     async def handle(self, request: web.Request) -> web.Response:
         """Pass a request on, record its calls and give back the answer."""
         body = await request.read()
-        headers = {name: request.headers[name] for name in (*CREDENTIALS, "X-Request-ID") if name in request.headers}
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         if self._token and "Authorization" not in headers:
             headers["Authorization"] = f"Bearer {self._token}"
         calls = _calls(body) if request.content_type == "application/json" else None
@@ -159,7 +161,7 @@ class Recorder:
             try:
                 if calls is None:
                     headers["Content-Type"] = request.headers.get("Content-Type", "application/octet-stream")
-                    status, answer = await self._post(body, headers, request.method)
+                    status, answer, _ = await self._post(body, headers, request.method)
                     return web.Response(status=status, body=answer, content_type="application/json")
                 return await self._recorded(json.loads(body), calls, headers)
             except (aiohttp.ClientError, OSError) as error:
@@ -173,7 +175,7 @@ class Recorder:
         batch = isinstance(sent, list)
         caller = await self._caller(headers)
         body = json.dumps(numbered if batch else numbered[0]).encode()
-        status, content = await self._post(body, {**headers, "Content-Type": "application/json"})
+        status, content, replayed = await self._post(body, {**headers, "Content-Type": "application/json"})
         answers = json.loads(content)
         by_id = {answer.get("id"): answer for answer in (answers if isinstance(answers, list) else [answers])}
         if by_id.keys() != set(range(len(calls))):  # refused as a whole
@@ -181,13 +183,14 @@ class Recorder:
         given = []
         for number, call in enumerate(calls):
             answer = by_id[number]
-            if not self._of_harness(call, answer):
+            # what was given before did nothing, and would do it when it is replayed
+            if not replayed and not self._of_harness(call, answer):
                 self._recording.step(now, caller, call, answer)
             if "id" in call:
                 given.append({**answer, "id": call["id"]})
         if not given:
-            return web.Response(status=204)
-        return web.json_response(given if batch else given[0], status=status)
+            return web.Response(status=204, headers=replayed)
+        return web.json_response(given if batch else given[0], status=status, headers=replayed)
 
     def _of_harness(self, call: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
         """Follow the calls of a test that drives the server; they are no steps."""
@@ -205,13 +208,17 @@ class Recorder:
         key = tuple(headers.get(name) for name in CREDENTIALS)
         if key not in self._callers:
             call = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "whoami"}).encode()
-            _, content = await self._post(call, {**headers, "Content-Type": "application/json"})
+            _, content, _ = await self._post(call, {**headers, "Content-Type": "application/json"})
             self._callers[key] = self._recording.caller(json.loads(content).get("result"))
         return self._callers[key]
 
-    async def _post(self, body: bytes, headers: Mapping[str, str], method: str = "POST") -> tuple[int, bytes]:
+    async def _post(
+        self, body: bytes, headers: Mapping[str, str], method: str = "POST"
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Return the status and body of an answer, and the header that says that it was given before."""
         async with self._session.request(method, self._url, data=body, headers=headers) as response:
-            return response.status, await response.read()
+            replayed = {REPLAYED: response.headers[REPLAYED]} if REPLAYED in response.headers else {}
+            return response.status, await response.read(), replayed
 
 
 def _calls(body: bytes) -> list[dict[str, Any]] | None:

@@ -96,6 +96,15 @@ async def test_batches_and_notifications_are_steps_too(served: Any, tmp_path: Pa
     await check(tmp_path / "recorded", 1, 6)
 
 
+async def test_a_call_that_is_sent_again_under_its_key_is_one_step(served: Any, tmp_path: Path) -> None:
+    async with proxied(served, tmp_path / "recorded") as post:
+        await post(call("harness.reset", NOW))
+        for id in (1, 2):
+            answer = await post(call("addTransformation", *ADD, id=id), **{"Idempotency-Key": "k"})
+            assert answer == {"jsonrpc": "2.0", "result": 1, "id": id}
+    await check(tmp_path / "recorded", 1, 1)
+
+
 async def test_each_reset_begins_a_scenario(served: Any, tmp_path: Path) -> None:
     folder = tmp_path / "recorded"
     async with proxied(served, folder) as post:
