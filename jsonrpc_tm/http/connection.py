@@ -30,6 +30,7 @@ class Connection(web.RequestHandler):
     accepted: Accepted
     _peer: Any = None
     _paused_reading = False
+    _ends = False
     on_lost: Callable[[], None] | None = None
     """Called when the connection is lost."""
 
@@ -78,9 +79,16 @@ class Connection(web.RequestHandler):
             super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; a body that goes on as no body does ends for its reader, who would wait for the rest."""
+        """Take what came; a body that goes on as no body does ends for its reader, who would wait for the rest.
+
+        What comes after that which is no HTTP is for nobody: aiohttp would keep each piece, with its error, for as long
+        as the request before it takes.
+        """
+        if self._ends:
+            return
         super().data_received(data)
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._ends = True
             request = self._current_request
             if request is not None and not request.content.is_eof():
                 request.content.set_exception(web.RequestPayloadError("the body is malformed"))

@@ -12,6 +12,7 @@ from jsonrpc_tm.api import Method
 from jsonrpc_tm.core.errors import BadCredentials
 from jsonrpc_tm.core.identity import Credentials, Identity
 from jsonrpc_tm.core.records import CallRecord
+from jsonrpc_tm.http.connection import Connections
 
 from .fakes import ANSWER, ECHO, HEAD, Gate, Wire, is_refused, make_service, raw, serving
 
@@ -235,6 +236,25 @@ async def test_a_client_that_goes_away_does_not_stop_its_call(caplog: pytest.Log
         await gate.finished.wait()
         assert await wire.call("echo", 2) == 2
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_of_rubbish_behind_a_request_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    made: list[Any] = []
+    connect = Connections.connect
+    monkeypatch.setattr(Connections, "connect", lambda *args: made.append(connect(*args)) or made[-1])
+    async with serving(make_service(Method("wait", gate.wait, rule="all"))) as wire:
+        body = json.dumps({"jsonrpc": "2.0", "method": "wait", "id": 1}).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        await gate.entered.wait()
+        for _ in range(9):
+            made[0].data_received(b"rubbish\r\n\r\n")
+        assert len(made[0]._messages) == 1
+        gate.open.set()
+        answer = await reader.read()
+        assert (answer.count(b'"through"'), answer.count(b"what came is not HTTP")) == (1, 1)
+        writer.close()
 
 
 async def test_stopping_finishes_running_calls_and_refuses_new_connections() -> None:
