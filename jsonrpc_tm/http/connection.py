@@ -4,7 +4,7 @@ aiohttp answers that itself, before any handler: in its own name, as text, with 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -13,8 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from ..core.addresses import normal
 from ..core.errors import InternalError, InvalidRequest
-from .endpoint import ONLY_CONTINUE
+from .endpoint import ONLY_CONTINUE, SERVICE
 from .refusal import Refusal, refuse, request_id_of
+from .sending import send
 from .straight import requests, straight
 from .waiting import Accepted
 
@@ -143,13 +144,25 @@ class HTTPRunner(web.AppRunner):
         made = await super()._make_server()
         limits = {"max_line_size": _MAX_URL, "max_field_size": _MAX_HEADER, "max_headers": _MAX_HEADERS}
         options: dict[str, Any] = {**self._kwargs, **limits}
-        handler = _answered(straight(self.app, made.request_handler))
+        handler = _answered(straight(self.app, _sent(made.request_handler, self.app[SERVICE].settings)))
         return Connections(handler, request_factory=requests(self.app), **options)
 
     def connect(self, accepted: Accepted) -> Connection:
         """Return the HTTP end of a connection; the runner must be set up."""
         assert isinstance(self.server, Connections)
         return self.server.connect(accepted)
+
+
+def _sent(handler: Any, settings: Mapping[str, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return *handler* with its answers sent as those of calls are: aiohttp would wait for ever for their reader."""
+
+    async def sent(request: web.Request) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request)
+        if isinstance(response, web.StreamResponse):  # what is none, aiohttp complains of
+            await send(request, response, settings["server.write_timeout"])
+        return response
+
+    return sent
 
 
 def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:

@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 PART = 64 * 1024
 """Bytes that are compressed, encrypted and written at a time."""
+# bytes of a body that is written at once: with its headers no more than asyncio keeps before it lets the writer wait
+_AT_ONCE = PART - 4 * 1024
 # seconds between two looks at what a slow reader left
 _LOOKS = (0.001, 0.1)
 
@@ -62,12 +64,12 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
         if isinstance(response, web.Response) and not response.prepared:
             body = response.body
             if isinstance(body, (bytes, bytearray)):
-                if len(body) <= PART:
+                if len(body) <= _AT_ONCE:
                     await response.prepare(request)
                     await response.write_eof()
                     if not _unsent(request):
                         return
-                else:
+                elif len(body) > PART:
                     response.body = _Parts(body)
         with watched(request, patience):
             await response.prepare(request)

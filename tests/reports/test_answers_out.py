@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from jsonrpc_tm.api import Method
+from jsonrpc_tm.api import Method, Route
 from jsonrpc_tm.auth import devcerts
 from jsonrpc_tm.http import server
 from jsonrpc_tm.http.endpoint import RUNNING
@@ -186,3 +187,20 @@ async def test_attack_7_no_more_than_some_parts_are_given_to_the_connection(
                         await asyncio.sleep(0.05)
                 with pytest.raises((asyncio.IncompleteReadError, ConnectionError, ssl.SSLError)):
                     await reader.readexactly(SIZE)
+
+
+async def test_who_takes_nothing_of_what_is_no_call_is_given_up() -> None:
+    transports: list[Any] = []
+
+    async def page(request: web.Request) -> web.Response:
+        transports.append(request.transport)
+        return web.Response(text=TEXT)
+
+    service = _service(routes=[Route("GET", "/page", page)], **{"server.write_timeout": 0.3})
+    with bind("127.0.0.1", 0) as bound:
+        async with service, listening(service, bound):
+            request = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            async with _asked(bound.getsockname()[1], None, request) as reader, asyncio.timeout(20):
+                await reader.readexactly(4)
+                while not transports[0].is_closing():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
