@@ -8,11 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from itertools import islice
 
 from ..core.chance import about
-from ..core.clock import Clock, stored
+from ..core.clock import Clock, ago
 from ..core.errors import StorageUnavailable
 from ..domain import event_log, event_reading
 from ..domain.event_reading import Logged
@@ -114,6 +113,6 @@ class Tail:
         keep: float = self._settings["events.keep"]
         if keep and time.monotonic() - self._forgotten > FORGET:
             self._forgotten = time.monotonic() + about(FORGET) - FORGET
-            before = stored(self._clock() - timedelta(seconds=keep))
+            before = ago(self._clock(), keep)
             while await event_log.forget(self._storage, before):
                 pass

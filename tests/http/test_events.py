@@ -222,6 +222,12 @@ async def test_a_reader_behind_what_is_kept_is_told_once(site):
         assert (await reader.message())["event"] == "resync"
 
 
+async def test_events_may_be_kept_for_longer_than_there_are_years(monkeypatch):
+    async with site_with(**{"events.keep": 1e12, "server.tls.mode": "off"}) as site:
+        monkeypatch.setattr(event_tail, "FORGET", -1.0)
+        await site.tm.service.tail._look()
+
+
 async def test_heartbeats_tell_the_place(site):
     async with site.read("?type=files.added") as reader:
         await reader.message(comments=True)
