@@ -168,10 +168,11 @@ async def test_attack_7_no_more_than_some_parts_are_given_to_the_connection(
     serving, asking = _contexts(certificates)
     service = _service(**{"server.write_timeout": 0.3})
     with bind("127.0.0.1", 0) as bound:
+        # its connections have it from there: Linux would take megabytes that nobody has read
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
         async with service, listening(service, bound, serving if tls else None):
             async with _asked(bound.getsockname()[1], asking if tls else None) as reader:
-                # slowly, but steadily: longer than the server would wait for one that takes nothing. Linux takes up to
-                # 4 MiB that nobody has read
+                # slowly, but steadily: longer than the server would wait for one that takes nothing
                 begin = await reader.readexactly(4)
                 for _ in range(7):
                     begin += await reader.readexactly(MEBIBYTE // 2)
