@@ -206,13 +206,12 @@ class Transformation(Field):
         super().__init__(**{"metadata": {"description": "a transformation's id or name"}, **kwargs})
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | str:
-        if type(value) is str and not NUMERIC.match(value):
+        # no id is negative, but a name may look so
+        if type(value) is str and (value.startswith("-") or not NUMERIC.match(value)):
             if "\0" in value:
                 raise BadValue("Must not contain U+0000.")
             return value
-        number = identifier(value)
-        # no id is negative, but a name may look so
-        return value if number < 0 and type(value) is str else number
+        return identifier(value)
 
 
 class Texts(Field):

@@ -34,7 +34,7 @@ def _ids(kind: str, ids: Sequence[Any] | None) -> list[Any] | None:
     read: list[Any] = []
     for position, one in enumerate(ids):
         try:
-            read.append(values.identifier(one) if kind == "task" else values.text(one, 255))
+            read.append(values.identifier(one) if kind == "task" else values.text(one, 255, empty=False))
         except BadValue as error:
             raise InvalidParams("Invalid ids", errors={"ids": {position: error.messages}}) from None
     return list(dict.fromkeys(read))

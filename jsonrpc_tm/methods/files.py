@@ -91,7 +91,11 @@ async def set_file_status(work: Work, transformation: Held, dictOfNewFilesStatus
 class NewStatuses(fields.Field):
     """New statuses by name of the file."""
 
-    schema = {"type": "object", "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 32}}
+    schema = {
+        "type": "object",
+        "propertyNames": {"minLength": 1, "maxLength": 255},
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 32},
+    }
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, str]:
         if type(value) is not dict:
@@ -99,7 +103,7 @@ class NewStatuses(fields.Field):
         loaded: dict[str, str] = {}
         for lfn, word in value.items():
             try:
-                loaded[values.text(lfn, 255)] = values.text(word, 32, empty=False)
+                loaded[values.text(lfn, 255, empty=False)] = values.text(word, 32, empty=False)
             except BadValue as error:
                 raise BadValue({lfn: error.messages}) from None
         return loaded

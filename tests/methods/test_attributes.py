@@ -47,6 +47,7 @@ async def test_what_is_wrong_changes_nothing(filled):
         ("task", {"a": 1}, ["one"]),
         ("file", {"a": 1}, [1]),
         ("file", {"": 1}, LFNS),
+        ("file", {"a": 1}, [""]),
         ("file", {"x" * 256: 1}, LFNS),
         ("task", {"a": {"b": "\0"}}, [1]),
         ("transformation", {"x" * 33: 1}, None),

@@ -93,6 +93,7 @@ async def test_an_unknown_file_changes_nothing(tm):
     assert data["missing"] == ["/x", "/y"]
     assert await state(tm) == before
     assert (await tm.refused("NotFound", "resetErrorCount", "t", ["/x"]))["missing"] == ["/x"]
+    await tm.refused("InvalidParams", "setFileStatus", "t", {"": "Unused"})
 
 
 async def test_many_files_take_few_statements(sqlite_tm):
