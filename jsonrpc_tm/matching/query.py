@@ -162,13 +162,14 @@ def read(value: Any, kind: FieldType | None) -> Key | None:
             return kind, values.identifier(value)
         if kind == "date":
             return kind, values.moment(value)
-    except BadValue:
-        return None
-    if kind == "string":
-        return (kind, value if kinds is str else _json(value)) if kinds in (str, int, float) else None
-    if kinds in (int, float) or (kinds is str and len(value) < 400 and _NUMBER.match(value)):
-        number = float(value)
-        return (kind, number) if math.isfinite(number) else None
+        if kind == "string":
+            return (kind, value if kinds is str else _json(value)) if kinds in (str, int, float) else None
+        if kinds in (int, float) or (kinds is str and len(value) < 400 and _NUMBER.match(value)):
+            number = float(value)
+            return (kind, number) if math.isfinite(number) else None
+    except (BadValue, OverflowError, orjson.JSONEncodeError):
+        # of a whole number of more than 64 bits, too: another program's catalog may have one
+        pass
     return None
 
 

@@ -127,7 +127,9 @@ async def test_longest_texts_are_kept_whole(tm):
     assert answer["Body"] == "😀\\'\"\r\n\t" * 50_000
 
 
-@pytest.mark.parametrize("name", ["1e3", "3.5", "-5", "-0", "-" + "9" * 20, "+5", " 1", "1 ", "\N{ARABIC-INDIC DIGIT ONE}", "0x1", "a"])
+@pytest.mark.parametrize(
+    "name", ["1e3", "3.5", "-5", "-0", "-" + "9" * 20, "+5", " 1", "1 ", "\N{ARABIC-INDIC DIGIT ONE}", "0x1", "a"]
+)
 async def test_a_name_only_must_not_be_digits_and_finds_its_transformation(sqlite_tm, name):
     await sqlite_tm.add("first")
     assert await sqlite_tm.add(name) == 2
