@@ -128,6 +128,17 @@ async def test_what_was_changed_since_is_not_put_back(t):
     assert [status for status, *_ in await statuses(t)][:4] == ["Assigned", "Problematic", "Assigned", "Assigned"]
 
 
+async def test_a_value_of_another_type_is_a_change(t):
+    number = await started(t, "transformations", {}, "setParameter", {"name": "p", "value": [0, {"x": 1}]})
+    await finish(t)
+    await t("setTransformationParameter", "a", "p", [False, {"x": 1}])
+    await t("setTransformationParameter", "b", "p", [0.0, {"x": 1}])
+    await t("undoBulk", number)
+    await finish(t)
+    assert await t("getAdditionalParameters", "a") == {"p": [False, {"x": 1}]}
+    assert await t("getAdditionalParameters", "b") == {}
+
+
 async def test_what_no_longer_matches_is_skipped(t):
     number = await started(t, "tasks", {"ExternalStatus": "Created"}, "setStatus", {"status": "Failed"})
     await t("setTaskStatus", "b", 1, "Done")

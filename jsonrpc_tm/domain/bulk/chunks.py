@@ -99,7 +99,8 @@ async def _change(work: Work, operation: BulkOperation, rows: Sequence[Row], all
         by_trans.setdefault(key[0], {})[key] = row
     for trans_id, mine in sorted(by_trans.items()):
         for key, row in mine.items():
-            if key not in before or (operation.action == UNDO and before[key] != orjson.loads(row["Later"])):
+            undoes = operation.action == UNDO
+            if key not in before or (undoes and not parameters.same(before[key], orjson.loads(row["Later"]))):
                 outcomes[key] = "skipped"
             elif not allowed or trans_id in forbidden:
                 outcomes[key] = Forbidden.type
