@@ -61,13 +61,15 @@ async def progress(
     if since is not None and (points > 1 or not times):
         times.append(start)
         states.append(dict(numbers))
-    times.reverse()
-    states.reverse()
-    keys = sorted({key for state in states for key, number in state.items() if number})
+    # at a full minute, what changed in the minute that begins is told with what changed in the one before
+    told = {_moment(work, minute): state for minute, state in zip(reversed(times), reversed(states), strict=True)}
+    keys = sorted({key for state in told.values() for key, number in state.items() if number})
     return {
-        "times": [_moment(work, minute) for minute in times],
+        "times": list(told),
         **{
-            name: {status: [state.get((kind, status), 0) for state in states] for of, status in keys if of == kind}
+            name: {
+                status: [state.get((kind, status), 0) for state in told.values()] for of, status in keys if of == kind
+            }
             for name, kind in (("files", "file"), ("tasks", "task"))
         },
     }

@@ -156,3 +156,14 @@ async def test_every_point_is_what_there_was(sqlite_tm, changes, since, until, p
     if last > (0 if since is None else max(since, 0)) and (since is not None or there(begin + last)):
         states = [numbers[-1] for numbers in found["files"].values()]
         assert sum(states) == sum(there(begin + last).values())
+
+
+async def test_no_moment_is_told_twice(sqlite_tm):
+    """What changes in the first second of a minute ends with that of the minute before: now."""
+    tm = sqlite_tm
+    await tm.add()
+    tm.later(30)
+    await tm("addFilesToTransformation", 1, ["/a"])
+    tm.later(30)
+    await tm("addFilesToTransformation", 1, ["/b"])
+    assert await tm(METHOD, 1) == {"times": ["2024-10-15T12:01:00Z"], "files": {"Unused": [2]}, "tasks": {}}
