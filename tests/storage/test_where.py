@@ -226,6 +226,16 @@ def test_a_long_list_is_one_parameter(database):
     assert select(database, where) == [ROWS[0], ROWS[2], ROWS[4]]
 
 
+def test_many_lists_are_few_parameters(database):
+    where = Where(SQLITE)
+    for column in ("TaskID", "TransformationID", "TaskID", "TaskID"):
+        where.conditions(FILES, {column: [None, 0, *range(1, 490)]})
+    assert len(where.parameters) == 2 * 490 + 2
+    every = Where(SQLITE)
+    every.conditions(FILES, {"TaskID": [None, *range(490)], "TransformationID": {"<": 490}})
+    assert select(database, where) == select(database, every) != []
+
+
 def test_within_keeps_what_belongs_to_some_transformations():
     where = Where(SQLITE)
     where.equal("f.Status", "New")
