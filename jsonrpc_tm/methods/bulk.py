@@ -40,6 +40,8 @@ SIGNAL = "bulk"
 _IDLE = 2.0
 """Seconds between looks for operations that other processes began, or left."""
 _FORGET_SECONDS = 60.0
+_FORGET_MOST = 100
+"""Operations, or pieces of long ones, forgotten then: more than anybody begins; running ones wait for it."""
 
 
 def _arguments(what: What, action: str) -> Mapping[str, fields.Field]:
@@ -204,7 +206,9 @@ async def _forget(service: Service) -> None:
     if keep:
         now = service.clock()
         outside = service.outside(Context(ANONYMOUS, "", now), SIGNAL)
-        await outside.write(operations.prune, ago(now, keep))
+        for _ in range(_FORGET_MOST):
+            if not await outside.write(operations.prune, ago(now, keep)):
+                break
 
 
 @hookimpl

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jsonrpc_tm.core.errors import StorageUnavailable
-from jsonrpc_tm.domain.bulk import chunks
+from jsonrpc_tm.domain.bulk import chunks, operations
 from jsonrpc_tm.methods import bulk
 
 from .test_bulk import LFNS, _nobody_else_works, finish, started, statuses, t
@@ -115,3 +115,15 @@ async def test_nobody_waits_for_an_operation_that_another_process_works_at(t):
 
     await t.storage.run("another process", work_beside)
     assert [(await t("getBulk", number))["Done"] for number in numbers] == [0, 6]
+
+
+async def test_all_that_ended_long_ago_is_forgotten(t, monkeypatch):
+    monkeypatch.setattr(operations.prune, "__defaults__", (2,))
+    for _ in range(3):
+        await started(t, "files", {}, "setStatus", {"status": "Own"})
+        await finish(t)
+        t.later()
+    t.later(90 * 86400 - 1)
+    await bulk._forget(t.service)
+    assert [one["BulkID"] for one in await t("listBulk")] == [3]
+    assert await t.fetch("SELECT BulkID, COUNT(*) AS n FROM BulkItems GROUP BY BulkID") == [{"BulkID": 3, "n": 12}]

@@ -9,7 +9,7 @@ import orjson
 from ...core.errors import InvalidState, NotFound
 from ...core.identity import MANAGEMENT
 from ...core.model import BULK_OPERATIONS
-from ...storage.base import Row, exclude_other_nodes
+from ...storage.base import CHUNK, Row, exclude_other_nodes
 from ...storage.where import Expression, Where
 from ..page import Page
 from ..rows import in_answers
@@ -208,8 +208,8 @@ async def take(work: Work, bulk_id: int) -> BulkOperation | None:
     )
 
 
-async def prune(work: Work, before: str, most: int = 1000) -> None:
-    """Forget some operations that ended long ago, with their objects.
+async def prune(work: Work, before: str, most: int = CHUNK) -> bool:
+    """Forget an operation that ended long ago, or some of its objects; return whether there was one.
 
     :param before: moment in the stored form.
     :param most: objects that are forgotten at once.
@@ -219,7 +219,7 @@ async def prune(work: Work, before: str, most: int = 1000) -> None:
         "SELECT MIN(BulkID) FROM BulkOperations WHERE Finished < :before", {"before": before}
     )
     if bulk_id is None:
-        return
+        return False
     mine = {"bulk": bulk_id}
     last = await tx.fetch_value("SELECT MAX(Position) FROM BulkItems WHERE BulkID = :bulk", mine)
     if last is not None:
@@ -228,3 +228,4 @@ async def prune(work: Work, before: str, most: int = 1000) -> None:
         )
     if last is None or last <= most:
         await tx.execute("DELETE FROM BulkOperations WHERE BulkID = :bulk", mine)
+    return True
