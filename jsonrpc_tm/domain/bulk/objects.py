@@ -100,11 +100,11 @@ class Objects:
         :param number: the most that are wanted.
         """
         dialect = work.dialect
-        allowed = dialect.records("groups", trans="int", status="text")
+        allowed = dialect.records("groups", trans="int", status="word")
+        # not EXISTS: SQLite would read the groups anew for each object that is none of them
         sql = (
-            f"SELECT {self.trans}, {self.number} AS number FROM {self.source} WHERE {where.text} AND EXISTS"
-            f" (SELECT 1 FROM {allowed} AS allowed WHERE allowed.trans = {self.trans}"
-            f" AND allowed.status = {self.status})"
+            f"SELECT {self.trans}, {self.number} AS number FROM {self.source} WHERE {where.text}"
+            f" AND ({self.trans}, {self.status}) IN (SELECT trans, status FROM {allowed} AS allowed)"
             f" ORDER BY {self.trans}, {self.number} LIMIT {number:d}"
         )
         packed = dialect.pack([list(group) for group in groups])
