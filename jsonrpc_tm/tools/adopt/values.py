@@ -100,7 +100,8 @@ def _checked(value: Any) -> Any:
 
 
 def _integer(text: str) -> int:
-    if not re.fullmatch(r"\s*[-+]?[0-9]+[lL]?\s*", text):
+    # Python refuses to read more than 4,300 digits
+    if not re.fullmatch(r"\s*[-+]?[0-9]{1,4000}[lL]?\s*", text):
         raise Unreadable(text)
     number = int(text.strip().rstrip("lL"))
     if not model.MIN_INTEGER <= number <= model.MAX_INTEGER:
@@ -133,7 +134,7 @@ def decoded(value: bytes) -> tuple[str, bool]:
         return value.decode("latin-1"), False
 
 
-_TASK_NUMBER = re.compile(r"(?:([0-9]+)_)?([0-9]+)")
+_TASK_NUMBER = re.compile(r"(?:([0-9]{1,4000})_)?([0-9]{1,4000})")
 
 
 def task_number(text: str) -> int | None:

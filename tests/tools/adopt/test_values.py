@@ -32,6 +32,7 @@ def test_parameters(text, kind, value):
     [
         ("many", "IntType"),
         ("9223372036854775808", "IntType"),
+        ("9" * 5000, "IntType"),
         ("nan", "FloatType"),
         ("__import__('os')", "DictType"),
         ("{1: 2}", "DictType"),
@@ -64,7 +65,14 @@ def test_queries(text, kind, value):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("seven", "Integer"), ("{'~': 5}", "Dict"), ("{}", "Dict"), ("datetime.now()", "Dict"), ("{'in': []}", "Dict")],
+    [
+        ("seven", "Integer"),
+        ("9" * 5000, "Integer"),
+        ("{'~': 5}", "Dict"),
+        ("{}", "Dict"),
+        ("datetime.now()", "Dict"),
+        ("{'in': []}", "Dict"),
+    ],
 )
 def test_queries_that_nobody_can_ask_are_unreadable(text, kind):
     with pytest.raises(Unreadable):
