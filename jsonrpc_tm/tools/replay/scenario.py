@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def _object(path: Path, *, null: bool = False) -> Any:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: {error}") from None
     if not (isinstance(value, dict) or (null and value is None)):
         raise ConfigurationError(f"{path}: not an object")
@@ -122,7 +122,16 @@ def read_identities(path: Path) -> dict[str, dict[str, Any] | None]:
     for key, facts in identities.items():
         if facts is not None and not (isinstance(facts, dict) and {"username", "group", "properties"} <= facts.keys()):
             raise ConfigurationError(f"{path}: {key} needs username, group and properties, or is null")
+        properties = [] if facts is None else facts["properties"]
+        if not (isinstance(properties, list) and _are_texts(properties)):
+            raise ConfigurationError(f"{path}: the properties of {key} are no list of texts")
+        if facts is not None and not _are_texts([facts["username"], facts["group"], facts.get("DN", "")]):
+            raise ConfigurationError(f"{path}: username, group and DN of {key} are texts")
     return identities
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _steps(file: Path, world: World) -> Iterable[ReplayStep]:
@@ -137,7 +146,7 @@ def _steps(file: Path, world: World) -> Iterable[ReplayStep]:
             yield _step(json.loads(line), row, world)
         except KeyError as error:
             raise ConfigurationError(f"{file}:{row}: {error} is missing") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError, OverflowError) as error:
             raise ConfigurationError(f"{file}:{row}: {error}") from None
 
 
@@ -156,7 +165,9 @@ def _step(data: Any, row: int, world: World) -> ReplayStep:
         raise ValueError("params is a list or an object")
     if not isinstance(data["now"], str):
         raise ValueError("now is not a text")
-    datetime.fromisoformat(data["now"])
+    # what this refuses, the clock would
+    if (now := datetime.fromisoformat(data["now"])).tzinfo is not None:
+        now.astimezone(UTC)
     return ReplayStep(
         data.get("step", row),
         data["now"],

@@ -72,6 +72,7 @@ def test_a_null_catalog_keeps_the_servers_own(tmp_path: Path) -> None:
         (line(result=1, params="x"), "params is a list or an object"),
         (line(result=1, now=5), "now is not a text"),
         (line(result=1, now="noon"), "Invalid isoformat string"),
+        (line(result=1, now="0001-01-01T00:00:00+14:00"), "out of range"),
         (line(error={}), "'type' is missing"),
         (line(error={"type": 5}), "type is not a text"),
     ],
@@ -101,6 +102,13 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "catalog.json").write_text("{}")
     (tmp_path / "identities.json").write_text('{"alice": {"username": "alice"}}')
     with pytest.raises(ConfigurationError, match=r"identities\.json: alice needs"):
+        load([tmp_path])
+    for wrong, why in (('"users", "properties": 5', "properties"), ('[], "properties": []', "username, group and DN")):
+        (tmp_path / "identities.json").write_text(f'{{"alice": {{"username": "alice", "group": {wrong}}}}}')
+        with pytest.raises(ConfigurationError, match=rf"identities\.json: (the )?{why} of alice are"):
+            load([tmp_path])
+    (tmp_path / "identities.json").write_text('{"a":' * 10000)
+    with pytest.raises(ConfigurationError, match=r"identities\.json: maximum recursion depth"):
         load([tmp_path])
 
 
