@@ -1,7 +1,7 @@
 """Lists as streams of Apache Arrow, where pyarrow is installed (the extra ``arrow``)."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -39,8 +39,7 @@ class Arrow:
             found = arrow.record_batch(arrays, schema=schema)
         elif isinstance(batch[0], list):
             pairs = [{**values, "count": number} for values, number in batch]
-            kinds = {name: _kind([pair[name] for pair in pairs]) for name in pairs[0]}
-            schema = self._begin(arrow, kinds)
+            schema = self._begin(arrow, {} if self._writer is not None else _kinds(head.values))
             found = arrow.RecordBatch.from_pylist(pairs, schema=schema)
         else:
             raise NotOffered("Invalid request: rows with additional parameters cannot be had as Arrow")
@@ -89,6 +88,11 @@ def _empty(arrow: Any, schema: Any) -> Any:
     return arrow.record_batch([arrow.array([], one.type) for one in schema], schema=schema)
 
 
-def _kind(values: list[Any]) -> str:
+def _kinds(pairs: Sequence[Any]) -> Mapping[str, str]:
+    """Return the kinds of the columns: of all rows, since nulls come first."""
+    return {**{name: _kind(values[name] for values, _ in pairs) for name in pairs[0][0]}, "count": "int"}
+
+
+def _kind(values: Iterable[Any]) -> str:
     kinds = {type(value) for value in values} - {type(None)}
     return "int" if kinds == {int} else "float" if kinds and kinds <= {int, float} else "text"

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -49,11 +49,13 @@ class Head:
     :param columns: kinds by name, in the order of a row's values; None where the rows are JSON values.
     :param texts: a row's only value is a text, which the database has made: the JSON of its object; of an array of its
         values where rows are read as they are stored.
+    :param values: all rows, where they are JSON values.
     """
 
     revision: int
     columns: Mapping[str, ColumnKind] | None
     texts: bool = False
+    values: list[Any] = field(default_factory=list)
 
 
 class Form(Protocol):
@@ -204,15 +206,15 @@ def streamed(method: Method, ground: Ground) -> PutsOut:
                 return Tuples(tuple(some.columns), rows, texts)
             return [orjson.Fragment(text) for (text,) in rows] if texts else rows
 
-        async def open(tx: Transaction) -> tuple[tuple[Head, list[Any]], Select]:
+        async def open(tx: Transaction) -> tuple[Head, Select]:
             # first of all: who follows the events from here on must not miss one
             revision = await event_log.position(tx)
             found = await described(Work(tx, context, ground.domain, name), arguments)
             if not isinstance(found, Rows):
-                return (Head(revision, None), found), NO_ROWS
+                return Head(revision, None, values=found), NO_ROWS
             query, texts = _statement(found, outlet.reads, tx.dialect)
             columns = {column: expression.kind for column, expression in found.columns.items()}
-            return (Head(revision, columns, texts), []), query
+            return Head(revision, columns, texts), query
 
         run = functools.partial(storage.run, name, listed, read=True, caller=context.caller)
         size = method.streams * (_TEXTS if outlet.reads != "values" and method.streams >= _SMALL else 1)
@@ -223,8 +225,9 @@ def streamed(method: Method, ground: Ground) -> PutsOut:
                 if not outlet.waits and not storage.streams_at_once(context.caller):
                     # many slow readers must not keep others from what is not for them alone
                     return await run(0)
-            async with storage.stream(name, open, size, context.caller) as ((head, values), batches):
-                await outlet.send(head, batches if head.columns is not None else _in_batches(values, method.streams))
+            async with storage.stream(name, open, size, context.caller) as (head, batches):
+                rows = batches if head.columns is not None else _in_batches(head.values, method.streams)
+                await outlet.send(head, rows)
         return None
 
     return stream

@@ -18,6 +18,8 @@ from jsonrpc_tm.core.errors import StorageUnavailable
 from jsonrpc_tm.domain import event_log
 from jsonrpc_tm.http import endpoint
 from jsonrpc_tm.rpc.answer import json_lines, row_lines
+from jsonrpc_tm.rpc.arrow import Arrow
+from jsonrpc_tm.rpc.listing import Head
 
 LINES = "application/x-ndjson"
 PLAIN = {"Accept": LINES, "Accept-Encoding": "identity"}
@@ -88,6 +90,16 @@ async def test_arrow_has_the_same_rows(wire):
             expected = [{**values, "count": number} for values, number in expected]
         assert rows == expected
         assert metadata == {b"count": str(len(rows)).encode(), b"revision": metadata[b"revision"]}
+
+
+def test_a_column_of_arrow_begins_with_any_number_of_nulls():
+    arrow = pytest.importorskip("pyarrow")
+    values = [[{"TaskID": task, "Status": None}, 1] for task in (None, None, 7)]
+    form, head = Arrow(), Head(1, None, values=values)
+    body = form.rows(head, values[:2]) + form.rows(head, values[2:]) + form.end(head, 1)
+    table = arrow.ipc.open_stream(body).read_all()
+    assert table.to_pylist() == [{**keys, "count": count} for keys, count in values]
+    assert [str(one.type) for one in table.schema] == ["int64", "string", "int64"]
 
 
 async def test_the_revision_is_where_the_events_stand(wire):
