@@ -160,9 +160,23 @@ def _sent(handler: Any, settings: Mapping[str, Any]) -> Callable[[web.Request], 
         response: web.StreamResponse = await handler(request)
         if isinstance(response, web.StreamResponse):  # what is none, aiohttp complains of
             await send(request, response, settings["server.write_timeout"])
-        return response
+        return _Out(response) if isinstance(response, web.FileResponse) else response
 
     return sent
+
+
+class _Out(web.StreamResponse):
+    """Stands for an answer that is out: aiohttp prepares each once more, and a file does not bear it."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        super().__init__(status=response.status)
+        self._keep_alive = response.keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Do nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing."""
 
 
 def _answered(handler: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:

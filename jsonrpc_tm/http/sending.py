@@ -72,7 +72,8 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
                 elif len(body) > PART:
                     response.body = _Parts(body)
         with watched(request, patience):
-            await response.prepare(request)
+            if not response.prepared:  # a file would be sent once more
+                await response.prepare(request)
             await response.write_eof()
             pause, longest = _LOOKS
             while _unsent(request):

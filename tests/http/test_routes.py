@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -101,6 +103,26 @@ async def get(wire: Wire, path: str, **headers: str) -> aiohttp.ClientResponse:
 
 async def test_a_bare_route_gets_the_request(wire: Wire) -> None:
     assert await (await get(wire, "/plain", Name="bad")).text() == "GET 3"
+
+
+async def test_routes_answer_with_files(caplog: pytest.LogCaptureFixture) -> None:
+    connections = set()
+
+    async def bare(request: web.Request) -> web.FileResponse:
+        connections.add(request.transport)
+        return web.FileResponse(__file__)
+
+    async def guarded(request: web.Request, context: Context) -> web.FileResponse:
+        return await bare(request)
+
+    routes = [Route("GET", "/bare", bare), Route("GET", "/guarded", guarded, "all")]
+    content = Path(__file__).read_bytes()
+    async with serving(make_service(routes=routes)) as wire:
+        for path in ("/bare", "/guarded") * 2:
+            async with wire.session.get(wire.base + path) as response:
+                assert await response.read() == content
+    assert len(connections) == 1
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_with_a_rule_the_handler_gets_the_context(wire: Wire) -> None:
