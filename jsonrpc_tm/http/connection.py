@@ -160,17 +160,23 @@ def _sent(handler: Any, settings: Mapping[str, Any]) -> Callable[[web.Request], 
         response: web.StreamResponse = await handler(request)
         if isinstance(response, web.StreamResponse):  # what is none, aiohttp complains of
             await send(request, response, settings["server.write_timeout"])
-        return _Out(response) if isinstance(response, web.FileResponse) else response
+            return _Out(response)
+        return response
 
     return sent
 
 
 class _Out(web.StreamResponse):
-    """Stands for an answer that is out: aiohttp prepares each once more, and a file does not bear it."""
+    """Stands for an answer that is out, or lost: aiohttp would begin anew, with a file, or what was kept until then."""
 
     def __init__(self, response: web.StreamResponse) -> None:
         super().__init__(status=response.status)
-        self._keep_alive = response.keep_alive
+        self._kept_alive = response.keep_alive
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Whether the connection stays."""
+        return self._kept_alive
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Do nothing."""

@@ -17,6 +17,8 @@ PART = 64 * 1024
 """Bytes that are compressed, encrypted and written at a time."""
 # bytes of a body that is written at once: with its headers no more than asyncio keeps before it lets the writer wait
 _AT_ONCE = PART - 4 * 1024
+OUT = web.ResponseKey("out", bool)
+"""``response[OUT]`` is true when it is out, or lost on the way."""
 # seconds between two looks at what a slow reader left
 _LOOKS = (0.001, 0.1)
 
@@ -55,11 +57,14 @@ async def in_parts(write: Callable[[memoryview], Awaitable[None]], body: bytes |
 
 
 async def send(request: web.Request, response: web.StreamResponse, patience: float) -> None:
-    """Write *response*, and return when all of it has left for the client, or the connection is lost.
+    """Write *response*, once, and return when all of it has left for the client, or the connection is lost.
 
     :param patience: seconds after which a client that takes nothing is given up, at least, and at most twice as many; 0
         for none.
     """
+    if response.get(OUT):
+        return
+    response[OUT] = True
     try:
         if isinstance(response, web.Response) and not response.prepared:
             body = response.body
@@ -72,8 +77,7 @@ async def send(request: web.Request, response: web.StreamResponse, patience: flo
                 elif len(body) > PART:
                     response.body = _Parts(body)
         with watched(request, patience):
-            if not response.prepared:  # a file would be sent once more
-                await response.prepare(request)
+            await response.prepare(request)
             await response.write_eof()
             pause, longest = _LOOKS
             while _unsent(request):

@@ -5,10 +5,11 @@ import io
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
+from aiohttp import payload, web
 
 from jsonrpc_tm.core import errors
 from jsonrpc_tm.core.context import Context
@@ -122,6 +123,33 @@ async def test_routes_answer_with_files(caplog: pytest.LogCaptureFixture) -> Non
             async with wire.session.get(wire.base + path) as response:
                 assert await response.read() == content
     assert len(connections) == 1
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_nobody_begins_anew_with_an_answer_whose_reader_has_left(caplog: pytest.LogCaptureFixture) -> None:
+    begun = []
+
+    class Body(payload.Payload):
+        def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+            raise NotImplementedError
+
+        async def write(self, writer: Any) -> None:
+            begun.append(writer)
+            writer.transport.abort()
+            raise ConnectionResetError
+
+    async def bare(request: web.Request) -> web.Response:
+        return web.Response(body=Body(b""))
+
+    async def guarded(request: web.Request, context: Context) -> web.Response:
+        return web.Response(body=Body(b""))
+
+    routes = [Route("GET", "/bare", bare), Route("GET", "/guarded", guarded, "all")]
+    async with serving(make_service(routes=routes)) as wire:
+        for path in ("/bare", "/guarded"):
+            with pytest.raises(aiohttp.ClientError):
+                await (await wire.session.get(wire.base + path)).read()
+    assert len(set(begun)) == len(begun)  # the client tries again, on another connection
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
