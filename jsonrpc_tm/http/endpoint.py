@@ -135,7 +135,7 @@ async def finished(request: web.Request, request_id: str, answer: Awaitable[web.
             await send(request, response, parts.service.settings["server.write_timeout"])
         finally:
             if share.files:  # the system takes a while for long ones
-                await asyncio.to_thread(lambda: [file.close() for file in share.files])
+                await asyncio.to_thread(share.close_files)
     return response
 
 

@@ -37,6 +37,8 @@ Answer = Callable[[web.Request, Context, Mapping[str, str], form.Value], Awaitab
 logger = logging.getLogger(__name__)
 _REASONS = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 501: "Not Implemented"}
 _JSON = "application/json"
+# seconds
+_RETRY_AFTER = "5"
 
 
 class Status(Exception):
@@ -66,7 +68,9 @@ async def _response(request: web.Request, answer: Answer, request_id: str) -> we
         response.headers.update(refused.headers)
         return response
     except errors.Unavailable:
-        return _page(503)
+        response = _page(503)
+        response.headers["Retry-After"] = _RETRY_AFTER
+        return response
     except Exception:
         logger.exception("a request failed", extra={"request_id": request_id})
         return _page(500)

@@ -101,7 +101,8 @@ async def test_what_fails_midway_is_refused(tmp_path, admin, kept, monkeypatch):
             assert (await server.call(admin, "getTransformationTasks")).status == 500
         with monkeypatch.context() as patch:
             patch.setattr(spool.Spool, "write", no_room(spool.Spool.write))
-            assert (await server.call(admin, "getTransformationTasks")).status == 503
+            reply = await server.call(admin, "getTransformationTasks")
+            assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
         assert len(kept()) == 6
         await gone(kept)
 
@@ -152,7 +153,9 @@ def break_after_a_batch(patch, error):
 
 def no_room(write):
     def refuse(self, text):
-        self._file.write = full
+        # what is left in its buffer finds no room when it is closed, either
+        close = self._file.close
+        self._file.write, self._file.close = full, lambda: close() or full("")
         write(self, text)
 
     def full(text):
