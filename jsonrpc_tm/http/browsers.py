@@ -22,7 +22,7 @@ from .tls import ReloadingContext
 _SITE, _MODE, _DESTINATION = "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"
 _OWN_PAGES = ("same-origin", "none")
 # what pages may read of an answer beside its body
-_SHOWN = "X-Request-ID, Retry-After, WWW-Authenticate"
+_SHOWN = "X-Request-ID, Retry-After, WWW-Authenticate, Idempotency-Replayed"
 # seconds
 _PREFLIGHT_KEPT = "600"
 
