@@ -114,6 +114,13 @@ class TestForm:
             ("multipart/form-data", b"--x\r\n\r\n--x--"),
             ("multipart/form-data; boundary=x", b"--x\r\nno header\r\n\r\nping\r\n--x--\r\n"),
             ("multipart/form-data; boundary=x", b"--x\r\n\r\n" * (form.FIELDS + 2)),
+            *(
+                (
+                    "multipart/form-data; boundary=x",
+                    b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n%b\r\n--x--\r\n' % (end * form.LINES),
+                )
+                for end in (b"\r", b"\n")
+            ),
             (
                 "multipart/form-data; boundary=x",
                 b'--x\r\nContent-Type: multipart/form-data; boundary=y\r\nContent-Disposition: form-data; name="a"'
