@@ -18,6 +18,7 @@ from .catalog.memory import DictCatalog
 from .core.clock import Clock, utc_now
 from .core.errors import ConfigurationError
 from .core.identity import Authenticator, Rule, Users
+from .core.lifetimes import told
 from .core.problems import Problems
 from .core.records import Route
 from .core.spelling import suggestion
@@ -28,6 +29,7 @@ from .plugin import manager
 from .plugin.manager import Provenance, described
 from .plugin.replacing import machines as machines_of
 from .plugin.replacing import one
+from .plugin.replacing import status_rules as kinds_of
 from .rpc import method_rules as rules
 from .rpc.method import Method, Registry
 from .rpc.service import Lifetime, Reread, Service
@@ -259,10 +261,11 @@ def assemble(
 
     registry, resolved = problems.attempt(registered, (None, {}))
     policy: Any = problems.attempt(lambda: one("policy", plugins.collect("register_policy", settings=settings)), None)
-    status_rules, listeners = items("register_status_rule"), items("register_listener")
+    status_rules = tuple(problems.attempt(lambda: kinds_of(collected("register_status_rule")), ()))
+    listeners = items("register_listener")
     machines = problems.attempt(lambda: machines_of(collected("register_state_machines")), {})
     observers, change_writers = items("register_call_observer"), items("register_change_writer")
-    own_lifetimes = items("register_lifetime")
+    own_lifetimes = tuple(told(lifetime, str(by)) for lifetime, by in collected("register_lifetime"))
     routes = problems.attempt(lambda: _routes(plugins, settings), ())
     health_checks = tuple((check, str(by)) for check, by in collected("register_health_check"))
     problems.tell()

@@ -81,7 +81,7 @@ def check(program: Program, ctx: click.Context, repair: bool) -> None:
     if schema.pending:
         click.echo("`jsonrpc-tm db upgrade` does it; make a backup first.")
     elif findings:
-        click.echo("Something else has changed these tables: restore a backup.")
+        click.echo("Something else has changed these tables, or their backup was not whole: restore a whole one.")
     if findings:
         ctx.exit(FAILED)
     wrong = _run(program, lambda storage: _recount(storage, repair))

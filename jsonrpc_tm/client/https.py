@@ -111,7 +111,7 @@ class Client(BaseClient):
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Give the answer to a request; what goes wrong while it is read is told as that it failed."""
         if self._session is None:
-            raise RuntimeError("use the client in `async with`")
+            raise RuntimeError("use the client in `async with`, a SyncClient in `with`")
         headers = {**self._headers, **headers}
         if self._compresses and len(body) >= _GZIP_FROM:
             headers["Content-Encoding"] = "gzip"
@@ -151,7 +151,7 @@ class Client(BaseClient):
         @asynccontextmanager
         async def open(after: int | None) -> AsyncIterator[aiohttp.ClientResponse]:
             if self._session is None:
-                raise RuntimeError("use the client in `async with`")
+                raise RuntimeError("use the client in `async with`, a SyncClient in `with`")
             asked = query if after is None else [*query, ("since", str(after))]
             headers = {name: value for name, value in self._headers.items() if name != "Content-Type"}
             with self._told_apart():

@@ -1,6 +1,7 @@
 """The client for scripts without asyncio."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any, Self
 
@@ -20,6 +21,9 @@ class SyncClient:
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise TypeError("where an event loop runs (a notebook has one, too) use Client instead of SyncClient")
         self._runner.run(self._client.__aenter__())
         return self
 

@@ -160,7 +160,7 @@ class Decision:
 
     :param allowed: whether the call may go on.
     :param needs: what would have allowed it (``data.needs``).
-    :param reason: one sentence for the caller and the audit log.
+    :param reason: one sentence for the logs; the caller is told *needs* alone.
     """
 
     allowed: bool

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 from .containment import contained
+from .errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S")
@@ -17,6 +18,35 @@ GRACE = 1.0
 
 AGAIN = 5.0
 """Seconds after which the server's own work begins anew when it failed."""
+
+
+LONG = 5.0
+"""Seconds after which the start says which lifetime it waits for."""
+
+
+def told(
+    lifetime: Callable[[S], AbstractAsyncContextManager[object]], origin: str
+) -> Callable[[S], AbstractAsyncContextManager[None]]:
+    """Return a plugin's lifetime, which says whose it is when it cannot begin, and when that takes long."""
+
+    @asynccontextmanager
+    async def named(service: S) -> AsyncIterator[None]:
+        late = asyncio.get_running_loop().call_later(
+            LONG, logger.warning, "the start waits for the lifetime of plugin %s", origin
+        )
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(lifetime(service))
+            except ConfigurationError:
+                raise
+            except Exception as error:
+                said = f"the lifetime of plugin {origin} cannot begin: {type(error).__name__}: {error}"
+                raise RuntimeError(said) from error
+            finally:
+                late.cancel()
+            yield
+
+    return named
 
 
 def background(

@@ -1,9 +1,10 @@
 """One transaction on behalf of a call: what every function of this room gets."""
 
+import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..core.context import Context
 from ..core.errors import Forbidden, NotFound
@@ -19,6 +20,9 @@ from ..storage.where import Where, expressions
 from . import active_queries, counters, event_log
 from .active_queries import ActiveQueries
 from .counters import Counted
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LISTED = 1000
 """The most identifiers that an event lists."""
@@ -62,6 +66,22 @@ class Held(Transformation):
     def __post_init__(self, grant: object) -> None:
         if grant is not _GRANT:
             raise TypeError("only Work.hold() gives out a Held: it locks the row and checks the right")
+
+
+def changing(
+    function: Callable[Concatenate["Work", Held, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["Work", Held, P], Coroutine[Any, Any, T]]:
+    """Let a function that changes a transformation refuse one that nobody holds: the right on it was not asked."""
+
+    @functools.wraps(function)
+    async def checked(work: "Work", trans: Held, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if not isinstance(trans, Held):
+            raise TypeError(
+                f"{function.__name__} takes what work.hold() gives, which asks for the right, not {trans!r:.100}"
+            )
+        return await function(work, trans, *args, **kwargs)
+
+    return checked
 
 
 class Work:
@@ -108,7 +128,7 @@ class Work:
         if found is None or not decision.allowed:
             needs = decision.needs or policy.may_change(identity, self.action, _NOBODYS).needs
             # the same words whether it exists or not: names cannot be probed by writing; the note is for the audit
-            error = Forbidden(f"You may not call {self.action} on {trans!r}", needs=list(needs))
+            error = Forbidden(f"You may not call {self.action} on {trans!r}, or it does not exist", needs=list(needs))
             error.add_note(decision.reason)
             raise error
         return _held(found.values(), shared)

@@ -91,7 +91,10 @@ class Readiness:
     async def _found(self, check: HealthCheck) -> Health:
         try:
             async with asyncio.timeout(self._timeout):
-                return await contained(check.check(self._service))
+                health = await contained(check.check(self._service))
+            if not isinstance(health, Health) or health.status not in ("pass", "warn", "fail"):
+                raise TypeError(f"it found {health!r:.100}, which is no Health of pass, warn or fail")
+            return health
         except TimeoutError:
             return Health("fail", f"no answer within {self._timeout:g} seconds")
         except Exception:

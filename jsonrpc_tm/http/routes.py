@@ -87,6 +87,11 @@ async def _admitted(route: Route, rule: Rule, request: web.Request, request_id: 
     except Exception:
         logger.exception("the route %s failed", route.path, extra={"request_id": request_id})
         raise Refusal(500, errors.InternalError("Internal error")) from None
+    if not isinstance(response, web.StreamResponse):
+        logger.error(
+            "the route %s gave %r instead of a response", route.path, response, extra={"request_id": request_id}
+        )
+        raise Refusal(500, errors.InternalError("Internal error"))
     if not response.prepared:
         response.headers.setdefault("X-Request-ID", request_id)
     return response

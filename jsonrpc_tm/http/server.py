@@ -202,6 +202,8 @@ async def _serve(
             this.cancel()  # it may wait long for a database
 
     def on_signal(number: int) -> None:
+        if stop.is_set() and lifeline is not None:
+            return  # of a worker: its parent counts the signals, and kills
         if stop.is_set():
             logger.error("stopping at once: a second signal came")
             logging.shutdown()

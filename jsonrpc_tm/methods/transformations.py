@@ -33,7 +33,9 @@ async def find(
     """Refuse what cannot be made before the catalog is asked; return the files that it has for the query."""
     decision = outside.policy.may_create(outside.context.identity)
     if not decision.allowed:
-        raise Forbidden("You may not create transformations", needs=list(decision.needs))
+        error = Forbidden("You may not create transformations", needs=list(decision.needs))
+        error.add_note(decision.reason)
+        raise error
     if not inputMetaQuery or not addFiles:
         return ()
     await outside.ask(domain.refuse, transName, inheritedFrom)

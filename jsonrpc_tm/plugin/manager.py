@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -143,7 +144,7 @@ class Plugins:
             provenance = self.provenance[impl.plugin_name]
             given = {name: arguments[name] for name in impl.argnames}
             try:
-                items = list(impl.function(**given) or ())
+                items = _items(impl.function, given, wanted)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -178,6 +179,19 @@ def described(error: BaseException) -> str:
     return f"{end}{type(error).__name__}: {error}"
 
 
+def _items(function: Callable[..., Any], given: dict[str, Any], wanted: Any) -> list[Any]:
+    """Return what a hook hands over.
+
+    :raises ConfigurationError: it is async, or hands over one object instead of yielding it.
+    """
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError("hooks are plain functions, not async ones")
+    found = function(**given)
+    if found is not None and not isinstance(found, Iterable):
+        raise ConfigurationError(f"it returns {found!r:.100}: yield it instead, or return a list")
+    return list(found or ())
+
+
 def _lacking(item: Any, wanted: Any) -> str | None:
     """Return in words why *item* is not what an annotation says; of protocols the members' names are looked at."""
     if get_origin(wanted) is Callable:
@@ -186,6 +200,8 @@ def _lacking(item: Any, wanted: Any) -> str | None:
         return None
     if not getattr(wanted, "_is_protocol", False):
         return None if isinstance(item, wanted) else f"is no {wanted.__name__}"
+    if isinstance(item, type) and "__call__" not in vars(wanted):
+        return f"is a class: hand over an object of it, {item.__name__}(…)"
     members = {name for name in (*vars(wanted), *wanted.__annotations__) if name == "__call__" or name[0] != "_"}
     missing = sorted(name for name in members if not hasattr(item, name))
     return f"is no {wanted.__name__}: it has no {', '.join(missing)}" if missing else None

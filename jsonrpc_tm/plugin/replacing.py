@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from ..core.errors import ConfigurationError
+from ..core.records import StatusRule
 from ..core.state_machines import DEFAULT_MACHINES, MachineKind, StateMachine
 from .manager import Provenance
 
@@ -20,6 +21,18 @@ def one(kind: str, found: Sequence[tuple[Any, Provenance]]) -> Any:
     if not found:
         raise ConfigurationError(f"no plugin provides a {kind}")
     return (replacing or found)[0][0]
+
+
+def status_rules(found: Sequence[tuple[Any, Provenance]]) -> list[StatusRule]:
+    """Return the status rules.
+
+    :raises ConfigurationError: one is on a kind of status that is none, and would never be asked.
+    """
+    for item, origin in found:
+        if item.kind not in get_args(MachineKind):
+            kinds = ", ".join(get_args(MachineKind))
+            raise ConfigurationError(f"{origin} provides a status rule of {item.kind!r}; there are {kinds}")
+    return [item for item, _ in found]
 
 
 def machines(found: Sequence[tuple[Any, Provenance]]) -> dict[MachineKind, StateMachine]:

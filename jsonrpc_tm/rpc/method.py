@@ -1,5 +1,6 @@
 """A method is one object: what it takes, gives, may answer, and what it needs before it runs."""
 
+import copy
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from ..core.identity import Rule
 from ..core.spelling import closest
 from .results import ResultSchema
 
+_UNKNOWN = ["Unknown field."]
+"""What marshmallow says of a name that it does not know."""
 _SLIPS = 10
 """Unknown names of a call for which it is looked what may have been meant."""
 Handler = Callable[..., Awaitable[Any]]
@@ -64,7 +67,8 @@ class Method:
     :param handler: ``async def handler(work, [transformation,] [prepared,] **parameters)``; its docstring is the
         method's documentation. Without *access* its first argument is an ``Outside`` instead of a ``Work``. It names
         all parameters, or some and takes the rest in a ``**`` of its own.
-    :param params: marshmallow fields by parameter name, in positional order.
+    :param params: marshmallow fields by parameter name, in positional order. One without a default, for an argument of
+        the handler that has none either, is required.
     :param access: the transaction that the handler runs in; None for none.
     :param prepare: ``async def prepare(outside, **parameters)``, run before the transaction: checks whose refusal comes
         before the right, the catalog, matching. The handler may take what it returns as *prepared*; it must not be
@@ -110,6 +114,9 @@ class Method:
         # what was prepared may be left out by a handler that has no use for it
         if taken[before:] != own or not given <= before <= given + (self.prepare is not None):
             raise TypeError(f"method {self.name}: the handler takes {taken[given:]}, the schema has {own}")
+        self._check_answers()
+        needed = {name: _required(one) for name, one in self.params.items() if self._may_lack(name, one)}
+        object.__setattr__(self, "params", {**self.params, **needed})
         object.__setattr__(self, "takes_prepared", before > given)
         object.__setattr__(self, "changes", isinstance(self.access, Write | Change))
         if isinstance(self.access, Write) and self.rule is None:
@@ -126,6 +133,27 @@ class Method:
         object.__setattr__(self, "_schema", Schema.from_dict(dict(self.params))())
         renamed = any(one.data_key or one.attribute or "." in name for name, one in self.params.items())
         object.__setattr__(self, "_plain", not renamed)
+
+    def _check_answers(self) -> None:
+        """Refuse what no document of the methods could be made of."""
+        if not isinstance(self.result, Mapping):
+            raise TypeError(
+                f"method {self.name}: result is a JSON Schema made with jsonrpc_tm.api.results, not {self.result!r}"
+            )
+        if not isinstance(self.errors, tuple) or not all(
+            isinstance(one, type) and issubclass(one, TMError) for one in self.errors
+        ):
+            raise TypeError(
+                f"method {self.name}: errors is a tuple of classes of jsonrpc_tm.api.errors, not {self.errors!r}"
+            )
+
+    def _may_lack(self, name: str, one: fields.Field) -> bool:
+        """Whether a call could leave the parameter out, and what needs it would have none."""
+        if one.required or one.load_default is not missing:
+            return False
+        argument = inspect.signature(self.handler).parameters.get(name)
+        named = argument is not None and argument.default is inspect.Parameter.empty
+        return named or (self.access is not None and name == self.access.trans)
 
     @property
     def doc(self) -> str:
@@ -168,9 +196,11 @@ class Method:
             try:
                 loaded = self._schema.load(named)  # type: ignore[attr-defined]
             except ValidationError as error:
-                unknown = (name for name in named if name not in self.params)
+                wrong: dict[str, Any] = error.messages_dict
+                # what is unknown comes first: what is missing is often what was meant by it
+                unknown = {name: wrong[name] for name in named if wrong.get(name) == _UNKNOWN}
                 meant = _meant(islice(unknown, _SLIPS), self.params.keys() - named.keys())
-                raise InvalidParams(f"Invalid parameters for {self.name}", errors=error.messages, **meant) from None
+                raise InvalidParams(f"Invalid parameters for {self.name}", errors=unknown | wrong, **meant) from None
         return loaded
 
     def _plainly(self, named: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -197,6 +227,12 @@ def _parameters(method: Method, function: Handler) -> list[str]:
         raise TypeError(f"method {method.name}: {function!r} is not an async function")
     found = inspect.signature(function).parameters.values()
     return [f"**{one.name}" if one.kind is one.VAR_KEYWORD else one.name for one in found]
+
+
+def _required(one: fields.Field) -> fields.Field:
+    needed = copy.copy(one)
+    needed.required = True
+    return needed
 
 
 def _meant(wrong: Iterable[str], names: Iterable[str]) -> dict[str, str]:

@@ -70,7 +70,10 @@ def data(settings: Settings) -> Iterator[str]:
 
 
 def secrets(settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each secret in a configuration file that others may read."""
+    """Yield a sentence for each secret in a configuration file, or file of secrets, that others may read."""
+    options = settings.path("storage.read_default_file")
+    if options is not None and _mode(options) & stat.S_IROTH:
+        yield f"storage.read_default_file: {MAY_READ.format(options)}"
     if settings.file is None or not _mode(settings.file) & stat.S_IROTH:
         return
     for name, setting in settings.table.items():

@@ -61,7 +61,7 @@ class Runner:
         self.circuit.check(read=read)
         begin = time.perf_counter()
         statistics = self.statistics.setdefault(name, Statistics())
-        tries, told = 0, False
+        tries, told, last = 0, False, ""
         try:
             while True:
                 tries += 1
@@ -70,6 +70,7 @@ class Runner:
                 except TMError:
                     raise
                 except Exception as error:
+                    last = f", the last failure being: {said(error)}"
                     told = await self._pause(name, error, tries, begin, told)
                 self.circuit.check(read=read)
         except BaseException:
@@ -82,7 +83,7 @@ class Runner:
             statistics.seconds += seconds
             statistics.longest = max(statistics.longest, seconds)
             if 0 < self.slow < seconds:
-                logger.warning("transaction %s took %.3f s in %d attempt(s)", name, seconds, tries)
+                logger.warning("transaction %s took %.3f s in %d attempt(s)%s", name, seconds, tries, last)
 
     async def _pause(self, name: str, error: Exception, tries: int, begin: float, told: bool) -> bool:
         """Wait before the next attempt, or raise what the caller gets instead of it.

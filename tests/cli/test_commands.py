@@ -273,7 +273,8 @@ class TestDatabase:
             database.execute("DROP TABLE TransformationLog")
         assert tm("db", "check") == (
             1,
-            "table TransformationLog is missing\nSomething else has changed these tables: restore a backup.\n",
+            "table TransformationLog is missing\n"
+            "Something else has changed these tables, or their backup was not whole: restore a whole one.\n",
             "",
         )
 

@@ -248,6 +248,14 @@ def test_without_asyncio(unused_tcp_port):
             client.batch([("ping", [])])
 
 
+async def test_a_client_in_the_wrong_place_says_which_is_right(unused_tcp_port):
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    with pytest.raises(TypeError, match="use Client instead of SyncClient"), SyncClient(url):
+        pass
+    with pytest.raises(RuntimeError, match="`async with`, a SyncClient in `with`"):
+        await Client(url).call("ping")
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8443", "ftp://x/rpc", "https://", "https:///rpc", ""])
 def test_what_is_no_url(url):
     with pytest.raises(ConfigurationError, match="not the URL of a server"):

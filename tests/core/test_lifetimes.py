@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from jsonrpc_tm.core import lifetimes
 from jsonrpc_tm.core.containment import contained
-from jsonrpc_tm.core.lifetimes import background
+from jsonrpc_tm.core.lifetimes import background, told
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -32,6 +33,28 @@ async def test_it_gets_the_service_and_is_cancelled_at_the_end(caplog: pytest.Lo
         await begun.wait()
     assert seen == ["the service", "tidied"]
     assert warnings(caplog) == []
+
+
+async def test_one_that_cannot_begin_or_takes_long_says_whose_it_is(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def broken(service: None) -> AsyncIterator[None]:
+        raise OSError("no broker")
+        yield
+
+    @asynccontextmanager
+    async def slow(service: None) -> AsyncIterator[None]:
+        while not caplog.records:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        yield
+
+    with pytest.raises(RuntimeError, match=r"the lifetime of plugin mine cannot begin: OSError: no broker"):
+        await told(broken, "mine")(None).__aenter__()
+    assert warnings(caplog) == []
+    monkeypatch.setattr(lifetimes, "LONG", 0.0)
+    async with told(slow, "mine")(None):
+        assert warnings(caplog) == ["the start waits for the lifetime of plugin mine"]
 
 
 async def test_it_may_end_by_itself(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jsonrpc_tm.domain import counters, names, offers
-from jsonrpc_tm.domain.transitions import claims, transformations
+from jsonrpc_tm.domain.transitions import claims, files, tasks, transformations
 from jsonrpc_tm.domain.work import DomainParts, Work
 from jsonrpc_tm.tools.testing.cast import PEOPLE
 
@@ -46,9 +46,9 @@ async def test_only_what_is_named_is_locked_in_a_small_table_too(tm, what):
 @pytest.mark.parametrize("storage", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
 async def test_what_two_share_that_are_cleaned_at_once_is_forgotten(tm, monkeypatch):
     """Each sees that the other still has the shared file."""
-    for name, files in {"a": ["/a", "/both"], "b": ["/b", "/both"], "c": ["/c", "/all"]}.items():
+    for name, lfns in {"a": ["/a", "/both"], "b": ["/b", "/both"], "c": ["/c", "/all"]}.items():
         await tm.add(name)
-        await tm("addFilesToTransformation", name, [*files, "/all"])
+        await tm("addFilesToTransformation", name, [*lfns, "/all"])
     real, looked, seen = transformations._only_here, [], asyncio.Event()
 
     async def only_here(work, trans):
@@ -133,3 +133,28 @@ async def test_who_gets_a_file_while_it_is_removed_is_held_too(tm, monkeypatch):
     monkeypatch.undo()
     assert await tm("getTransformationStats", "b") == {"Total": 0}
     assert await tm("getTransformationStats", "a") == {"Deleted": 1, "Total": 1}
+
+
+async def test_what_nobody_holds_is_not_changed(sqlite_tm):
+    """The right on it was not asked."""
+    await sqlite_tm.add()
+    await sqlite_tm("addFilesToTransformation", 1, ["/a"])
+    parts = DomainParts(sqlite_tm.service.settings, sqlite_tm.policy)
+
+    async def body(tx, change, *args):
+        work = Work(tx, sqlite_tm.service.context(PEOPLE["manager"]), parts, "tests")
+        await change(work, await work.seen(1), *args)
+
+    for change, *args in (
+        (files.add_named, ["/b"]),
+        (files.report, {1: ("X", 0)}),
+        (tasks.add, ["SE"]),
+        (tasks.add_with_files, [tasks.NewTask()]),
+        (tasks.report, [1], {"ExternalStatus": "X"}),
+        (tasks.reserve, 1),
+        (tasks.drop, 1, 1),
+        (transformations.move, "X"),
+    ):
+        with pytest.raises(TypeError, match=rf"{change.__name__} takes what work\.hold\(\) gives"):
+            await sqlite_tm.storage.storage.run("body", body, change, *args)
+    assert await sqlite_tm("getTransformationStats", 1) == {"Unused": 1, "Total": 1}

@@ -226,6 +226,15 @@ async def test_what_a_handler_raises_has_a_status(wire: Wire, how: str, status: 
     assert (await get(wire, "/all")).status == 200
 
 
+async def test_what_is_no_response_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def give(request: web.Request, context: Context) -> Any:
+        return {"a": 1}
+
+    async with serving(make_service(routes=[Route("GET", "/dict", give, "all")])) as wire:
+        assert (await get(wire, "/dict")).status == 500
+    assert "the route /dict gave {'a': 1} instead of a response" in caplog.text
+
+
 async def test_a_bug_is_logged_with_the_request(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
     response = await get(wire, "/fail?how=exit")
     await get(wire, "/known", Name="crash")

@@ -123,6 +123,17 @@ async def test_a_signal_stops_after_the_running_calls(number: int, workers: int,
         assert "sleep ok" in log, "the line of the last call is lost"
 
 
+async def test_workers_leave_counting_the_signals_to_their_parent() -> None:
+    """Whoever sends a signal to the process group sends it to each, and the parent passes it on."""
+    async with serving(**{"server.workers": 2}) as server:
+        running = asyncio.create_task(server.call("sleep", 0.5))
+        assert await server.line() == "sleeping"
+        os.killpg(server.pid, signal.SIGTERM)
+        assert await running == "slept"
+        code, log = await server.end()
+        assert (code, "a second signal" in log) == (0, False)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_signal_ends_the_wait_for_a_database(number: int, workers: int) -> None:

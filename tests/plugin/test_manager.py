@@ -88,6 +88,23 @@ def test_a_folder_gives_files_and_packages_and_leaves_the_rest(tmp_path):
             "from jsonrpc_tm.api import hookimpl\n@hookimpl\ndef register_methods(): 1/0",
             "broken.*register_methods: ZeroDiv",
         ),
+        (
+            "from jsonrpc_tm.api import hookimpl\n@hookimpl\nasync def register_methods(): pass",
+            r"broken\.py\), register_methods: hooks are plain functions, not async ones\Z",
+        ),
+        (
+            "from jsonrpc_tm.api import hookimpl\n@hookimpl\ndef register_methods(): return 5",
+            r"broken\.py\), register_methods: it returns 5: yield it instead, or return a list\Z",
+        ),
+        (
+            "from jsonrpc_tm.api import DefaultPolicy, hookimpl\n@hookimpl\ndef register_policy(): yield DefaultPolicy",
+            r"broken\.py\), register_policy: .* is a class: hand over an object of it, DefaultPolicy\(…\)\Z",
+        ),
+        (
+            "from jsonrpc_tm.api import StatusRule, hookimpl\n@hookimpl\ndef register_status_rule():\n"
+            "    yield StatusRule('files', lambda old, new: None)",
+            r"broken\.py\) provides a status rule of 'files'; there are transformation, file, task\Z",
+        ),
     ],
 )
 def test_a_broken_plugin_stops_the_start_and_is_named(tmp_path, source, says):

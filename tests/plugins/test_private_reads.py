@@ -116,7 +116,9 @@ async def test_changes_do_not_tell_either(service: Service) -> None:
     for trans in (1, SECRET, 99, "nothing"):
         with pytest.raises(Forbidden) as refused:
             await call(service, "setTransformationParameter", [trans, "Status", "Active"], STRANGER)
-        assert refused.value.message == f"You may not call setTransformationParameter on {trans!r}"
+        assert (
+            refused.value.message == f"You may not call setTransformationParameter on {trans!r}, or it does not exist"
+        )
         parent = ["t", "d", "l", "Processing", "Standard", "Manual", "", "General", 1, trans]
         with pytest.raises(Forbidden):
             await call(service, "addTransformation", parent, STRANGER)

@@ -126,3 +126,12 @@ def test_attack_14_a_secret_in_a_file_that_everybody_may_read_is_warned_of(tmp_p
     config.chmod(0o640)
     assert run(["check-config"]) == 0
     assert capsys.readouterr().err == ""
+    options = tmp_path / "tm.cnf"
+    options.write_text("[client]\npassword = secret\n")
+    options.chmod(0o644)
+    config.write_text("storage: {url: 'mysql://tm@db/tm', read_default_file: tm.cnf}\n")
+    assert run(["check-config"]) == 0
+    assert capsys.readouterr().err.endswith(f"everybody on this machine may read {options}: `chmod o-r` it\n")
+    options.chmod(0o640)
+    assert run(["check-config"]) == 0
+    assert capsys.readouterr().err == ""

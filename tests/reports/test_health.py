@@ -167,6 +167,14 @@ async def _bug(service: Any) -> Health:
     raise SystemExit("secret")
 
 
+async def _no_health(service: Any) -> Health:
+    return True  # type: ignore[return-value]
+
+
+async def _no_status(service: Any) -> Health:
+    return Health("ok")
+
+
 def built(*checks: HealthCheck) -> Any:
     settings, plugins = configure(
         {"storage.url": "sqlite://:memory:", "server.port": 0, "server.tls.mode": "off"}, [Quota(*checks)]
@@ -175,14 +183,17 @@ def built(*checks: HealthCheck) -> Any:
 
 
 async def test_e11_a_plugin_adds_checks() -> None:
-    service = built(HealthCheck("quota", _full), HealthCheck("spare", _full, vital=False), HealthCheck("bug", _bug))
+    wrong = [HealthCheck(check.__name__, check) for check in (_bug, _no_health, _no_status)]
+    service = built(HealthCheck("quota", _full), HealthCheck("spare", _full, vital=False), *wrong)
     async with serving(service) as wire:
         status, document = await ready(wire)
         assert status == 503
         found = document["checks"]
         assert found["quota"] == {"status": "fail", "text": "the quota is used up", "percent": 100}
         assert found["spare"]["status"] == "warn"
-        assert found["bug"] == {"status": "fail", "text": "the check itself failed; the server's log says more"}
+        for check in wrong:
+            told = {"status": "fail", "text": "the check itself failed; the server's log says more"}
+            assert found[check.name] == told
         # the core's own, on a real database and catalog
         assert {name: found[name] for name in GOOD} == GOOD
 

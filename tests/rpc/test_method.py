@@ -110,11 +110,31 @@ async def generator(work: Any) -> Any:
         ({"handler": taking_the_rest, "params": NAME}, r"the handler takes \['second', '\*\*rest'\]"),
         ({"handler": taking_all, "params": {**TRANS, **NAME}, "access": Read("transName")}, "the handler takes"),
         ({"handler": named, "params": NAME, "prepare": prepare_all}, r"\*\*rest is no parameter of it"),
+        ({"handler": nothing, "result": "integer"}, "result is a JSON Schema made with jsonrpc_tm.api.results"),
+        ({"handler": nothing, "errors": NotFound}, "errors is a tuple of classes of jsonrpc_tm.api.errors"),
+        ({"handler": nothing, "errors": (ValueError,)}, "errors is a tuple"),
     ],
 )
 def test_what_is_declared_wrongly_is_named_when_it_is_made(given: dict[str, Any], says: str) -> None:
     with pytest.raises(TypeError, match=rf"method tests\.wrong: .*({says})"):
         Method("tests.wrong", **given)
+
+
+async def optional(work: Any, name: Any = 1) -> None:
+    """Do nothing."""
+
+
+def test_what_a_handler_needs_is_required() -> None:
+    made = Method("tests.needs", named, {"name": fields.Integer()})
+    assert made.params["name"].required
+    with pytest.raises(InvalidParams, match="name: Missing data"):
+        made.load([])
+    assert made.load([2]) == {"name": 2}
+    trans = Method("tests.needs", changing, {"transName": fields.Transformation()}, access=Change())
+    with pytest.raises(InvalidParams, match="transName: Missing data"):
+        trans.load(None)
+    for handler, one in ((optional, fields.Integer()), (named, fields.Integer(load_default=3))):
+        assert not Method("tests.needs", handler, {"name": one}).params["name"].required
 
 
 def test_writing_names_no_transformation() -> None:

@@ -42,6 +42,15 @@ async def test_a_long_wait_is_told_when_it_begins_to_be_one(runner, caplog):
     assert told == ["transaction connect waits, and tries again until 5 s are over: locked"]
 
 
+async def test_a_slow_one_says_why_it_was_tried_again(runner, caplog):
+    runner.slow, runner.timeout = 1e-9, 5
+    assert await runner.run("x", failing(2, "locked")) == "done"
+    assert await runner.run("x", failing(0, "")) == "done"
+    first, second = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert first.endswith("s in 3 attempt(s), the last failure being: locked")
+    assert second.endswith("s in 1 attempt(s)")
+
+
 async def test_busy_for_too_long_is_unavailable(runner):
     with pytest.raises(StorageUnavailable, match="It is busy") as caught:
         await runner.run("x", failing(10**6, "locked"))

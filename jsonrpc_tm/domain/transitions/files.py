@@ -13,7 +13,7 @@ from ...storage.dialect import PackedKind
 from ...storage.inserts import insert
 from .. import names
 from ..missing import not_there
-from ..work import Held, Work
+from ..work import Held, Work, changing
 from .sources import prepared
 from .status_rules import ask, bear, move
 
@@ -33,6 +33,7 @@ _HISTORY: Mapping[str, PackedKind] = {"FileID": "int", "TaskID": "int"}
 _KEPT = "INSTR(Status, '-') > 0"
 
 
+@changing
 async def add_named(work: Work, trans: Held, lfns: Collection[str]) -> dict[str, str]:
     """Make files files of a transformation and return what happened to each: ``Added`` or ``Present``.
 
@@ -174,6 +175,7 @@ async def remove(work: Work, having: Sequence[Held], file_ids: Sequence[int]) ->
         await work.tx.execute(update, parameters)
 
 
+@changing
 async def report(work: Work, trans: Held, changes: Mapping[int, tuple[str, int]]) -> None:
     """Set the status of files, all or none.
 

@@ -12,7 +12,7 @@ from ...storage.inserts import insert
 from .. import attributes
 from ..missing import not_there
 from ..transformation_log import note
-from ..work import Held, Work
+from ..work import Held, Work, changing
 from . import files
 from .status_rules import ask, move
 
@@ -50,6 +50,7 @@ class Update(NamedTuple):
     lease: int | None = None
 
 
+@changing
 async def add(work: Work, trans: Held, ses: Sequence[str]) -> list[int]:
     """Make tasks with the status Created and return their ids, which count on from the last one ever given.
 
@@ -83,6 +84,7 @@ async def _make(work: Work, trans: Held, ses: Sequence[str], last: int) -> list[
     return ids
 
 
+@changing
 async def add_with_files(work: Work, trans: Held, new: Sequence[NewTask]) -> list[int]:
     """Make tasks of files that no other task has; without files empty ones. Return their ids, in the order given.
 
@@ -136,6 +138,7 @@ async def extend(work: Work, trans: Held, number: int) -> list[int]:
     return ids
 
 
+@changing
 async def report(work: Work, trans: Held, task_ids: Sequence[int], values: Mapping[str, str]) -> None:
     """Set the status of tasks, and what comes with it, all or none.
 
@@ -239,6 +242,7 @@ async def put_back(work: Work, trans: Held, statuses: Mapping[int, str]) -> None
         work.emit("tasks.status", trans, count=len(statuses), ids=sorted(statuses), status=told)
 
 
+@changing
 async def reserve(work: Work, trans: Held, number: int) -> list[Row]:
     """Take up to *number* tasks that are Created, lowest numbers first, and make them Reserved: nobody else gets them.
 
@@ -272,6 +276,7 @@ def tell(work: Work, trans: Held, ids: list[int], status: str) -> None:
     work.emit("tasks.status", trans, count=len(ids), ids=ids, status={status: len(ids)})
 
 
+@changing
 async def drop(work: Work, trans: Held, low: int, high: int) -> None:
     """Delete the tasks with numbers from *low* to *high*, both included; their files become Unused.
 

@@ -9,7 +9,7 @@ from ...storage.base import CHUNK, one_at_a_time
 from .. import counters
 from ..parameters import ABSENT, check_expected
 from ..transformation_log import note
-from ..work import Held, Work
+from ..work import Held, Work, changing
 from .status_rules import ask, obey
 
 
@@ -80,6 +80,7 @@ async def step(work: Work, trans: Held, word: str, expected: Any = ABSENT) -> No
     await move(work, trans, to, agent=agent)
 
 
+@changing
 async def move(work: Work, trans: Held, to: str, *, agent: str | None = None, strict: bool = False) -> None:
     """Set a transformation's status, also to the same word again; logged.
 

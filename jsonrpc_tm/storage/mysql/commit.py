@@ -171,7 +171,7 @@ class Attempts:
                 await asyncio.sleep(random.uniform(0.05, 0.5))
                 continue
             if not committed:
-                raise NotCommitted(tx.name)
+                raise NotCommitted("the connection was lost during COMMIT, which did not happen")
             return
 
     async def look_up(self, mark: Mark) -> bool:
