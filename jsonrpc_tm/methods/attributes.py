@@ -105,7 +105,7 @@ async def get_attributes(
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     trans = fields.Transformation(required=True)
     kind = fields.Choice(*get_args(Kind), required=True, metadata={"description": "whose attributes"})

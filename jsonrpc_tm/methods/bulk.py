@@ -218,7 +218,7 @@ def register_lifetime(settings: Settings) -> Iterable[Lifetime]:
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     number = {"id": fields.Id(required=True, metadata={"description": "the operation's id"})}
     told = results.members(

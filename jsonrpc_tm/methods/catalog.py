@@ -151,7 +151,7 @@ async def remove_file(work: Work, lfns: list[str]) -> dict[str, Any]:
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     force = fields.Boolean(load_default=False, metadata={"description": "accepted, has no effect"})
     path = fields.Text(empty=False, required=True, metadata={"description": "absolute path in the catalog"})

@@ -1,6 +1,6 @@
 """Feeding the built-in catalog and looking into any catalog: the methods ``catalog.…``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ..catalog.base import Feed
@@ -115,7 +115,7 @@ async def get(outside: Outside, path: str) -> dict[str, Any]:
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     path = Path(required=True, metadata={"description": "absolute path"})
     scalars = results.mapped({"type": ["string", "number", "boolean"]})

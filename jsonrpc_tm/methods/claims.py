@@ -1,6 +1,6 @@
 """Tasks in bulk, and claims of tasks: who takes them has them for a time, and its reports are known by a number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ..core import fields
@@ -112,7 +112,7 @@ async def release_lease(work: Work, transformation: Held, lease: int) -> int:
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     trans = fields.Transformation(required=True)
     lease = fields.Id(required=True, metadata={"description": "the number that claimTasks gave"})

@@ -1,6 +1,6 @@
 """Why nothing moves (section 8.3 of the specification)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -41,7 +41,7 @@ async def explain(outside: Outside, transName: int | str) -> list[dict[str, Any]
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the method."""
     yield Method(
         "explainTransformation",

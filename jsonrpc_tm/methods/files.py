@@ -1,6 +1,6 @@
 """The files of a transformation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ..core import fields, values
@@ -175,7 +175,7 @@ async def get_file_summary(work: Work, lfns: list[str]) -> dict[str, dict[str, A
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     trans = fields.Transformation(required=True)
     yield Method(

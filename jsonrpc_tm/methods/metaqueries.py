@@ -112,7 +112,7 @@ async def explain_match(outside: Outside, lfn: str) -> list[dict[str, Any]]:
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     trans = fields.Transformation(required=True)
     kind = QueryType(

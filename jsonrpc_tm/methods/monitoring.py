@@ -1,6 +1,6 @@
 """Monitoring: summaries, counters and choices. Each takes a fixed number of statements, however many rows it shows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ..core import fields
@@ -233,7 +233,7 @@ def _page_schema(text: str, **more: results.ResultSchema) -> results.ResultSchem
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     values = results.listed(results.ANYTHING)
     with_choices = _page_schema(

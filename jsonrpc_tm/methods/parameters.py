@@ -1,6 +1,6 @@
 """Parameters of a transformation: the mutable core ones, and free additional ones that keep their JSON type."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ..core import fields, values
@@ -132,7 +132,7 @@ async def get_additional_parameters(work: Work, transformation: Transformation) 
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     trans = fields.Transformation(required=True)
     name = fields.Text(32, empty=False, required=True, metadata={"description": "name of the parameter"})

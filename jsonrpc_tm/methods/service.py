@@ -68,7 +68,7 @@ async def discover(outside: Outside) -> Mapping[str, Any]:
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     text_or_null = results.nullable(results.TEXT)
     state = {

@@ -1,6 +1,6 @@
 """The tasks of a transformation: making, listing, reporting, deleting. Handing them out is in ``submission``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ..core import fields
@@ -93,7 +93,7 @@ async def get_task_stats(work: Work, transformation: Transformation) -> dict[str
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     yield from submission.methods()
     trans = fields.Transformation(required=True)

@@ -222,7 +222,7 @@ def _query() -> fields.Field:
 
 
 @hookimpl
-def register_methods(settings: Mapping[str, Any]) -> Iterable[Method]:
+def register_methods() -> Iterable[Method]:
     """Provide the methods."""
     yield Method(
         "addTransformation",

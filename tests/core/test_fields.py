@@ -147,7 +147,7 @@ def test_a_parameter_must_be_a_field_of_ours():
 
 
 METHODS = [
-    method for module in (transformations, parameters, files, tasks, service) for method in module.register_methods({})
+    method for module in (transformations, parameters, files, tasks, service) for method in module.register_methods()
 ]
 WORDS = st.sampled_from(["", "t", "1", "-1", "01", "a\0", "Status", "Col:DESC", "2024-10-15", "x" * 256, "x" * 17])
 SCALARS = WORDS | st.integers(-2, 3) | st.sampled_from([None, True, False, 1.5, 2.0, BIG])

@@ -104,7 +104,7 @@ def test_the_queries_shown_are_queries():
 
 def test_everything_is_on_the_page():
     text = (ROOT / PAGE).read_text()
-    for method in catalog_admin.register_methods({}):
+    for method in catalog_admin.register_methods():
         assert f"`{method.name}(" in text
     for operator in metaquery.OPERATORS:
         assert f"`{operator}`" in text

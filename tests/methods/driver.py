@@ -1,13 +1,13 @@
 """A service of the methods alone, driven in process, whose SQL statements can be counted."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
-from jsonrpc_tm.api import Method, hookimpl
+from jsonrpc_tm.api import hookimpl
 from jsonrpc_tm.app import load_plugins
 from jsonrpc_tm.auth.policy import DefaultPolicy
 from jsonrpc_tm.catalog.memory import DictCatalog
@@ -104,23 +104,6 @@ class Own:
 OWN = Own()
 # hooks are asked when a service is made: finding the plugins anew would take longer than most tests
 PLUGINS = load_plugins(extra=[OWN], entry_points=False, shipped=False)
-
-
-def _once(function: Callable[[Mapping[str, Any]], Iterable[Method]]) -> Callable[[Mapping[str, Any]], list[Method]]:
-    made: dict[str, list[Method]] = {}
-
-    def register_methods(settings: Mapping[str, Any]) -> list[Method]:
-        key = repr(dict(settings))
-        if key not in made:
-            made[key] = list(function(settings))
-        return made[key]
-
-    return register_methods
-
-
-# so are methods, which are what they are
-for _impl in PLUGINS.manager.hook.register_methods.get_hookimpls():
-    _impl.function = _once(_impl.function)
 
 
 class Driver:

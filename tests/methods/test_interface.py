@@ -59,7 +59,7 @@ READING = {name for name in SIGNATURES if name.startswith("get") and name != "ge
 METHODS = {
     method.name: method
     for module in (transformations, parameters, files, tasks, service)
-    for method in module.register_methods({})
+    for method in module.register_methods()
 }
 
 
