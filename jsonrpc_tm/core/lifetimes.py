@@ -1,6 +1,7 @@
 """Work that goes on beside the calls, as long as the server runs."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -46,7 +47,7 @@ def told(
                 late.cancel()
             yield
 
-    return named
+    return functools.update_wrapper(named, lifetime)
 
 
 def background(

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import errno
+import inspect
 import json
 import os
 import time
@@ -84,7 +85,8 @@ async def test_attack_12_lines_are_written_once_though_the_database_fails_in_bet
 async def test_attack_12_a_database_that_hangs_does_not_keep_the_server_from_stopping(tmp_path, monkeypatch, caplog):
     url = f"sqlite:///{tmp_path}/tm.db"
     async with server(tmp_path, **{"storage.url": url}) as service:
-        (audit,) = (one.__self__ for one in service.lifetimes if hasattr(getattr(one, "__self__", None), "outbox"))
+        owners = (getattr(inspect.unwrap(one), "__self__", None) for one in service.lifetimes)
+        (audit,) = (owner for owner in owners if hasattr(owner, "outbox"))
         monkeypatch.setitem(audit.outbox.carry.__globals__, "FAREWELL", 0.2)
         await call(service, "audit.tail", [], MANAGER)
         run = service.storage.run
