@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import errno
-import inspect
 import json
 import os
 import time
@@ -85,7 +84,7 @@ async def test_attack_12_lines_are_written_once_though_the_database_fails_in_bet
 async def test_attack_12_a_database_that_hangs_does_not_keep_the_server_from_stopping(tmp_path, monkeypatch, caplog):
     url = f"sqlite:///{tmp_path}/tm.db"
     async with server(tmp_path, **{"storage.url": url}) as service:
-        owners = (getattr(inspect.unwrap(one), "__self__", None) for one in service.lifetimes)
+        owners = (getattr(getattr(one, "__wrapped__", one), "__self__", None) for one in service.lifetimes)
         (audit,) = (owner for owner in owners if hasattr(owner, "outbox"))
         monkeypatch.setitem(audit.outbox.carry.__globals__, "FAREWELL", 0.2)
         await call(service, "audit.tail", [], MANAGER)
