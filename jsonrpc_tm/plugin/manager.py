@@ -42,6 +42,16 @@ class Provenance:
         return f"{self.name} ({self.origin})"
 
 
+class _Manager(pluggy.PluginManager):
+    """pluggy looks at every name of a plugin as if it might be a property: for 20 us each, imports too."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        """Return how *name* is marked; see pluggy."""
+        if isinstance(plugin, ModuleType) and not hasattr(vars(plugin).get(name), f"{PROJECT}_impl"):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
 class Plugins:
     """The plugins of one server.
 
@@ -66,7 +76,7 @@ class Plugins:
         entry_points: bool = True,
         shipped: bool = True,
     ) -> None:
-        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager = _Manager(PROJECT)
         self.manager.add_hookspecs(hooks)
         self.provenance: dict[str, Provenance] = {}
         self._disable = set(disable)

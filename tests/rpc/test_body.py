@@ -148,7 +148,7 @@ def slowly(text: str, limits: RequestLimits) -> set[str]:
     return found
 
 
-@settings(max_examples=90, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.recursive(numbers() | TEXTS | st.sampled_from(["null", "true", "false"]), containers, max_leaves=25),
     st.integers(1, 6),
