@@ -253,15 +253,6 @@ class TestAnswers:
         assert (await filled.call(admin, "getTransformationTaskStats", 1)).value == {"TotalCreated": 0}
         assert (await filled.call(admin, "cleanTransformation", 1)).value == 1
 
-    async def test_calls_behind_a_call_that_are_refused(self, filled, admin):
-        service = filled.service
-        nobody = dict.fromkeys(("getCounters", "getTransformations"), ("Nobody",))
-        service.renew(service.users, {**service.rules, **nobody}, service.authenticators)
-        reply = (await filled.call(admin, "getTransformationTaskStats", "")).json
-        assert (reply["OK"], reply["Errno"]) == (False, 13)
-        reply = (await filled.call(admin, "addTransformation", *ADD)).json
-        assert reply["Message"] == "Transformation with name t already exists"
-
     async def test_tolerance(self, filled, admin):
         dated = {"__dCls": "dt", "obj": "2020-01-01 00:00:00"}
         later = "2100-11-23 05:00:00.123456"
